@@ -1,0 +1,53 @@
+# make demo   runs a real job through a throw-away proxy, CE and client
+# make test   ruff, mypy and the tests
+#
+# Each does all its set-up in .venv, from any Python >= 3.10: PYTHON=python3.12 make test
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find rvgahp twisted -name '*.py' 2>/dev/null) setup.py pyproject.toml
+
+.PHONY: demo test lint trial doc bench clean
+
+demo: $(VENV)/.installed
+	@$(BIN)/rvgahp demo
+
+test: lint trial
+
+lint: $(VENV)/.tools
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The installed package is tested, not the tree: -P leaves the tree off the path, and
+# only tests/ is put on it.  -b: bytes and str are never confused.
+trial: $(VENV)/.tools
+	$(BIN)/python -P -b -W error -W default::ResourceWarning contrib/trial-installed.py $(TESTS)
+
+doc: $(VENV)/.doc
+	$(BIN)/sphinx-build -W --keep-going -q -b html doc doc/_build/html
+
+bench: $(VENV)/.installed
+	$(BIN)/python bench/bench.py $(BENCH)
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	    { echo "Python 3.10 or later is needed; name one: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.created $(SOURCES)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check .
+	@touch $@
+
+$(VENV)/.tools: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[test,lint]'
+	@touch $@
+
+$(VENV)/.doc: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[doc]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build rvgahp.egg-info doc/_build _trial_temp .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,210 @@
+# -*- test-case-name: tests.test_carrier -*-
+"""
+A stream and the channel that carries it now.
+
+Layer 1: driven by any reactor-like loop.  A L{Carrier} outlives its channels: it
+acknowledges, pings, notices silence, and puts a new channel in place of an old
+one when the new one has carried its first valid record.
+"""
+
+from __future__ import annotations
+
+from rvgahp import limits
+from rvgahp.frames import Frame
+from rvgahp.stream import Stream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from rvgahp.channel import Channel
+    from rvgahp.descriptor import Loop
+
+    class StreamUser(Protocol):
+        """
+        Who writes and reads the stream.
+        """
+
+        def channelOpened(self) -> None:
+            """
+            A channel's handshake is done.
+            """
+
+        def framesReceived(self, frames: list[Frame]) -> None:
+            """
+            Frames came.  Each one's cost is due to L{Carrier.deliver}.
+            """
+
+        def roomMade(self) -> None:
+            """
+            L{Carrier.room} may have grown.
+            """
+
+        def channelLost(self, reason: str) -> None:
+            """
+            The stream has no channel now.
+
+            @param reason: a clause for people.
+            """
+
+        def peerSilent(self, seconds: float) -> None:
+            """
+            Nothing has been heard for so long.  Said every few seconds.
+            """
+
+
+class Carrier:
+    """
+    One end of one stream, over successive channels.
+
+    @ivar stream: what is carried.
+    @ivar generation: of the last confirmed channel; 0 before the first.
+    @ivar lastHeard: when, by the loop's clock, the last valid record came.
+    """
+
+    def __init__(self, loop: Loop, stream: Stream, user: StreamUser) -> None:
+        self._loop = loop
+        self.stream = stream
+        self._user = user
+        self._channel: Channel | None = None
+        self._former: Channel | None = None
+        self._acknowledging = False
+        self.generation = 0
+        self.lastHeard = loop.seconds()
+        self._lastSent = self.lastHeard
+        self._tick = loop.callLater(limits.PING_INTERVAL, self._ticked)
+
+    # -- for the stream's user ----------------------------------------------
+
+    def send(self, kind: int, payload: bytes = b"") -> None:
+        """
+        Append a frame and send what can be sent.
+        """
+        self.stream.send(kind, payload)
+        if self._channel is not None:
+            self._lastSent = self._loop.seconds()
+            self._channel.pump()
+
+    def deliver(self, cost: int) -> None:
+        """
+        Frames that cost C{cost} have reached their sink.
+        """
+        self.stream.deliver(cost)
+        owing = self.stream.owing()
+        if owing >= limits.ACK_BYTES:
+            self.acknowledge()
+        elif owing and not self._acknowledging:
+            self._acknowledging = True
+            self._loop.callLater(limits.ACK_DELAY, self._acknowledgeLate)
+
+    def acknowledge(self) -> None:
+        """
+        Acknowledge now what has been delivered.
+        """
+        if self._channel is not None and self.stream.owing():
+            self._lastSent = self._loop.seconds()
+            self._channel.acknowledge()
+
+    def room(self) -> int:
+        """
+        @return: payload bytes that may be sent now; with 0, wait for C{roomMade}.
+        """
+        if self._channel is not None and self.stream.backlog() >= limits.BACKLOG_BYTES:
+            return 0
+        return self.stream.room()
+
+    def flushed(self) -> bool:
+        """
+        @return: whether the kernel has taken all that was given to the channel.
+        """
+        return self._channel is None or not self._channel.unsent
+
+    def isConnected(self) -> bool:
+        """
+        @return: whether there is a channel now.
+        """
+        return self._channel is not None
+
+    def close(self) -> None:
+        """
+        The session is over.
+        """
+        self._tick.cancel()
+        for channel in (self._channel, self._former):
+            if channel is not None:
+                channel.close()
+        self._channel = self._former = None
+        self.stream.close()
+
+    # -- for channels -------------------------------------------------------
+
+    def channelOpened(self, channel: Channel) -> None:
+        """
+        A channel's handshake is done; it carries the stream from here on.
+        """
+        if self._former is not None:
+            self._former.close()
+        self._former, self._channel = self._channel, channel
+        self.generation = channel.generation
+        self.lastHeard = self._lastSent = self._loop.seconds()
+        self._user.channelOpened()
+        channel.pump()
+
+    def heard(self, channel: Channel) -> None:
+        """
+        A valid record came over C{channel}.
+        """
+        if channel is self._channel:
+            self.lastHeard = self._loop.seconds()
+            if self._former is not None:
+                self._former.close()
+                self._former = None
+
+    def acknowledged(self, position: int, limit: int) -> None:
+        """
+        An acknowledgement came.
+        """
+        self.stream.acknowledged(position, limit)
+        if self._channel is not None:
+            self._channel.pump()
+        self._user.roomMade()
+
+    def pumped(self) -> None:
+        """
+        The channel took more of the stream when the kernel could take it.
+        """
+        self._user.roomMade()
+
+    def framesReceived(self, frames: list[Frame]) -> None:
+        """
+        Frames came.
+        """
+        self._user.framesReceived(frames)
+
+    def channelLost(self, channel: Channel, reason: str) -> None:
+        """
+        C{channel} is closed: it broke, or did not come to be.
+        """
+        if channel is self._former:
+            self._former = None
+        elif channel is self._channel:
+            self._channel = None
+            self._user.channelLost(reason)
+        elif self._channel is None:
+            self._user.channelLost(reason)
+
+    # -- time ---------------------------------------------------------------
+
+    def _acknowledgeLate(self) -> None:
+        self._acknowledging = False
+        self.acknowledge()
+
+    def _ticked(self) -> None:
+        self._tick = self._loop.callLater(limits.PING_INTERVAL, self._ticked)
+        now = self._loop.seconds()
+        idle = now - self._lastSent >= limits.PING_INTERVAL * 0.9
+        if self._channel is not None and idle and not self._channel.unsent:
+            self._lastSent = now
+            self._channel.ping()
+        if now - self.lastHeard >= limits.SILENCE_LIMIT:
+            self._user.peerSilent(now - self.lastHeard)

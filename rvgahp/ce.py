@@ -1,0 +1,303 @@
+# -*- test-case-name: tests.test_ce -*-
+"""
+The CE: dials the proxy, keeps the control connection up, and starts GAHPs.
+
+Layer 4: a reactor is passed in.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from random import SystemRandom
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from rvgahp import __version__, commands, limits
+from rvgahp.backoff import Backoff
+from rvgahp.control import ControlConnection, Responders
+from rvgahp.errors import PolicyConflict, SiteTaken, StartFailed
+from rvgahp.gahpsession import GAHPSession
+from rvgahp.gahptable import GAHPTable, inherited
+from rvgahp.igahp import GAHPCommand
+from rvgahp.policy import Outcome, Policy
+from rvgahp.session import SecuritySession
+from rvgahp.settings import Settings
+from rvgahp.stream import Budget
+from rvgahp.tcpdial import dialTCP
+from rvgahp.tls import explain
+
+SOFTWARE = f"rvgahp {__version__}"
+
+
+class CE(Service, Responders):
+    """
+    One CE and one proxy.
+
+    @ivar sessions: what runs here, by session id.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        site: str,
+        gahps: GAHPTable,
+        tlsOptions: Any,
+        descriptors: int,
+        ready: Callable[[ControlConnection, dict[str, Any]], object],
+    ) -> None:
+        """
+        @param site: our name, as in our certificate.
+        @param tlsOptions: the CE's half of TLS.
+        @param descriptors: the soft RLIMIT_NOFILE of GAHPs; 0 leaves ours.
+        @param ready: called when the proxy has accepted us and takes requests for
+            this site, with the connection and the answer to Hello.
+        """
+        self._reactor = reactor
+        self._settings = settings
+        self._site = site
+        self._host: str = settings.get("RVGAHP_BROKER_HOST")
+        self._target: tuple[str, int] = settings.get("RVGAHP_CONNECT_TO") or (
+            self._host,
+            settings.get("RVGAHP_BROKER_PORT"),
+        )
+        self._descriptors = descriptors
+        self._gahps = gahps
+        self._tlsOptions = tlsOptions
+        self._ready = ready
+        self._instance = secrets.token_bytes(16)
+        self._budget = Budget(settings.get("RVGAHP_REPLAY_TOTAL"))
+        self._backoff = Backoff(SystemRandom())
+        self._control: ControlConnection | None = None
+        self._refusal = ""
+        self._timer: Any = None
+        self._accepted = False
+        self.sessions: dict[str, GAHPSession] = {}
+
+    # -- service ------------------------------------------------------------
+
+    def startService(self) -> None:
+        super().startService()
+        self._connect()
+
+    def stopService(self) -> None:
+        """
+        End everything: the proxy is told by the end of the connections.
+        """
+        super().stopService()
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        for session in list(self.sessions.values()):
+            session.kill()
+        if self._control is not None:
+            self._control.close()
+
+    # -- the control connection ---------------------------------------------
+
+    def _connect(self) -> None:
+        self._accepted = False
+        self._refusal = ""
+        host, port = self._target
+        endpoint = HostnameEndpoint(self._reactor, host, port, timeout=limits.DIAL_TIMEOUT)
+        secured = wrapClientTLS(self._tlsOptions, endpoint)
+        control = ControlConnection(self._reactor, self, self._secured, self._lost)
+        self._timer = self._reactor.callLater(
+            limits.DIAL_TIMEOUT + limits.GREETING_TIMEOUT, self._late, control
+        )
+        connecting = secured.connect(Factory.forProtocol(lambda: control))
+        connecting.addCallbacks(lambda _: self._connected(control), self._notConnected)
+
+    def _connected(self, control: ControlConnection) -> None:
+        self._control = control
+
+    def _notConnected(self, failure: Failure) -> None:
+        self._lost(failure)
+
+    def _late(self, control: ControlConnection) -> None:
+        self._refusal = "it did not answer Hello in time"
+        control.abort()
+
+    def _secured(self, control: ControlConnection) -> None:
+        self._control = control
+        asked = control.caller.call(
+            commands.Hello,
+            limits.GREETING_TIMEOUT,
+            versions=list(limits.PROTOCOL_VERSIONS),
+            instance=self._instance,
+            site=self._site,
+            software=SOFTWARE,
+            gahps=self._gahps.names(),
+            policy=self._settings.policy.encode(),
+        )
+        asked.addCallback(self._greeted, control)
+        asked.addErrback(self._refused, control)
+
+    def _greeted(self, answer: dict[str, Any], control: ControlConnection) -> Deferred[Any]:
+        control.greeted()
+        return self._listSessions(control, list(self.sessions.values())).addCallback(
+            lambda _: self._nowReady(control, answer)
+        )
+
+    def _listSessions(
+        self, control: ControlConnection, sessions: list[GAHPSession]
+    ) -> Deferred[Any]:
+        """
+        @return: fires when all have been listed.
+        """
+        now, later = sessions[: limits.SESSIONS_PER_CALL], sessions[limits.SESSIONS_PER_CALL :]
+        entries = [{"session": one.sessionId, "claim": one.claimKey()} for one in now]
+        asked = control.caller.call(commands.Sessions, sessions=entries, last=not later)
+        asked.addCallback(self._endGone)
+        if later:
+            asked.addCallback(lambda _: self._listSessions(control, later))
+        return asked
+
+    def _endGone(self, answer: dict[str, Any]) -> None:
+        for name in answer["gone"]:
+            if name in self.sessions:
+                self.sessions[name].clientGone("its client is gone")
+
+    def _nowReady(self, control: ControlConnection, answer: dict[str, Any]) -> None:
+        self._accepted = True
+        self._backoff.succeeded()
+        self._timer.cancel()
+        self.log.info(
+            "Accepted by the proxy at {peer} ({software}) as site {site}",
+            peer=control.peer,
+            software=answer["software"],
+            site=self._site,
+        )
+        self._ready(control, answer)
+
+    def _refused(self, failure: Failure, control: ControlConnection) -> None:
+        if not self._refusal and control.connected:
+            self._refusal = failure.getErrorMessage()
+            if failure.check(SiteTaken):
+                self._refusal += " (trying again)"
+        control.abort()
+
+    def _lost(self, reason: Failure) -> None:
+        self._control = None
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        if not self.running:
+            return
+        delay = self._backoff.delay()
+        host, port = self._target
+        self.log.warn(
+            "Proxy {host} port {port}: {what}: {reason}; dialling again in {delay:.2f} s",
+            host=host,
+            port=port,
+            what="connection lost" if self._accepted else "not connected",
+            reason=self._refusal or explain(reason, self._host),
+            delay=delay,
+        )
+        self._timer = self._reactor.callLater(delay, self._connect)
+
+    # -- the proxy calls ----------------------------------------------------
+
+    @commands.Ping.responder
+    def ping(self) -> dict[str, Any]:
+        return {}
+
+    @commands.StartGAHP.responder
+    def startGAHP(
+        self,
+        session: str,
+        key: bytes,
+        keyNumber: int,
+        gahp: str,
+        account: str,
+        tunnel: bool,
+        owner: str,
+        serverPolicy: str,
+        outcome: str,
+        method: str,
+        duration: int,
+        lease: int,
+        commands: list[str],
+        tickets: list[bytes],
+    ) -> Deferred[dict[str, Any]]:
+        command = self._gahps.find(gahp)
+        server = Policy.decode(serverPolicy)
+        agreed = SecuritySession(
+            session, key, server, self._settings.policy, duration, lease, keyNumber
+        )
+        self._checkPolicy(agreed, outcome, method, command, gahp)
+        if session in self.sessions:
+            raise StartFailed(f"session {session} runs already")
+        self.log.info(
+            "Session {session}: starting {gahp} for {owner}",
+            session=session,
+            gahp=gahp,
+            owner=owner,
+        )
+        started = GAHPSession(
+            self._reactor, agreed, self._settings, self._budget, self._dial, tickets, self._over
+        )
+        self.sessions[session] = started
+        started.start(command, inherited(os.environ), self._descriptors)
+        return started.started.addCallback(lambda _: {"tunnelPort": 0})
+
+    def _checkPolicy(
+        self, agreed: SecuritySession, outcome: str, method: str, command: GAHPCommand, gahp: str
+    ) -> None:
+        """
+        @raise PolicyConflict: channels would be less safe than our settings want.
+        """
+        if (agreed.outcome.value, agreed.method) != (outcome, method):
+            raise PolicyConflict(
+                f"the policies of proxy and site give '{agreed.outcome.value}' here and"
+                f" '{outcome}' at the proxy"
+            )
+        if command.requiresEncryption and agreed.outcome is not Outcome.ENCRYPT:
+            raise PolicyConflict(f"{gahp} is only started where channels are encrypted")
+        peer = self._control.transport.getPeer().host if self._control is not None else ""
+        if agreed.outcome is Outcome.NONE and not self._settings.allowsCleartext(peer):
+            raise PolicyConflict(
+                "the settings of proxy and site leave channels unprotected, and"
+                f" RVGAHP_CLEARTEXT_PEERS of the site does not name {peer}"
+            )
+
+    def _dial(self) -> Deferred[socket.socket]:
+        return ensureDeferred(dialTCP(self._reactor, *self._target))
+
+    @commands.EndSession.responder
+    def endSession(self, session: str, reason: str) -> dict[str, Any]:
+        if session in self.sessions:
+            self.sessions[session].clientGone(reason)
+        return {}
+
+    # -- sessions -----------------------------------------------------------
+
+    def _over(self, session: GAHPSession, reason: str) -> None:
+        del self.sessions[session.sessionId]
+        self.log.info(
+            "Session {session}: over: {reason}",
+            session=session.sessionId,
+            reason=reason or "in good order",
+        )
+        if self._control is None or not session.started.called:
+            return
+        told = self._control.caller.call(
+            commands.SessionEnded, session=session.sessionId, reason=reason
+        )
+        told.addErrback(self._notTold, session.sessionId)
+
+    def _notTold(self, failure: Failure, sessionId: str) -> None:
+        self.log.warn(
+            "Session {session}: the proxy could not be told of its end: {reason}",
+            session=sessionId,
+            reason=failure.getErrorMessage(),
+        )

@@ -1,0 +1,136 @@
+# -*- test-case-name: tests.test_taps -*-
+"""
+C{twistd rvgahp-ce}: its command line, and its parts put together.
+
+Layer 5.
+"""
+
+from __future__ import annotations
+
+import resource
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.logger import Logger
+from twisted.plugin import getPlugins
+
+from rvgahp.ce import CE
+from rvgahp.control import ControlConnection
+from rvgahp.credentials import siteOf
+from rvgahp.descriptorlimit import raiseDescriptorLimit
+from rvgahp.errors import ConfigurationError
+from rvgahp.gahptable import GAHPTable
+from rvgahp.igahp import IGAHPKind
+from rvgahp.notify import notify
+from rvgahp.policy import Policy, resolve
+from rvgahp.tapoptions import DaemonOptions, parameters
+from rvgahp.tls import clientOptions
+
+
+class Options(DaemonOptions):
+    """
+    The words after C{twistd rvgahp-ce}.
+    """
+
+    synopsis = "[options]"
+    longdesc = (
+        "The site's end of reverse GAHP: dials the broker (rvgahp-proxy) on the submit host and"
+        " starts blahpd, condor_ft-gahp and other GAHPs when it is asked to. Settings come from"
+        " ~/.rvgahp/condor_config.rvgahp or the file that --config names; options go before them."
+    )
+    role = "ce"
+    overrides = {
+        "broker-host": "RVGAHP_BROKER_HOST",
+        "broker-port": "RVGAHP_BROKER_PORT",
+        "connect-to": "RVGAHP_CONNECT_TO",
+        "certificate": "RVGAHP_CERTFILE",
+        "key": "RVGAHP_KEYFILE",
+        "ca": "RVGAHP_CAFILE",
+    }
+    optParameters = parameters(
+        ("config", "c", "condor_config file to read"),
+        ("broker-host", "H", "the proxy's host, as in its certificate [RVGAHP_BROKER_HOST]"),
+        ("broker-port", "p", "the proxy's port [RVGAHP_BROKER_PORT]"),
+        ("connect-to", None, "HOST:PORT to dial in place of these [RVGAHP_CONNECT_TO]"),
+        ("certificate", None, "the site's certificate, PEM [RVGAHP_CERTFILE]"),
+        ("key", None, "its private key, PEM [RVGAHP_KEYFILE]"),
+        ("ca", None, "authorities that sign the proxy's certificate, PEM [RVGAHP_CAFILE]"),
+    )
+    site = ""
+    gahps: GAHPTable
+
+    def check(self) -> None:
+        """
+        @raise rvgahp.errors.CredentialError: the certificate names no site.
+        @raise ConfigurationError: it names another than RVGAHP_SITE.
+        """
+        self.site = siteOf(self.credentials.certificate)
+        wanted = self.settings.get("RVGAHP_SITE")
+        if wanted and wanted != self.site:
+            raise ConfigurationError(
+                f"RVGAHP_SITE is {wanted}, and the certificate"
+                f" {self.settings.get('RVGAHP_CERTFILE')} is of site {self.site}; mend the one"
+                " or replace the other."
+            )
+        self.gahps = GAHPTable(self.settings, getPlugins(IGAHPKind))
+
+
+class CEService(MultiService):
+    """
+    The CE, and what it says of itself at its start.
+    """
+
+    log = Logger()
+
+    def __init__(self, options: Options) -> None:
+        super().__init__()
+        self._options = options
+
+    def startService(self) -> None:
+        for note in self._options.settings.notes:
+            self.log.warn("{note}", note=note)
+        self.log.info(
+            "Site {site} offers {gahps}",
+            site=self._options.site,
+            gahps=", ".join(self._options.gahps.names()),
+        )
+        super().startService()
+
+
+def _ready(options: Options, control: ControlConnection, answer: dict[str, Any]) -> None:
+    """
+    The proxy has accepted us.
+    """
+    handle = control.transport.getHandle()
+    outcome, method = resolve(Policy.decode(answer["policy"]), options.settings.policy)
+    notify(
+        READY="1",
+        STATUS=f"accepted by the proxy at {control.peer}",
+        X_RVGAHP_SITE=options.site,
+        X_RVGAHP_TLS=f"{handle.get_protocol_version_name()}, {handle.get_cipher_name()}",
+        X_RVGAHP_PROXY=answer["software"],
+        X_RVGAHP_POLICY=f"{outcome.value}{f' ({method})' if method else ''}",
+        X_RVGAHP_GAHPS=", ".join(options.gahps.names()),
+    )
+
+
+def makeService(options: Options) -> CEService:
+    """
+    What twistd runs.
+    """
+    from twisted.internet import reactor
+
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    changed = raiseDescriptorLimit() != soft
+    service = CEService(options)
+    ce = CE(
+        reactor,
+        options.settings,
+        options.site,
+        options.gahps,
+        clientOptions(options.credentials, options.settings.get("RVGAHP_BROKER_HOST")),
+        soft if changed else 0,
+        lambda control, answer: _ready(options, control, answer),
+    )
+    ce.setServiceParent(service)
+    return service

@@ -1,0 +1,275 @@
+# -*- test-case-name: tests.test_channel -*-
+"""
+One channel at either end: a connected socket, its handshake, then its records.
+
+Layer 1: driven by any reactor-like loop.  A L{DialingChannel} is the CE's, an
+L{AnsweringChannel} the client's.  Which stream's bytes go over it, and what comes
+after it, is for its L{rvgahp.carrier.Carrier}.
+"""
+
+from __future__ import annotations
+
+import os
+
+from rvgahp import limits
+from rvgahp.descriptor import Descriptor
+from rvgahp.errors import PolicyConflict, ProtocolError, RvgahpError
+from rvgahp.handshake import (
+    KEY_NUMBER,
+    NO_STREAM,
+    POLICY,
+    STALE_GENERATION,
+    VERSION,
+    Answerer,
+    ChannelKeys,
+    Dial,
+    Dialer,
+    refusal,
+    takeMessage,
+)
+from rvgahp.records import ACK, DATA, LIMIT, PING, Opener, ReceiveBuffer, Sealer
+from rvgahp.session import SecuritySession
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+
+    from rvgahp.carrier import Carrier
+    from rvgahp.descriptor import Loop
+
+
+class Channel(Descriptor):
+    """
+    What both ends have in common.
+
+    @ivar isOpen: the handshake is done; records are carried.
+    @ivar generation: which dial of its stream this is.
+    """
+
+    generation = 0
+
+    def __init__(self, loop: Loop, connection: socket.socket, carrier: Carrier) -> None:
+        """
+        @param connection: connected and non-blocking; closed by L{close}.
+        """
+        super().__init__(loop, connection.fileno(), connection)
+        self._carrier = carrier
+        self._buffer = ReceiveBuffer()
+        self._sealer: Sealer | None = None
+        self._opener: Opener | None = None
+        self._deadline = loop.callLater(limits.HANDSHAKE_TIMEOUT, self._late)
+        self.isOpen = False
+
+    def close(self) -> None:
+        if self._deadline.active():
+            self._deadline.cancel()
+        self.isOpen = False
+        super().close()
+
+    def pump(self) -> None:
+        """
+        Send what the stream has, as far as peer and kernel take it.
+        """
+        if self._sealer is None:
+            return
+        stream = self._carrier.stream
+        while self.unsent < limits.UNSENT_BYTES:
+            record = stream.nextRecord()
+            if record is None:
+                return
+            self.write(self._sealer.seal(DATA, *record))
+
+    def acknowledge(self) -> None:
+        """
+        Tell what has been delivered, and what may be sent.
+        """
+        if self._sealer is not None:
+            position, limit = self._carrier.stream.acknowledgement()
+            self.write(self._sealer.seal(ACK, position, LIMIT.pack(limit)))
+
+    def ping(self) -> None:
+        """
+        Show that we live.
+        """
+        if self._sealer is not None:
+            self.write(self._sealer.seal(PING, 0))
+
+    # -- events -------------------------------------------------------------
+
+    def doRead(self) -> None:
+        try:
+            count = os.readv(self._fd, [self._buffer.space()])
+        except BlockingIOError:
+            return
+        except OSError as e:
+            self._lost(f"the connection broke ({e.strerror})")
+            return
+        if not count:
+            self._lost("the other end closed the connection")
+            return
+        self._buffer.filled(count)
+        try:
+            self._read()
+        except RvgahpError as e:
+            self._lost(str(e))
+
+    def progressed(self, count: int) -> None:
+        if self._writing and self.unsent < limits.UNSENT_BYTES and self.isOpen:
+            self.pump()
+            self._carrier.pumped()
+
+    def readEnded(self, problem: str) -> None:
+        self._lost(problem or "the other end closed the connection")
+
+    def writeFailed(self, problem: str) -> None:
+        self._lost(f"the connection broke ({problem})")
+
+    # -- inside -------------------------------------------------------------
+
+    def _read(self) -> None:
+        while self._opener is None:
+            body, taken = takeMessage(self._buffer.view())
+            if body is None:
+                return
+            self._buffer.drop(taken)
+            self._message(body)
+            if self.isClosed:
+                return
+        self._records(self._opener)
+
+    def _message(self, body: bytes) -> None:
+        raise NotImplementedError
+
+    def _records(self, opener: Opener) -> None:
+        frames = []
+        try:
+            for kind, position, body in opener.read(self._buffer.view()):
+                self._carrier.heard(self)
+                if self.isClosed:
+                    return
+                if kind == DATA:
+                    frames += self._carrier.stream.receive(position, body)
+                elif kind == ACK:
+                    if len(body) != LIMIT.size:
+                        raise ProtocolError("An acknowledgement of unknown form came.")
+                    self._carrier.acknowledged(position, LIMIT.unpack(body)[0])
+            self._buffer.drop(opener.consumed)
+        finally:
+            # What was read before a bad record is good.
+            if frames:
+                self._carrier.framesReceived(frames)
+
+    def _established(self, keys: ChannelKeys) -> None:
+        """
+        The handshake is done.
+        """
+        self._deadline.cancel()
+        self._carrier.stream.resume(keys.peerReceived, keys.peerLimit)
+        self._sealer = Sealer(keys.outcome, keys.sending)
+        self._opener = Opener(keys.outcome, keys.receiving)
+        self.isOpen = True
+        self._carrier.channelOpened(self)
+
+    def _late(self) -> None:
+        self._lost(f"its handshake was not complete after {limits.HANDSHAKE_TIMEOUT:.0f} s")
+
+    def _lost(self, reason: str) -> None:
+        if not self.isClosed:
+            self.close()
+            self._carrier.channelLost(self, reason)
+
+
+class DialingChannel(Channel):
+    """
+    The CE's end.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        connection: socket.socket,
+        carrier: Carrier,
+        session: SecuritySession,
+        number: int,
+        kind: int,
+        generation: int,
+        ticket: bytes,
+    ) -> None:
+        """
+        @param connection: connected to the proxy's port.
+        @param number: the stream's.
+        @param ticket: opens the gate.  B{Secret} until it is used.
+        """
+        super().__init__(loop, connection, carrier)
+        self.generation = generation
+        stream = carrier.stream
+        self._dialer = Dialer(session, number, kind, generation, stream.received, stream.limit())
+        version = limits.PROTOCOL_VERSIONS[-1].to_bytes(2, "big")
+        self.write([limits.MAGIC + version + ticket, self._dialer.dial()])
+        self.resumeReading()
+
+    def _message(self, body: bytes) -> None:
+        confirm, keys = self._dialer.answered(body)
+        self.write([confirm])
+        self._established(keys)
+
+
+class AnsweringChannel(Channel):
+    """
+    The client's end.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        connection: socket.socket,
+        carrier: Carrier,
+        session: SecuritySession,
+        number: int,
+        kind: int,
+        lastGeneration: int,
+    ) -> None:
+        """
+        @param connection: handed over by the proxy, not a byte read.
+        @param lastGeneration: the stream's last confirmed one, 0 if none.
+        """
+        super().__init__(loop, connection, carrier)
+        self._session = session
+        self._names = number, kind
+        self._lastGeneration = lastGeneration
+        self._answerer: Answerer | None = None
+        self.resumeReading()
+
+    def _message(self, body: bytes) -> None:
+        if self._answerer is not None:
+            self._established(self._answerer.confirmed(body))
+            return
+        dial = Dial(body)
+        if dial.sessionId != self._session.sessionId or not dial.verify(self._session):
+            raise ProtocolError("a Dial came that proves no knowledge of the session key")
+        reason, sentence = self._objection(dial)
+        if reason:
+            self._refuse(dial, reason, sentence)
+        self.generation = dial.generation
+        stream = self._carrier.stream
+        try:
+            self._answerer = Answerer(self._session, dial, stream.received, stream.limit())
+        except PolicyConflict as e:
+            self._refuse(dial, POLICY, str(e))
+            raise
+        self.write([self._answerer.accept()])
+
+    def _objection(self, dial: Dial) -> tuple[int, str]:
+        if dial.version not in limits.PROTOCOL_VERSIONS:
+            return VERSION, f"version {dial.version} of the channel protocol is not spoken here"
+        if (dial.stream, dial.kind) != self._names:
+            return NO_STREAM, f"stream {dial.stream} is not the one that was announced"
+        if dial.keyNumber != self._session.keyNumber:
+            return KEY_NUMBER, f"key {dial.keyNumber} is not this session's present one"
+        if dial.generation <= self._lastGeneration:
+            return STALE_GENERATION, f"generation {dial.generation} has been before"
+        return 0, ""
+
+    def _refuse(self, dial: Dial, reason: int, sentence: str) -> None:
+        self.write([refusal(self._session, dial, reason, sentence)])
+        raise ProtocolError(sentence)

@@ -1,0 +1,153 @@
+# -*- test-case-name: tests.test_cli -*-
+"""
+C{rvgahp}: the command for people.
+
+Layer 6.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import select
+import signal
+import sys
+
+from rvgahp import __version__
+from rvgahp.errors import RvgahpError
+
+_EPILOG = """\
+The daemons are twistd plugins: twistd rvgahp-proxy on the submit host, twistd
+rvgahp-ce at the site; each has its own --help.  The gridmanager starts
+rvgahp_client.  Try 'rvgahp demo' first.
+"""
+
+
+def _sandbox(arguments: argparse.Namespace) -> int:
+    """
+    Run a sandbox until stdin ends or a signal comes.
+    """
+    from rvgahp.sandbox import Sandbox, parseAddress, parseGAHP
+
+    sandbox = Sandbox(
+        arguments.dir,
+        arguments.port,
+        dict(parseGAHP(word) for word in arguments.gahp),
+        parseAddress(arguments.ce_connect) if arguments.ce_connect else None,
+    )
+    wake = _wakeBySignals()
+    with sandbox:
+        print(json.dumps(sandbox.description()), flush=True)
+        dead = _waitForEnd(wake, sandbox.deadDaemon)
+    if dead:
+        raise RvgahpError(f"{dead} ended by itself; the rest of the sandbox was stopped")
+    return 0
+
+
+def _wakeBySignals() -> int:
+    """
+    @return: a descriptor that becomes readable when we are to end.
+    """
+    read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: os.write(write, b"!"))
+    return read
+
+
+def _waitForEnd(wake: int, deadDaemon: object) -> str:
+    """
+    @return: the name of a daemon that ended by itself, or nothing.
+    """
+    assert callable(deadDaemon)
+    poll = select.poll()
+    poll.register(wake, select.POLLIN)
+    poll.register(0, select.POLLIN)
+    while True:
+        for fd, _ in poll.poll(500):
+            if fd == wake or not os.read(0, 4096):
+                return ""
+        dead = deadDaemon()
+        if dead:
+            return str(dead)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from rvgahp.demo import run
+
+    return run(sys.stdout)
+
+
+def makeParser() -> argparse.ArgumentParser:
+    """
+    @return: the parser of the whole command.
+    """
+    parser = argparse.ArgumentParser(
+        prog="rvgahp",
+        description="Reverse GAHP: HTCondor's gridmanager reaches sites that cannot be dialled.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"rvgahp {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _addSandbox(commands)
+    demo = commands.add_parser(
+        "demo",
+        help="run a real job through proxy, CE and client, and show each step",
+        description="Run a real job through a throw-away proxy, CE and client on this machine,"
+        " and show each step as it happens.",
+    )
+    demo.set_defaults(run=_demo)
+    from rvgahp.credentialscli import addCommands
+
+    addCommands(commands)
+    return parser
+
+
+def _addSandbox(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    sandbox = commands.add_parser(
+        "sandbox",
+        help="a private playground: credentials, a proxy and a CE on this machine",
+        description="Make throw-away credentials, start a proxy and a CE, and when the proxy has"
+        " accepted the CE print one line of JSON that tells where everything is. Runs until stdin"
+        " ends or SIGTERM comes, and leaves no process behind. In the directory lie the"
+        " configuration files, with the commands to start both by hand.",
+    )
+    sandbox.add_argument("--dir", metavar="DIR", help="where its files go (default: temporary)")
+    sandbox.add_argument(
+        "--port", type=_port, default=0, metavar="N", help="the proxy's port (default: any)"
+    )
+    sandbox.add_argument(
+        "--gahp",
+        action="append",
+        default=[],
+        metavar="NAME=COMMAND",
+        help="offer this GAHP too; may be given again",
+    )
+    sandbox.add_argument(
+        "--ce-connect",
+        metavar="HOST:PORT",
+        help="what the CE dials in place of the proxy's address: a relay of yours",
+    )
+    sandbox.set_defaults(run=_sandbox)
+
+
+def _port(word: str) -> int:
+    if not word.isdecimal() or int(word) > 65535:
+        raise argparse.ArgumentTypeError(f"{word!r} is no port: 0 to 65535")
+    return int(word)
+
+
+def main() -> int:
+    """
+    The program.
+    """
+    arguments = makeParser().parse_args()
+    try:
+        return int(arguments.run(arguments))
+    except RvgahpError as e:
+        print(f"rvgahp: {e}", file=sys.stderr)
+        return 1
+    except OSError as e:
+        print(f"rvgahp: {e.filename or ''}: {e.strerror}", file=sys.stderr)
+        return 1

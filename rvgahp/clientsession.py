@@ -1,0 +1,306 @@
+# -*- test-case-name: tests.test_clientsession -*-
+"""
+The client's end of one GAHP: its stdio spliced onto the stream.
+
+Layer 4: the standard library, C{cryptography}, and layers 0 and 1.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+
+from rvgahp import frames, limits
+from rvgahp.carrier import Carrier
+from rvgahp.channel import AnsweringChannel
+from rvgahp.complaint import complain
+from rvgahp.descriptor import Descriptor, Sink
+from rvgahp.errors import ProtocolError
+from rvgahp.frames import Frame
+from rvgahp.handshake import GAHP_STREAM
+from rvgahp.policy import Policy
+from rvgahp.session import SecuritySession
+from rvgahp.stderrqueue import StderrQueue
+from rvgahp.stream import Budget, Stream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from rvgahp.client import Client
+    from rvgahp.poller import Poller
+
+_WINDOW = 16 * 1024 * 1024
+_TOTAL = 256 * 1024 * 1024
+
+
+def decodeAnswer(box: dict[bytes, bytes]) -> SecuritySession:
+    """
+    @param box: the proxy's answer to RequestGAHP.  It holds the session key:
+        B{secret}.
+    @raise ProtocolError, PolicyConflict, KeyError, ValueError: it makes no sense.
+    """
+    session = SecuritySession(
+        box[b"session"].decode("ascii"),
+        box[b"key"],
+        Policy.decode(box[b"serverPolicy"].decode("ascii")),
+        Policy.decode(box[b"clientPolicy"].decode("ascii")),
+        int(box[b"duration"]),
+        int(box[b"lease"]),
+        int(box[b"keyNumber"]),
+    )
+    outcome = box[b"outcome"].decode("ascii")
+    if (session.outcome.value, session.method) != (outcome, box[b"method"].decode("ascii")):
+        raise ProtocolError("its security policies do not give the result it names")
+    return session
+
+
+def _mayBlock(fd: int) -> bool:
+    """
+    @return: whether C{fd} must stay as it is: it is no pipe or socket, or it is
+        stderr too, and C{O_NONBLOCK} on it would lose lines of other programs.
+    """
+    mode = os.fstat(fd)
+    if not (stat.S_ISFIFO(mode.st_mode) or stat.S_ISSOCK(mode.st_mode)):
+        return True
+    other = os.fstat(2)
+    return (mode.st_dev, mode.st_ino) == (other.st_dev, other.st_ino)
+
+
+class Stdin(Descriptor):
+    """
+    Our stdin.  It is read only when poll(2) says so, and so need not be
+    non-blocking.
+    """
+
+    def __init__(self, loop: Poller, session: ClientSession) -> None:
+        super().__init__(loop, 0)
+        self._session = session
+
+    def dataReceived(self, data: bytes) -> None:
+        self._session.carrier.send(frames.STDIN, data)
+        if not self._session.carrier.room():
+            self.pauseReading()
+
+    def readEnded(self, problem: str) -> None:
+        self._session.stdinEnded()
+
+
+class Stderr(Descriptor):
+    """
+    Our stderr, which delays nothing.
+    """
+
+    def __init__(self, loop: Poller, emptied: Callable[[], object]) -> None:
+        """
+        @param emptied: called when all has been said.
+        """
+        super().__init__(loop, 2)
+        self.writeBytes = limits.BLOCKING_WRITE_BYTES
+        self._waiting = StderrQueue()
+        self._emptied = emptied
+
+    def put(self, data: bytes) -> None:
+        """
+        Say it as soon as it will be taken.
+        """
+        self._waiting.put(data)
+        if not self._writing:
+            self._writing = True
+            self._loop.addWriter(self)
+
+    def doWrite(self) -> None:
+        if not self._queue:
+            self._queue.append(memoryview(self._waiting.take(limits.BLOCKING_WRITE_BYTES)))
+            self.unsent = len(self._queue[0])
+        self._flush()
+        if self.isEmpty():
+            self._writing = False
+            self._loop.removeWriter(self)
+            self._emptied()
+
+    def isEmpty(self) -> bool:
+        """
+        @return: whether all has been said.
+        """
+        return not self._queue and not len(self._waiting)
+
+
+class Stdout(Sink):
+    """
+    Our stdout.  While it is open it may be non-blocking; closed, it is /dev/null,
+    so that no descriptor of ours takes its number.
+    """
+
+    def __init__(self, loop: Poller, session: ClientSession) -> None:
+        super().__init__(loop, 1, session.stdoutDelivered, session.stdoutFailed)
+        self._restores = False
+        if not _mayBlock(1):
+            self._restores = os.get_blocking(1)
+            os.set_blocking(1, False)
+        elif not stat.S_ISREG(os.fstat(1).st_mode):
+            self.writeBytes = limits.BLOCKING_WRITE_BYTES
+
+    def close(self) -> None:
+        if self.isClosed:
+            return
+        if self._restores:
+            os.set_blocking(1, True)
+        null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        super().close()
+        os.dup2(null, 1)
+        os.close(null)
+
+
+class ClientSession:
+    """
+    One GAHP, from the proxy's answer to its exit status.
+
+    @ivar carrier: our end of the stream.
+    """
+
+    def __init__(self, loop: Poller, session: SecuritySession, client: Client) -> None:
+        self._loop = loop
+        self._session = session
+        self._client = client
+        self.carrier = Carrier(loop, Stream(_WINDOW, Budget(_TOTAL)), self)
+        self._running = self._stopping = self._silent = self._stderrAbandoned = False
+        self._stdinOpen = True
+        self._exit: Frame | None = None
+        self._stdin = Stdin(loop, self)
+        self._stderr = Stderr(loop, self._finishWhenWritten)
+        self._stdout = Stdout(loop, self)
+
+    # -- requests -----------------------------------------------------------
+
+    def isRunning(self) -> bool:
+        """
+        @return: whether the stream has had a channel, so that the proxy is not
+            needed any more.
+        """
+        return self._running
+
+    def channelHanded(self, connection: socket.socket) -> None:
+        """
+        The proxy passed us a connection that the CE dialled for this stream.
+        """
+        AnsweringChannel(
+            self._loop,
+            connection,
+            self.carrier,
+            self._session,
+            0,
+            GAHP_STREAM,
+            self.carrier.generation,
+        )
+
+    def stop(self, number: int) -> bool:
+        """
+        A signal asks us to end: ask for the end of the GAHP, and wait for it.
+
+        @return: whether there is something to wait for.
+        """
+        if self._stopping or not self._running:
+            return False
+        self._stopping = True
+        self.carrier.send(frames.STOP, bytes((number,)))
+        self._loop.callLater(limits.CLIENT_END_TIMEOUT, self._client.finish, 128 + number)
+        return True
+
+    def close(self) -> None:
+        """
+        Leave everything as it was found.
+        """
+        self.carrier.close()
+        self._stdout.close()
+
+    # -- from the stream ----------------------------------------------------
+
+    def channelOpened(self) -> None:
+        if not self._running:
+            self._running = True
+            self._client.sessionRunning()
+        self.roomMade()
+
+    def roomMade(self) -> None:
+        if self._stdinOpen and self._running and self.carrier.room():
+            self._stdin.resumeReading()
+
+    def framesReceived(self, received: list[Frame]) -> None:
+        for frame in received:
+            if frame.kind == frames.STDOUT:
+                self._stdout.put(frame.payload, frame.cost)
+            else:
+                self._other(frame)
+
+    def _other(self, frame: Frame) -> None:
+        if frame.kind == frames.STDERR:
+            self._stderr.put(bytes(frame.payload))
+            self.carrier.deliver(frame.cost)
+        elif frame.kind == frames.END_STDOUT:
+            self._stdout.put(b"", frame.cost)
+            self._stdout.endWriting()
+        elif frame.kind == frames.EXIT:
+            self._exit = frame
+            self._loop.callLater(limits.CLIENT_STDERR_GRACE, self._abandonStderr)
+            self._finishWhenWritten()
+        elif frame.kind == frames.END_STDERR:
+            self.carrier.deliver(frame.cost)
+        else:
+            raise ProtocolError(f"a frame of kind {frame.kind} is not for a client")
+
+    def channelLost(self, reason: str) -> None:
+        if self._exit is None:
+            self._client.fail(f"the connection to the site was lost: {reason}")
+
+    def peerSilent(self, seconds: float) -> None:
+        if seconds >= self._session.lease:
+            self._client.fail(f"the site was silent for the lease of {self._session.lease} s")
+        elif not self._silent and self._running:
+            self._silent = True
+            self._stderr.put(
+                b"rvgahp_client: nothing heard from the site for %d s; still waiting\n" % seconds
+            )
+
+    # -- from our stdio -----------------------------------------------------
+
+    def stdinEnded(self) -> None:
+        """
+        End of file on our stdin.
+        """
+        self._stdinOpen = False
+        self.carrier.send(frames.END_STDIN)
+
+    def stdoutDelivered(self, cost: int) -> None:
+        """
+        Bytes have left our stdout.
+        """
+        self.carrier.deliver(cost)
+        self._finishWhenWritten()
+
+    def stdoutFailed(self, problem: str) -> None:
+        """
+        Nobody reads us any more: as if we had been told to end.
+        """
+        self.stop(signal.SIGPIPE)
+
+    def _abandonStderr(self) -> None:
+        """
+        stderr may be blocked for good.  stdout must be whole.
+        """
+        self._stderrAbandoned = True
+        self._finishWhenWritten()
+
+    def _finishWhenWritten(self) -> None:
+        said = self._stderrAbandoned or self._stderr.isEmpty()
+        if self._exit is None or not said or self._stdout.unsent:
+            return
+        frame, self._exit = self._exit, None
+        signalled, value, sentence = frames.decodeExit(bytes(frame.payload))
+        self.carrier.deliver(frame.cost)
+        self.carrier.acknowledge()
+        if sentence:
+            complain(sentence)
+        self._client.finish(128 + value if signalled else value)

@@ -1,0 +1,174 @@
+# -*- test-case-name: tests.test_commands -*-
+"""
+The words of the control connection and of the proxy's UNIX socket.
+
+Layer 2: AMP commands and nothing else.  C{doc/protocol.rst} says what each means
+and when it is sent.  Every command declares all errors of ours: a refusal is
+never a reason to lose the connection.
+"""
+
+from __future__ import annotations
+
+from twisted.protocols.amp import AmpList as BoxList
+from twisted.protocols.amp import Boolean, Command, Integer, ListOf, String, Unicode
+
+from rvgahp import errors
+
+_ERRORS: dict[type[Exception], bytes] = {
+    error: error.__name__.encode("ascii")
+    for error in (
+        errors.VersionMismatch,
+        errors.NotAuthorized,
+        errors.SiteTaken,
+        errors.NoSuchSite,
+        errors.UnknownGAHP,
+        errors.PolicyConflict,
+        errors.StartFailed,
+        errors.Busy,
+        errors.SessionGone,
+        errors.NotYet,
+        errors.InternalError,
+    )
+}
+
+
+class Hello(Command):
+    """
+    CE to proxy, first: who I am and what I offer.
+    """
+
+    arguments = [
+        (b"versions", ListOf(Integer())),
+        (b"instance", String()),
+        (b"site", Unicode()),
+        (b"software", Unicode()),
+        (b"gahps", ListOf(Unicode())),
+        (b"policy", Unicode()),
+    ]
+    response = [
+        (b"version", Integer()),
+        (b"instance", String()),
+        (b"software", Unicode()),
+        (b"policy", Unicode()),
+    ]
+    errors = _ERRORS
+
+
+class Sessions(Command):
+    """
+    CE to proxy: the sessions that live here.  The site takes starts after the last.
+    """
+
+    arguments = [
+        (b"sessions", BoxList([(b"session", Unicode()), (b"claim", String())])),
+        (b"last", Boolean()),
+    ]
+    response = [(b"gone", ListOf(Unicode()))]
+    errors = _ERRORS
+
+
+class Ping(Command):
+    """
+    Either way: are you there?
+    """
+
+    errors = _ERRORS
+
+
+class StartGAHP(Command):
+    """
+    Proxy to CE.  C{key} and C{tickets} are B{secret}.
+    """
+
+    arguments = [
+        (b"session", Unicode()),
+        (b"key", String()),
+        (b"keyNumber", Integer()),
+        (b"gahp", Unicode()),
+        (b"account", Unicode()),
+        (b"tunnel", Boolean()),
+        (b"owner", Unicode()),
+        (b"serverPolicy", Unicode()),
+        (b"outcome", Unicode()),
+        (b"method", Unicode()),
+        (b"duration", Integer()),
+        (b"lease", Integer()),
+        (b"commands", ListOf(Unicode())),
+        (b"tickets", ListOf(String())),
+    ]
+    response = [(b"tunnelPort", Integer())]
+    errors = _ERRORS
+
+
+class EndSession(Command):
+    """
+    Proxy to CE: the session's client is gone; end its GAHP.
+    """
+
+    arguments = [(b"session", Unicode()), (b"reason", Unicode())]
+    errors = _ERRORS
+
+
+class SessionEnded(Command):
+    """
+    CE to proxy: the session is over; C{reason} is empty if in good order.
+    """
+
+    arguments = [(b"session", Unicode()), (b"reason", Unicode())]
+    errors = _ERRORS
+
+
+class OpenChannel(Command):
+    """
+    CE to proxy: a ticket for one more channel.
+    """
+
+    arguments = [(b"session", Unicode()), (b"stream", Integer())]
+    response = [(b"ticket", String())]
+    errors = _ERRORS
+
+
+class RequestGAHP(Command):
+    """
+    Client to proxy.  The answer's C{key} is B{secret}.
+    """
+
+    arguments = [
+        (b"versions", ListOf(Integer())),
+        (b"site", Unicode()),
+        (b"gahp", Unicode()),
+        (b"account", Unicode()),
+        (b"tunnel", Boolean()),
+    ]
+    response = [
+        (b"version", Integer()),
+        (b"session", Unicode()),
+        (b"key", String()),
+        (b"keyNumber", Integer()),
+        (b"serverPolicy", Unicode()),
+        (b"clientPolicy", Unicode()),
+        (b"outcome", Unicode()),
+        (b"method", Unicode()),
+        (b"duration", Integer()),
+        (b"lease", Integer()),
+        (b"tunnelPort", Integer()),
+    ]
+    errors = _ERRORS
+
+
+class Channel(Command):
+    """
+    Proxy to client, with a connected socket beside it.
+    """
+
+    arguments = [(b"session", Unicode()), (b"stream", Integer())]
+    errors = _ERRORS
+
+
+class SessionLost(Command):
+    """
+    Proxy to client: the CE has ended the session.
+    """
+
+    arguments = [(b"session", Unicode()), (b"reason", Unicode())]
+    requiresAnswer = False

@@ -1,0 +1,21 @@
+# -*- test-case-name: tests.test_client -*-
+"""
+What the client itself says to people.
+
+Layer 1: the standard library.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+def complain(sentence: str) -> None:
+    """
+    One line on stderr, in one write.
+    """
+    line = f"rvgahp_client: {' '.join(sentence.splitlines())}\n"
+    try:
+        os.write(2, line.encode("utf-8", "replace"))
+    except OSError:
+        pass  # there is nobody to be told

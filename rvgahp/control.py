@@ -1,0 +1,207 @@
+# -*- test-case-name: tests.test_control -*-
+"""
+Boxes between two peers who call each other's commands: the control connection, and
+what it has in common with the proxy's UNIX socket.
+
+Layer 3.  Twisted's C{AMP} class reads boxes of any size, has no time-outs, closes
+the connection for an exception in a responder and for an unhandled errback at the
+caller.  Its parts are used instead: L{BoxDispatcher} with a reader of ours below
+and locators of ours above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError, maybeDeferred
+from twisted.internet.interfaces import IHandshakeListener, IReactorTime
+from twisted.internet.protocol import Protocol
+from twisted.logger import Logger
+from twisted.protocols.amp import (
+    AmpBox,
+    BoxDispatcher,
+    Command,
+    CommandLocator,
+    IBoxSender,
+    RemoteAmpError,
+)
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rvgahp import limits
+from rvgahp.boxes import BoxReader
+from rvgahp.commands import Ping
+from rvgahp.errors import InternalError, ProtocolError, RvgahpError
+
+
+class Responders(CommandLocator):
+    """
+    A locator whose bugs cost one call, not the connection.
+    """
+
+    log = Logger()
+
+    def locateResponder(self, name: bytes) -> Any:
+        responder = super().locateResponder(name)
+        if responder is None:
+            return None
+        return lambda box: maybeDeferred(responder, box).addErrback(self._failed, name)
+
+    def _failed(self, failure: Failure, name: bytes) -> Failure:
+        if failure.check(RemoteAmpError):
+            return failure
+        if failure.check(RvgahpError):
+            text = failure.getErrorMessage()
+        else:
+            self.log.failure("A bug in answering {name}", failure, name=name.decode("ascii"))
+            text = f"a bug in answering {name.decode('ascii')}; the log has the details"
+        return Failure(RemoteAmpError(b"InternalError", text))
+
+
+class Caller:
+    """
+    Calls a peer's commands, each with a limit of time.
+    """
+
+    def __init__(self, dispatcher: BoxDispatcher, clock: IReactorTime) -> None:
+        self._dispatcher = dispatcher
+        self._clock = clock
+
+    def call(
+        self, command: type[Command], timeout: float = limits.CALL_TIMEOUT, **arguments: Any
+    ) -> Deferred[dict[str, Any]]:
+        """
+        @param timeout: seconds.
+        @return: fires with the answer's values.  May fail with the command's
+            errors, with L{TimeoutError}, or with the reason why the connection
+            was lost.  A failure that nobody handles is only logged.
+        """
+        result: Deferred[dict[str, Any]] = Deferred()
+        asked = maybeDeferred(self._dispatcher.callRemote, command, **arguments)
+        asked.addTimeout(timeout, self._clock, self._timedOut)
+        # A new Deferred: AMP drops the connection for an unhandled errback on its own.
+        asked.addCallbacks(result.callback, result.errback)
+        return result
+
+    @staticmethod
+    def _timedOut(result: Any, timeout: float) -> Any:
+        if isinstance(result, Failure) and result.check(CancelledError):
+            raise TimeoutError(f"no answer within {timeout:g} s")
+        return result
+
+
+@implementer(IBoxSender, IHandshakeListener)
+class ControlConnection(Protocol):
+    """
+    One end of a control connection.
+
+    @ivar caller: calls the peer's commands.
+    """
+
+    log = Logger()
+    transport: Any  # TLS over TCP, or what a test puts in its place
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        locator: Responders,
+        secured: Callable[[ControlConnection], object],
+        lost: Callable[[Failure], object],
+    ) -> None:
+        """
+        @param locator: answers the peer's calls.
+        @param secured: called with this when TLS is set up, which proves nothing
+            to the side that dialled.
+        @param lost: called with the reason when the connection has ended.
+        """
+        self._clock = clock
+        self._secured = secured
+        self._lost = lost
+        self._dispatcher = BoxDispatcher(locator)
+        self._reader = BoxReader(limits.GREETING_BOX_BYTES)
+        self._pinging: Any = None
+        self._aborting: Any = None
+        self.caller = Caller(self._dispatcher, clock)
+
+    def handshakeCompleted(self) -> None:
+        self._secured(self)
+
+    def connectionMade(self) -> None:
+        self.transport.setTcpNoDelay(True)
+        self._dispatcher.startReceivingBoxes(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        try:
+            for box in self._reader.read(data):
+                self._dispatcher.ampBoxReceived(AmpBox(box))
+        except ProtocolError as e:
+            self.log.warn("Control connection with {peer}: {problem}", peer=self.peer, problem=e)
+            self.abort()
+        except KeyError:
+            self.log.warn("Control connection with {peer}: an answer to nothing", peer=self.peer)
+            self.abort()
+
+    @property
+    def peer(self) -> str:
+        """
+        The other end's address, for the log.
+        """
+        address = self.transport.getPeer()
+        return f"{address.host}:{address.port}"
+
+    def greeted(self) -> None:
+        """
+        Hello has been answered: larger boxes may come, and pings begin.
+        """
+        self._reader.longest = limits.CONTROL_BOX_BYTES
+        self._pinging = self._clock.callLater(limits.CONTROL_PING_INTERVAL, self._ping)
+
+    def _ping(self) -> None:
+        asked = self.caller.call(Ping, limits.CONTROL_PING_TIMEOUT)
+        asked.addCallbacks(self._pinged, self._unanswered)
+
+    def _pinged(self, _: object) -> None:
+        self._pinging = self._clock.callLater(limits.CONTROL_PING_INTERVAL, self._ping)
+
+    def _unanswered(self, failure: Failure) -> None:
+        if failure.check(TimeoutError) and self.connected:
+            self.log.warn(
+                "Control connection with {peer}: no answer to a ping; dropped", peer=self.peer
+            )
+            self.abort()
+
+    def close(self) -> None:
+        """
+        Close in order, and after 2 s by force: TLS would wait for ever.
+        """
+        if self.connected and self._aborting is None:
+            self.transport.loseConnection()
+            self._aborting = self._clock.callLater(limits.CLOSE_TIMEOUT, self.abort)
+
+    def abort(self) -> None:
+        """
+        Close at once.
+        """
+        if self.connected:
+            self.transport.abortConnection()
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # no default
+        self.connected = 0
+        for call in (self._pinging, self._aborting):
+            if call is not None and call.active():
+                call.cancel()
+        self._dispatcher.stopReceivingBoxes(reason)
+        self._lost(reason)
+
+    # -- IBoxSender ---------------------------------------------------------
+
+    def sendBox(self, box: AmpBox) -> None:
+        if self.connected:
+            self.transport.write(box.serialize())
+
+    def unhandledError(self, failure: Failure) -> None:
+        self.log.failure("A bug in the control connection with {peer}", failure, peer=self.peer)
+
+
+__all__ = ["Caller", "ControlConnection", "InternalError", "Responders"]

@@ -1,0 +1,321 @@
+# -*- test-case-name: tests.test_descriptor -*-
+"""
+Descriptors whose writes go out at once, with exact knowledge of what has gone.
+
+Layer 1: the standard library; driven by any reactor-like loop (L{rvgahp.poller}
+in the client, Twisted's in the CE).  Twisted's own transports write in the
+reactor's next turn and do not tell when bytes have left them, and an
+acknowledgement of ours means that they have.
+
+The loop calls C{doRead}, C{doWrite}, C{fileno}, C{logPrefix} and
+C{connectionLost} as Twisted's does; none of them returns a reason to close, since
+each descriptor closes itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+
+from rvgahp import limits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from typing import Any, Protocol
+
+    class Loop(Protocol):
+        """
+        What is used of a reactor.
+        """
+
+        def addReader(self, reader: Any) -> Any: ...
+
+        def removeReader(self, reader: Any) -> Any: ...
+
+        def addWriter(self, writer: Any) -> Any: ...
+
+        def removeWriter(self, writer: Any) -> Any: ...
+
+        def callLater(self, delay: float, callable: Callable[..., object], *args: Any) -> Any: ...
+
+        def seconds(self) -> float: ...
+
+
+#: Pieces given to one C{writev}; the kernel takes 1024.
+_PIECES = 64
+
+
+class Descriptor:
+    """
+    One descriptor, its queue of bytes to be written, and its place in the loop.
+
+    Subclasses say what happens: L{dataReceived}, L{readEnded}, L{progressed},
+    L{writeFailed}.
+
+    @ivar unsent: bytes written here that the kernel has not taken.
+    """
+
+    def __init__(self, loop: Loop, fd: int, owner: socket.socket | None = None) -> None:
+        """
+        @param fd: the descriptor; closed by L{close}.
+        @param owner: the socket object it belongs to, if any: then half-close is
+            a C{shutdown}, and L{close} closes the object.
+        """
+        self._loop = loop
+        self._fd = fd
+        self._owner = owner
+        self._queue: deque[memoryview] = deque()
+        self.unsent = 0
+        self._reading = self._writing = self._ending = False
+        self.isClosed = False
+        #: bytes of one write, at the most; small where the descriptor may block
+        self.writeBytes = 1 << 30
+
+    # -- for the loop -------------------------------------------------------
+
+    def fileno(self) -> int:
+        return -1 if self.isClosed else self._fd
+
+    def logPrefix(self) -> str:
+        return type(self).__name__
+
+    def connectionLost(self, reason: object) -> None:
+        """
+        The loop found the descriptor hung up with nothing left to read.
+        """
+        self._reading = self._writing = False
+        if self.isClosed:
+            return
+        if self._queue:
+            self._fail("its other end is closed")
+        else:
+            self.readEnded("")
+
+    def doRead(self) -> None:
+        try:
+            data = os.read(self._fd, limits.READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as e:
+            self.pauseReading()
+            self.readEnded(e.strerror or str(e))
+            return
+        if data:
+            self.dataReceived(data)
+        else:
+            self.pauseReading()
+            self.readEnded("")
+
+    def doWrite(self) -> None:
+        self._flush()
+        if not self._queue and self._writing and not self.isClosed:
+            self._writing = False
+            self._loop.removeWriter(self)
+
+    # -- requests -----------------------------------------------------------
+
+    def resumeReading(self) -> None:
+        """
+        Read whenever there is something.
+        """
+        if not self._reading and not self.isClosed:
+            self._reading = True
+            self._loop.addReader(self)
+
+    def pauseReading(self) -> None:
+        """
+        Leave what comes with the kernel.
+        """
+        if self._reading:
+            self._reading = False
+            self._loop.removeReader(self)
+
+    def write(self, pieces: list[Any]) -> None:
+        """
+        Write now what the kernel takes, and the rest when it can take it.
+        """
+        if self.isClosed or self._ending:
+            return
+        for piece in pieces:
+            if len(piece):
+                self._queue.append(memoryview(piece))
+                self.unsent += len(piece)
+        if not self._writing:
+            self._flush()
+            self._watch()
+
+    def endWriting(self) -> None:
+        """
+        Say end of file to the other side once all is written.
+        """
+        self._ending = True
+        if not self._queue:
+            self._shutdown()
+
+    def close(self) -> None:
+        """
+        Close at once; what is unsent is lost.  Nothing is called afterwards.
+        """
+        if self.isClosed:
+            return
+        self.pauseReading()
+        if self._writing:
+            self._writing = False
+            self._loop.removeWriter(self)
+        self.isClosed = True
+        self._queue.clear()
+        self.unsent = 0
+        if self._owner is not None:
+            self._owner.close()
+        else:
+            os.close(self._fd)
+
+    # -- to be overridden ---------------------------------------------------
+
+    def dataReceived(self, data: bytes) -> None:
+        """
+        Bytes were read.
+        """
+
+    def readEnded(self, problem: str) -> None:
+        """
+        There is nothing more to be read: end of file, or C{problem}.
+        """
+
+    def progressed(self, count: int) -> None:
+        """
+        The kernel took C{count} more bytes.
+        """
+
+    def writeFailed(self, problem: str) -> None:
+        """
+        Nothing more can be written; what is unsent is lost.
+        """
+
+    # -- inside -------------------------------------------------------------
+
+    def _watch(self) -> None:
+        if self._queue and not self._writing and not self.isClosed:
+            self._writing = True
+            self._loop.addWriter(self)
+
+    def _flush(self) -> None:
+        while self._queue:
+            try:
+                count = os.writev(self._fd, self._nextPieces())
+            except BlockingIOError:
+                return
+            except OSError as e:
+                self._fail(e.strerror or str(e))
+                return
+            partial = count < self.unsent
+            self._take(count)
+            self.progressed(count)
+            if self.isClosed or partial:
+                break
+        if self._ending and not self._queue and not self.isClosed:
+            self._shutdown()
+
+    def _nextPieces(self) -> list[memoryview]:
+        if len(self._queue) == 1 and len(self._queue[0]) <= self.writeBytes:
+            return list(self._queue)
+        pieces, left = [], self.writeBytes
+        for piece in self._queue:
+            pieces.append(piece[:left])
+            left -= len(pieces[-1])
+            if left <= 0 or len(pieces) == _PIECES:
+                break
+        return pieces
+
+    def _take(self, count: int) -> None:
+        self.unsent -= count
+        while count:
+            piece = self._queue[0]
+            if len(piece) > count:
+                self._queue[0] = piece[count:]
+                return
+            count -= len(piece)
+            self._queue.popleft()
+
+    def _fail(self, problem: str) -> None:
+        self._queue.clear()
+        self.unsent = 0
+        self._ending = True  # nothing more is taken
+        # Not from inside write(): the caller is in the middle of something.
+        self._loop.callLater(0, self._failed, problem)
+
+    def _failed(self, problem: str) -> None:
+        if not self.isClosed:
+            self.writeFailed(problem)
+
+    def _shutdown(self) -> None:
+        if self._owner is None:
+            self.close()  # a pipe has no other half
+            return
+        try:
+            self._owner.shutdown(1)  # SHUT_WR
+        except OSError:
+            pass  # the other side was quicker
+
+
+class Sink(Descriptor):
+    """
+    Where the frames of one kind end up: a GAHP's stdin, the client's stdout.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        fd: int,
+        delivered: Callable[[int], None],
+        failed: Callable[[str], None],
+        owner: socket.socket | None = None,
+    ) -> None:
+        """
+        @param delivered: called with the cost of frames that have been written.
+        @param failed: called once, when the sink takes nothing more.
+        """
+        super().__init__(loop, fd, owner)
+        self._delivered = delivered
+        self._failedCallback = failed
+        self._taken = 0
+        self._queued = 0
+        self._costs: deque[tuple[int, int]] = deque()  # (offset of its end, cost)
+
+    def put(self, payload: Any, cost: int) -> None:
+        """
+        Write C{payload}; C{cost} counts as delivered when it is written.
+        """
+        if self._ending or self.isClosed:
+            self._delivered(cost)
+            return
+        self._queued += len(payload)
+        self._costs.append((self._queued, cost))
+        if payload:
+            self.write([payload])
+        else:
+            self._settle()
+
+    def progressed(self, count: int) -> None:
+        self._taken += count
+        self._settle()
+
+    def _settle(self) -> None:
+        cost = 0
+        while self._costs and self._costs[0][0] <= self._taken:
+            cost += self._costs.popleft()[1]
+        if cost:
+            self._delivered(cost)
+
+    def writeFailed(self, problem: str) -> None:
+        """
+        What was held has nowhere to go; it counts as delivered so that its stream
+        runs on to its end.
+        """
+        cost = sum(cost for _, cost in self._costs)
+        self._costs.clear()
+        if cost:
+            self._delivered(cost)
+        self._failedCallback(problem)

@@ -1,0 +1,151 @@
+# -*- test-case-name: tests.test_gahplines -*-
+"""
+Lines and tokens of the GAHP protocol.  Layer 0: pure, standard library only.
+
+A line is tokens with one space between them.  A backslash takes the byte after
+it literally, whichever it is; so a writer escapes space, backslash, CR, LF and
+NUL, and any bytes at all can travel in a token (HTCondor:
+C{src/condor_gridmanager/gahp-client.cpp}, C{escapeGahpString} and
+C{read_argv}; C{src/blahp/src/cmdbuffer.c} for the separators on input).
+
+All of it is bytes: arguments and paths need not be UTF-8.  May import
+L{rvgahp.errors} and nothing else; the client loads it while a gridmanager
+waits, so not even C{re} is worth its milliseconds here.
+"""
+
+from __future__ import annotations
+
+from rvgahp.errors import ProtocolError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["LineSplitter", "escapeToken", "joinTokens", "splitTokens"]
+
+
+def escapeToken(token: bytes) -> bytes:
+    """
+    Make a token safe to stand in a line.
+
+    @param token: any bytes.
+    @return: the same with a backslash before each byte that has a meaning.
+    """
+    # Backslash first: the later replacements add backslashes of their own.
+    for special in (b"\\", b" ", b"\r", b"\n", b"\0"):
+        if special in token:
+            token = token.replace(special, b"\\" + special)
+    return token
+
+
+def joinTokens(tokens: Iterable[bytes]) -> bytes:
+    """
+    Make a line, without its end, of at least one token.
+
+    @param tokens: the tokens, unescaped.
+    @return: what L{splitTokens} turns into the same tokens.
+    """
+    return b" ".join([escapeToken(token) for token in tokens])
+
+
+def splitTokens(line: bytes) -> list[bytes]:
+    """
+    Take a line apart.  Two adjacent spaces make an empty token, and an
+    unescaped CR is discarded, both as the gridmanager has it.
+
+    @param line: one line without its end.
+    @return: at least one token, unescaped.
+    @raise ProtocolError: the line ends in a backslash that escapes nothing.
+    """
+    # Collected in lists, not added up: a token of half a megabyte of escapes
+    # would otherwise be copied once per escape.
+    tokens: list[list[bytes]] = [[]]
+    pieces = iter(line.split(b"\\"))
+    _addPlain(tokens, next(pieces))
+    for piece in pieces:
+        if piece:
+            tokens[-1].append(piece[:1])
+            _addPlain(tokens, piece[1:])
+            continue
+        # Nothing between two backslashes: the second is what the first escapes.
+        plain = next(pieces, None)
+        if plain is None:
+            raise ProtocolError("The line ends in a backslash that escapes nothing.")
+        tokens[-1].append(b"\\")
+        _addPlain(tokens, plain)
+    return [b"".join(parts) for parts in tokens]
+
+
+def _addPlain(tokens: list[list[bytes]], plain: bytes) -> None:
+    """
+    Add text without escapes to the last token; each space begins another.
+    """
+    first, *others = plain.replace(b"\r", b"").split(b" ")
+    tokens[-1].append(first)
+    tokens.extend([other] for other in others)
+
+
+class LineSplitter:
+    """
+    Bytes in any portions in, whole lines out.  An escaped separator is part of
+    its line.  Empty lines count for nothing, so CR LF is one end and not two.
+    What is kept between two portions is never more than the limit.
+    """
+
+    def __init__(self, limit: int, separators: bytes = b"\r\n\0") -> None:
+        """
+        @param limit: the longest line, in bytes, as it stands on the wire.
+        @param separators: the bytes of which each ends a line.
+        """
+        self._limit = limit
+        self._toNewline = bytes.maketrans(separators, b"\n" * len(separators))
+        self._parts: list[bytes] = []
+        self._length = 0
+        self._escaping = False
+        self._tooLong = False
+
+    def feed(self, data: bytes) -> list[bytes | None]:
+        """
+        Take what was read.
+
+        @param data: the next bytes.
+        @return: the lines that are whole now, without their ends.  C{None}
+            stands for one that grew over the limit and is thrown away; it is
+            reported as soon as that is known, and the next line is a new one.
+        """
+        lines: list[bytes | None] = []
+        *ended, tail = data.translate(self._toNewline).split(b"\n")
+        position = 0
+        for piece in ended:
+            position += len(piece) + 1
+            self._add(piece, lines)
+            if self._escaping:
+                # The separator itself, which translate may have changed.
+                self._add(data[position - 1 : position], lines)
+            else:
+                self._end(lines)
+        self._add(tail, lines)
+        return lines
+
+    def _add(self, piece: bytes, lines: list[bytes | None]) -> None:
+        if not piece:
+            return
+        backslashes = len(piece) - len(piece.rstrip(b"\\"))
+        allBackslashes = backslashes == len(piece)
+        self._escaping = (backslashes + (self._escaping and allBackslashes)) % 2 == 1
+        if self._tooLong:
+            return
+        self._length += len(piece)
+        if self._length > self._limit:
+            self._parts.clear()
+            self._tooLong = True
+            lines.append(None)
+        else:
+            self._parts.append(piece)
+
+    def _end(self, lines: list[bytes | None]) -> None:
+        if self._length and not self._tooLong:
+            lines.append(b"".join(self._parts))
+        self._parts.clear()
+        self._length = 0
+        self._tooLong = False

@@ -1,0 +1,370 @@
+# -*- test-case-name: tests.test_gahpsession -*-
+"""
+The CE's end of one session: a GAHP's stdio spliced onto its stream, and how both
+end.  C{doc/protocol.rst}, step 11.
+
+Layer 4: a reactor is passed in.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from rvgahp import frames, limits
+from rvgahp.carrier import Carrier
+from rvgahp.channel import DialingChannel
+from rvgahp.errors import ProtocolError, StartFailed
+from rvgahp.frames import Frame
+from rvgahp.gahpprocess import GAHPProcess, describeEnd
+from rvgahp.handshake import GAHP_STREAM
+from rvgahp.igahp import GAHPCommand
+from rvgahp.session import SecuritySession
+from rvgahp.settings import Settings
+from rvgahp.stderrqueue import StderrQueue
+from rvgahp.stream import Budget, Stream
+
+
+class Phase(Enum):
+    """
+    Where a session is.
+
+    STARTING: the GAHP's program is not executed yet.  RUNNING: it is.  ENDING: it
+    has been asked to end.  EXITED: it has; its output and status are on their way.
+    OVER: nothing is left.
+    """
+
+    STARTING = "starting"
+    RUNNING = "running"
+    ENDING = "ending"
+    EXITED = "exited"
+    OVER = "over"
+
+
+class GAHPSession:
+    """
+    One GAHP, from StartGAHP until its exit status has been acknowledged.
+
+    @ivar started: fires with C{None} when the program runs; fails with
+        L{StartFailed}.
+    @ivar phase: where it is.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        session: SecuritySession,
+        settings: Settings,
+        budget: Budget,
+        dial: Callable[[], Deferred[socket.socket]],
+        tickets: list[bytes],
+        over: Callable[[GAHPSession, str], object],
+    ) -> None:
+        """
+        @param dial: makes a connection to the proxy's port.
+        @param tickets: for the stream 0.  B{Secret} until they are used.
+        @param over: called once, when nothing is left, with the reason, which is
+            empty if all was in good order.
+        """
+        self._reactor = reactor
+        self._session = session
+        self._stdinGrace: float = settings.get("RVGAHP_STDIN_GRACE")
+        self._killGrace: float = settings.get("RVGAHP_KILL_GRACE")
+        self._dial = dial
+        self._tickets = list(tickets)
+        self._over = over
+        self._generation = 0
+        self.phase = Phase.STARTING
+        self.started: Deferred[None] = Deferred()
+        self._carrier = Carrier(reactor, Stream(settings.get("RVGAHP_REPLAY_LIMIT"), budget), self)
+        self._process = GAHPProcess(reactor, self)
+        self._stderr = StderrQueue()
+        self._status: tuple[bool, int] | None = None
+        self._stdoutOpen = self._stderrOpen = True
+        self._discarding = self._told = self._stdinOver = False
+        self._lastOutput = 0.0
+        self._timers: list[Any] = []
+
+    @property
+    def sessionId(self) -> str:
+        """
+        The session's id.
+        """
+        return self._session.sessionId
+
+    def claimKey(self) -> bytes:
+        """
+        @return: what a restarted proxy needs to know the session's client.
+        """
+        return self._session.claimKey()
+
+    # -- requests -----------------------------------------------------------
+
+    def start(self, command: GAHPCommand, environment: Mapping[str, str], descriptors: int) -> None:
+        """
+        Start the program and dial the first channel.  L{started} tells the end.
+        """
+        try:
+            self._process.start(command, environment, descriptors)
+        except OSError as e:
+            self.launchFailed(e.strerror or str(e))
+            return
+        self._dialChannel()
+
+    def clientGone(self, reason: str) -> None:
+        """
+        The proxy says that the client is gone: nobody will read what comes.
+        """
+        self._discarding = True
+        if self.phase is Phase.EXITED:
+            self._finish("")
+        else:
+            self._process.stdout.resumeReading()
+            self._end(reason)
+
+    def kill(self) -> None:
+        """
+        The CE stops: end the GAHP now, and whatever it has started.
+        """
+        self._process.signal(signal.SIGKILL)
+        self._finish("rvgahp-ce was stopped")
+
+    # -- the channel --------------------------------------------------------
+
+    def _dialChannel(self) -> None:
+        if not self._tickets:
+            self._channelFailed("no attempt is left")
+            return
+        self._dial().addCallbacks(self._dialled, lambda f: self._channelFailed(f.getErrorMessage()))
+
+    def _dialled(self, connection: socket.socket) -> None:
+        if self.phase is Phase.OVER:
+            connection.close()
+            return
+        self._generation += 1
+        DialingChannel(
+            self._reactor,
+            connection,
+            self._carrier,
+            self._session,
+            0,
+            GAHP_STREAM,
+            self._generation,
+            self._tickets.pop(0),
+        )
+
+    def _channelFailed(self, reason: str) -> None:
+        """
+        The first channel did not come to be.  What made it fail will most likely
+        do so again, but a lost packet may have been all.
+        """
+        if self.phase is Phase.OVER:
+            return
+        if self._tickets:
+            self._later(limits.REDIAL_FIRST, self._dialChannel)
+        else:
+            self._lostForGood(f"the site could not open a channel: {reason}")
+
+    def channelOpened(self) -> None:
+        self.log.debug("Session {session}: channel open", session=self.sessionId)
+        self.roomMade()
+
+    def channelLost(self, reason: str) -> None:
+        if not self._carrier.generation:
+            self._channelFailed(reason)
+        else:
+            self._lostForGood(f"the channel was lost: {reason}")
+
+    def _lostForGood(self, reason: str) -> None:
+        self._discarding = True
+        if self.phase is Phase.EXITED and self._carrier.stream.isAcknowledged():
+            self._finish("")
+        elif self.phase is Phase.EXITED:
+            self._finish(reason)
+        else:
+            self._process.stdout.resumeReading()
+            self._end(reason)
+
+    def peerSilent(self, seconds: float) -> None:
+        if seconds >= self._session.lease + 60 and not self._discarding:
+            self._lostForGood(f"nothing was heard for the lease of {self._session.lease} s")
+
+    # -- from the stream ----------------------------------------------------
+
+    def roomMade(self) -> None:
+        if self.phase is Phase.OVER:
+            return
+        if self._carrier.room():
+            self._process.stdout.resumeReading()
+            self._sendStderr()
+        if self._told and self._carrier.stream.isAcknowledged():
+            self._finish("")
+
+    def framesReceived(self, received: list[Frame]) -> None:
+        for frame in received:
+            if frame.kind == frames.STDIN:
+                self._process.stdin.put(frame.payload, frame.cost)
+            elif frame.kind == frames.END_STDIN:
+                self._process.stdin.put(b"", frame.cost)
+                self._process.stdin.endWriting()
+                self._stdinEnded()
+            elif frame.kind == frames.STOP:
+                self._carrier.deliver(frame.cost)
+                self._end("its client was told to end", "")
+            else:
+                raise ProtocolError(f"a frame of kind {frame.kind} is not for a CE")
+
+    def stdinDelivered(self, cost: int) -> None:
+        if self.phase is not Phase.OVER:
+            self._carrier.deliver(cost)
+
+    def _stdinEnded(self) -> None:
+        self._stdinOver = True
+        self._lastOutput = self._reactor.seconds()
+        self._later(self._stdinGrace, self._checkOutput)
+
+    def _checkOutput(self) -> None:
+        """
+        Its input has ended: it may finish, for as long as it does something.
+        """
+        if self.phase is not Phase.RUNNING:
+            return
+        if not self._carrier.room():
+            self._lastOutput = self._reactor.seconds()  # it may be waiting for us
+        left = self._lastOutput + self._stdinGrace - self._reactor.seconds()
+        if left > 0:
+            self._later(max(left, 0.01), self._checkOutput)
+        else:
+            self._end(f"it gave no output for {self._stdinGrace:g} s after its input")
+
+    # -- from the process ---------------------------------------------------
+
+    def launched(self) -> None:
+        if self.phase is Phase.STARTING:
+            self.phase = Phase.RUNNING
+        if not self.started.called:
+            self.started.callback(None)
+
+    def launchFailed(self, problem: str) -> None:
+        self._finish(f"the GAHP could not be started: {problem}")
+
+    def stdoutReceived(self, data: bytes) -> None:
+        self._lastOutput = self._reactor.seconds()
+        if self._discarding:
+            return
+        self._carrier.send(frames.STDOUT, data)
+        if not self._carrier.room():
+            self._process.stdout.pauseReading()
+
+    def stdoutEnded(self) -> None:
+        self._stdoutOpen = False
+        if not self._discarding:
+            self._carrier.send(frames.END_STDOUT)
+        self._tellExit()
+
+    def stderrReceived(self, data: bytes) -> None:
+        self._lastOutput = self._reactor.seconds()
+        if not self._discarding:
+            self._stderr.put(data)
+            self._sendStderr()
+
+    def stderrEnded(self) -> None:
+        self._stderrOpen = False
+        self._tellExit()
+
+    def _sendStderr(self, room: int = 0) -> None:
+        room = room or self._carrier.room()
+        if len(self._stderr) and room and not self._told:
+            self._carrier.send(frames.STDERR, self._stderr.take(min(room, limits.STDERR_BYTES)))
+
+    def exited(self, signalled: bool, value: int) -> None:
+        self._status = signalled, value
+        self._lastOutput = self._reactor.seconds()
+        self.log.info(
+            "Session {session}: the GAHP {end}",
+            session=self.sessionId,
+            end=describeEnd(signalled, value),
+        )
+        if self._discarding:
+            self._finish(self._endReason)
+            return
+        self.phase = Phase.EXITED
+        self._tellExit()
+        if not self._told:
+            self._later(limits.OUTPUT_GRACE, self._waitNoLonger)
+
+    def _waitNoLonger(self) -> None:
+        """
+        It has exited, and some child of its own holds its output open.
+        """
+        if self.phase is not Phase.EXITED or self._told:
+            return
+        blocked = self._stdoutOpen and not self._carrier.room()
+        quiet = self._reactor.seconds() - self._lastOutput
+        if blocked or quiet < limits.OUTPUT_GRACE:
+            self._later(limits.OUTPUT_GRACE, self._waitNoLonger)
+            return
+        if self._stdoutOpen:
+            self._process.stdout.close()
+            self._carrier.send(frames.END_STDOUT)
+        self._stdoutOpen = self._stderrOpen = False
+        self._tellExit()
+
+    def _tellExit(self) -> None:
+        waits = self._stdoutOpen or self._stderrOpen or self._status is None
+        if waits or self._told or self._discarding or self._status is None:
+            return
+        self._sendStderr(limits.STDERR_BYTES)
+        self._told = True
+        self._carrier.send(frames.END_STDERR)
+        self._carrier.send(frames.EXIT, frames.encodeExit(*self._status, self._endReason))
+
+    # -- the end ------------------------------------------------------------
+
+    _endReason = ""
+
+    def _end(self, reason: str, told: str | None = None) -> None:
+        """
+        End the GAHP: close its stdin, then TERM, then KILL.
+
+        @param told: what the client is told with the exit status; C{reason}
+            unless given.
+        """
+        if self.phase not in (Phase.STARTING, Phase.RUNNING):
+            return
+        self.phase = Phase.ENDING
+        self._endReason = reason if told is None else told
+        self.log.info(
+            "Session {session}: ending the GAHP: {reason}", session=self.sessionId, reason=reason
+        )
+        self._process.stdin.close()
+        self._later(0 if self._stdinOver else limits.ORPHAN_GRACE, self._terminate)
+
+    def _terminate(self) -> None:
+        self._process.signal(signal.SIGTERM)
+        self._later(self._killGrace, self._process.signal, signal.SIGKILL)
+
+    def _later(self, delay: float, callable: Callable[..., object], *arguments: Any) -> None:
+        self._timers = [timer for timer in self._timers if timer.active()]
+        self._timers.append(self._reactor.callLater(delay, callable, *arguments))
+
+    def _finish(self, reason: str) -> None:
+        if self.phase is Phase.OVER:
+            return
+        self.phase = Phase.OVER
+        if not self.started.called:
+            self.started.errback(StartFailed(reason or "it ended while it was being started"))
+        for timer in self._timers:
+            if timer.active():
+                timer.cancel()
+        self._carrier.close()
+        self._process.close()
+        self._over(self, reason)

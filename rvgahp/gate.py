@@ -1,0 +1,224 @@
+# -*- test-case-name: tests.test_gate -*-
+"""
+The gate: meets every connection that arrives at the proxy's port.
+C{doc/protocol.rst}, steps 1 and 6.
+
+Layer 3.  An arrival is looked at with C{MSG_PEEK}; TLS goes on to Twisted, and a
+data connection is read up to the end of its ticket and not a byte further, for
+what follows is for the client who will get the socket.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from twisted.logger import Logger
+
+from rvgahp import limits
+from rvgahp.descriptor import Descriptor
+
+_TLS_HANDSHAKE = 0x16
+
+
+class Droppable(Protocol):
+    """
+    A connection that has proved nothing yet.
+    """
+
+    def drop(self) -> None:
+        """
+        Close it at once.
+        """
+
+
+class WaitingRoom:
+    """
+    The connections that have proved nothing yet.  When it is full, the one that
+    has waited longest goes: one who has something to say says it at once.
+    """
+
+    def __init__(self, most: int, mostPerAddress: int) -> None:
+        self._most = most
+        self._mostPerAddress = mostPerAddress
+        self._waiting: OrderedDict[Droppable, str] = OrderedDict()
+        self._perAddress: defaultdict[str, OrderedDict[Droppable, None]] = defaultdict(OrderedDict)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def enter(self, arrival: Droppable, address: str) -> None:
+        """
+        Let it wait, at another's expense if need be.
+        """
+        ofAddress = self._perAddress[address]
+        if len(ofAddress) >= self._mostPerAddress:
+            self._evict(next(iter(ofAddress)))
+        elif len(self._waiting) >= self._most:
+            self._evict(next(iter(self._waiting)))
+        self._waiting[arrival] = address
+        self._perAddress[address][arrival] = None
+
+    def leave(self, arrival: Droppable) -> None:
+        """
+        It has proved itself, or is gone.
+        """
+        address = self._waiting.pop(arrival, None)
+        if address is not None:
+            ofAddress = self._perAddress[address]
+            ofAddress.pop(arrival, None)
+            if not ofAddress:
+                del self._perAddress[address]
+
+    def clear(self) -> None:
+        """
+        Close all that wait.
+        """
+        for arrival in list(self._waiting):
+            self._evict(arrival)
+
+    def _evict(self, arrival: Droppable) -> None:
+        self.leave(arrival)
+        arrival.drop()
+
+
+class Arrival(Descriptor):
+    """
+    One connection before it is known what it wants.
+    """
+
+    def __init__(self, loop: Any, connection: socket.socket, address: str, gate: Gate) -> None:
+        super().__init__(loop, connection.fileno(), connection)
+        self.connection = connection
+        self.address = address
+        self._gate = gate
+        self._preamble = b""
+        self._deadline = loop.callLater(limits.ARRIVAL_TIMEOUT, self._late)
+        self.resumeReading()
+
+    def doRead(self) -> None:
+        try:
+            if not self._preamble:
+                first = self.connection.recv(1, socket.MSG_PEEK)
+                if first and first[0] == _TLS_HANDSHAKE:
+                    self._gate.tlsArrived(self)
+                    return
+            self._readPreamble()
+        except BlockingIOError:
+            return
+        except OSError:
+            self._gate.refused(self, "")
+
+    def _readPreamble(self) -> None:
+        data = self.connection.recv(limits.PREAMBLE_BYTES - len(self._preamble))
+        if not data:
+            self._gate.refused(self, "")
+            return
+        self._preamble += data
+        magic = self._preamble[: len(limits.MAGIC)]
+        if magic != limits.MAGIC[: len(magic)]:
+            self._gate.refused(self, "it speaks neither TLS nor our protocol")
+        elif len(self._preamble) == limits.PREAMBLE_BYTES:
+            version = int.from_bytes(self._preamble[len(limits.MAGIC) :][:2], "big")
+            if version in limits.PROTOCOL_VERSIONS:
+                self._gate.ticketShown(self, self._preamble[-limits.TICKET_BYTES :])
+            else:
+                self._gate.refused(self, f"it speaks version {version} of our protocol")
+
+    def release(self) -> socket.socket:
+        """
+        @return: the socket, which is the caller's from now on.
+        """
+        self.pauseReading()
+        self._deadline.cancel()
+        self.isClosed = True
+        return self.connection
+
+    def drop(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._deadline.active():
+            self._deadline.cancel()
+        super().close()
+
+    def readEnded(self, problem: str) -> None:
+        self._gate.refused(self, "")
+
+    def _late(self) -> None:
+        self._gate.refused(self, f"it had not said what it wants after {limits.ARRIVAL_TIMEOUT} s")
+
+
+class Gate:
+    """
+    Sorts arrivals.
+
+    @ivar waiting: those that have proved nothing yet, TLS connections included
+        until they have said Hello.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        loop: Any,
+        waiting: WaitingRoom,
+        secure: Callable[[socket.socket, str], object],
+        admit: Callable[[bytes, socket.socket], bool],
+    ) -> None:
+        """
+        @param secure: takes a connection that begins with TLS, and its address.
+        @param admit: takes a ticket and the connection that showed it; tells
+            whether the ticket was good.  If not, the connection stays ours.
+        """
+        self._loop = loop
+        self.waiting = waiting
+        self._secure = secure
+        self._admit = admit
+
+    def arrived(self, connection: socket.socket) -> None:
+        """
+        A connection was accepted.
+        """
+        try:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            address = connection.getpeername()[0]
+        except OSError:
+            connection.close()  # gone already
+            return
+        arrival = Arrival(self._loop, connection, address, self)
+        self.waiting.enter(arrival, address)
+
+    def tlsArrived(self, arrival: Arrival) -> None:
+        """
+        It begins with TLS.
+        """
+        self.waiting.leave(arrival)
+        self._secure(arrival.release(), arrival.address)
+
+    def ticketShown(self, arrival: Arrival, ticket: bytes) -> None:
+        """
+        It has shown a ticket.
+        """
+        arrival.pauseReading()  # before it is another's
+        if self._admit(ticket, arrival.connection):
+            self.waiting.leave(arrival)
+            arrival.release()
+        else:
+            self.refused(arrival, "its ticket is unknown, used or too old")
+
+    def refused(self, arrival: Arrival, reason: str) -> None:
+        """
+        Close it; without a C{reason} it is not worth a line.
+        """
+        self.waiting.leave(arrival)
+        arrival.close()
+        if reason:
+            self.log.warn(
+                "Closed a connection from {address}: {reason}",
+                address=arrival.address,
+                reason=reason,
+            )

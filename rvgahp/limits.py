@@ -1,0 +1,173 @@
+"""
+Every number of the protocol and of the daemons, with its unit and its reason.
+
+Layer 0: no imports.  I{Protocol} numbers are fixed by C{doc/protocol.rst};
+both ends must agree on them.  I{Local} numbers are one end's own choice.
+"""
+
+# -- protocol ---------------------------------------------------------------
+
+#: The versions of the channel and control protocols this code speaks.
+PROTOCOL_VERSIONS = (1,)
+
+#: First bytes of a data connection.  Not 0x16, with which TLS begins.
+MAGIC = b"RVGAHP"
+
+#: Bytes of a ticket: 128 random bits cannot be guessed in its lifetime.
+TICKET_BYTES = 16
+
+#: Bytes that the gate reads: magic, version (2), ticket.
+PREAMBLE_BYTES = len(MAGIC) + 2 + TICKET_BYTES
+
+#: Bytes of a security session's key: AES-256 and HKDF-SHA256 ask for 32.
+KEY_BYTES = 32
+
+#: Bytes of a session id, at the most, in ASCII.
+SESSION_ID_BYTES = 128
+
+#: Bytes of one handshake message, at the most; a real one has under 400.
+HANDSHAKE_BYTES = 1024
+
+#: Stream bytes in one record, at the most.  Larger gains nothing: sealing
+#: runs at memory speed from 64 KiB on.
+RECORD_DATA_BYTES = 256 * 1024
+
+#: Bytes that AES-GCM adds to a record.
+TAG_BYTES = 16
+
+#: Records under one channel's keys, at the most.  AES-GCM with counter nonces
+#: allows far more; a channel that comes near is dropped and dialled again.
+CHANNEL_RECORDS = 2**40
+
+#: Payload bytes of one frame, at the most, so that a frame fits in a record.
+FRAME_PAYLOAD_BYTES = RECORD_DATA_BYTES - 4
+
+#: Bytes of a frame that is no data frame (exit status, failure), at the most.
+CONTROL_FRAME_BYTES = 1024
+
+#: Seconds of own silence after which a side sends a ping record.
+PING_INTERVAL = 4.0
+
+#: Seconds without an authenticated byte after which the peer is said to be
+#: silent: three pings and a little.
+SILENCE_LIMIT = 15.0
+
+#: Bytes of one box on the control connection after Hello, keys and values.
+#: 200 sessions of a C{Sessions} call need about 40 KiB.
+CONTROL_BOX_BYTES = 128 * 1024
+
+#: The same before Hello is answered: nobody is known yet.
+GREETING_BOX_BYTES = 16 * 1024
+
+#: Bytes of one box on the proxy's UNIX socket.
+LOCAL_BOX_BYTES = 16 * 1024
+
+#: Sessions in one C{Sessions} call.
+SESSIONS_PER_CALL = 200
+
+# -- local: proxy -----------------------------------------------------------
+
+#: Seconds that an arriving connection has for its first bytes.
+ARRIVAL_TIMEOUT = 5.0
+
+#: Seconds from a control connection's first byte to a good Hello.
+GREETING_TIMEOUT = 10.0
+
+#: Seconds for which a ticket opens the gate.
+TICKET_LIFETIME = 10.0
+
+#: Seconds that a channel waits for its client to take it.
+HANDOVER_TIMEOUT = 5.0
+
+#: Tickets given with each StartGAHP: the first dial and two more tries.
+TICKETS_PER_START = 3
+
+#: Connections of one local user to the proxy's socket at one time.  Each can
+#: hold one descriptor in flight, and those count against the proxy.
+LOCAL_CONNECTIONS_PER_USER = 2000
+
+#: Descriptors that the proxy and the CE ask for (RLIMIT_NOFILE), if they may.
+WANTED_DESCRIPTORS = 65536
+
+#: Accepts in one turn of the reactor, so that others have theirs.
+ACCEPTS_PER_TURN = 64
+
+#: The kernel's queue of connections not yet accepted.
+LISTEN_BACKLOG = 1024
+
+# -- local: control connection ----------------------------------------------
+
+#: Seconds between pings on the control connection.
+CONTROL_PING_INTERVAL = 5.0
+
+#: Seconds for the answer to one; then the connection is dropped.
+CONTROL_PING_TIMEOUT = 10.0
+
+#: Seconds within which an old CE connection must answer to keep its site.
+TAKEOVER_PING_TIMEOUT = 2.0
+
+#: Seconds for the answer to a call that waits for no process.
+CALL_TIMEOUT = 10.0
+
+#: Seconds from an orderly close to a forced one (TLS waits for ever).
+CLOSE_TIMEOUT = 2.0
+
+#: Seconds: first and longest delay of the CE's redial, and its growth.
+REDIAL_FIRST = 0.03
+REDIAL_LONGEST = 30.0
+REDIAL_FACTOR = 2.0
+
+#: Seconds to dial one address of the proxy.
+DIAL_TIMEOUT = 10.0
+
+# -- local: channels and splices --------------------------------------------
+
+#: Seconds for a channel's handshake, from dial or hand-over to confirmation.
+HANDSHAKE_TIMEOUT = 5.0
+
+#: Delivered bytes after which an acknowledgement is sent at once.
+ACK_BYTES = 256 * 1024
+
+#: Seconds that a smaller acknowledgement may wait for company.
+ACK_DELAY = 0.2
+
+#: Bytes asked of one read of a socket or pipe.
+READ_BYTES = 128 * 1024
+
+#: Bytes that a descriptor may have waiting for the kernel before its channel
+#: stops sealing more, so that an acknowledgement is never far back.
+UNSENT_BYTES = 512 * 1024
+
+#: Bytes of a connected stream that its channel has not taken, before its source
+#: is paused: more would only push what is at work out of the cache.
+BACKLOG_BYTES = 1024 * 1024
+
+#: Bytes of stderr held at each end; beyond, the oldest are dropped and counted.
+STDERR_BYTES = 64 * 1024
+
+#: Seconds after a GAHP's exit that its silent, still open output is waited
+#: for: a child of its own may hold it open for ever.
+OUTPUT_GRACE = 5.0
+
+#: Seconds that a GAHP has to end by itself once its client is gone.
+ORPHAN_GRACE = 2.0
+
+#: Seconds that the client waits, after SIGTERM, for the GAHP's exit status.
+CLIENT_END_TIMEOUT = 60.0
+
+#: Seconds that the client, at its end, gives its own stderr to take the rest.
+CLIENT_STDERR_GRACE = 1.0
+
+#: Bytes of one write to a descriptor that may block: what poll(2) says a pipe
+#: takes is this much (PIPE_BUF).
+BLOCKING_WRITE_BYTES = 4096
+
+#: Seconds for the client's connection to the proxy's socket.
+CONNECT_TIMEOUT = 2.0
+
+#: Seconds that the client waits for the proxy's answer, in which the site starts
+#: the GAHP; a little longer than the proxy's own RVGAHP_START_TIMEOUT.
+ANSWER_TIMEOUT = 12.0
+
+#: Seconds that the client waits for the channel after that answer.
+FIRST_CHANNEL_TIMEOUT = 10.0

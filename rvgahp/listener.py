@@ -1,0 +1,150 @@
+# -*- test-case-name: tests.test_listener -*-
+"""
+Listening sockets whose connections stay plain sockets.
+
+Layer 3.  Twisted's ports make a transport of each connection, and a transport
+reads before it is asked.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from twisted.logger import Logger
+
+from rvgahp import limits
+from rvgahp.descriptor import Descriptor
+from rvgahp.errors import ConfigurationError
+
+#: Seconds without accepting after the descriptors have run out.
+_PAUSE = 0.2
+
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class Listener(Descriptor):
+    """
+    Accepts connections and passes them on, non-blocking and close-on-exec.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, loop: Any, port: socket.socket, accepted: Callable[[socket.socket], object]
+    ) -> None:
+        """
+        @param port: listening; closed by L{close}.
+        @param accepted: takes each connection over.
+        """
+        port.setblocking(False)
+        super().__init__(loop, port.fileno(), port)
+        self._port = port
+        self._accepted = accepted
+        self.resumeReading()
+
+    def address(self) -> Any:
+        """
+        @return: the address as the C{socket} module gives it.
+        """
+        return self._port.getsockname()
+
+    def doRead(self) -> None:
+        for _ in range(limits.ACCEPTS_PER_TURN):
+            try:
+                connection, _ = self._port.accept()
+            except BlockingIOError:
+                return
+            except OSError as e:
+                if e.errno in _EXHAUSTED:
+                    self._exhausted(e)
+                    return
+                continue  # the dialler gave up meanwhile
+            connection.setblocking(False)
+            self._accepted(connection)
+
+    def _exhausted(self, problem: OSError) -> None:
+        self.log.error(
+            "Cannot accept connections: {problem}; trying again", problem=problem.strerror
+        )
+        self.pauseReading()
+        self._loop.callLater(_PAUSE, self.resumeReading)
+
+
+def listenTCP(interface: str, port: int) -> socket.socket:
+    """
+    @param interface: an address of this host; empty means all, of IPv4 and IPv6.
+    @param port: 0 lets the kernel choose.
+    @return: a listening socket.
+    @raise ConfigurationError: it cannot be had.
+    """
+    try:
+        if interface:
+            family = socket.AF_INET6 if ":" in interface else socket.AF_INET
+            return socket.create_server(
+                (interface, port), family=family, backlog=limits.LISTEN_BACKLOG
+            )
+        dual = socket.has_dualstack_ipv6()
+        return socket.create_server(
+            ("", port),
+            family=socket.AF_INET6 if dual else socket.AF_INET,
+            backlog=limits.LISTEN_BACKLOG,
+            dualstack_ipv6=dual,
+        )
+    except (OSError, OverflowError) as e:
+        where = f"{interface or 'all interfaces'} port {port}"
+        reason = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
+        raise ConfigurationError(f"Cannot listen on {where}: {reason}.") from None
+
+
+def _isAlive(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(limits.CONNECT_TIMEOUT)
+        try:
+            probe.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True  # busy, or not ours to judge
+        return True
+
+
+def listenUNIX(path: str, mode: int) -> socket.socket:
+    """
+    @param mode: permissions of the socket: who can write to it can connect.
+    @return: a listening socket.  One that a dead process left is replaced.
+    @raise ConfigurationError: it cannot be had; another process listens there.
+    """
+    if os.path.lexists(path) and _isAlive(path):
+        raise ConfigurationError(
+            f"Cannot listen on {path}: another process listens there; is a proxy running already?"
+        )
+    # Bound under another name and then renamed: nobody finds it before its mode
+    # is right, and a predecessor's is replaced in one step.
+    temporary = f"{path}.{os.getpid()}"
+    port = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if os.path.lexists(temporary):
+            os.unlink(temporary)
+        port.bind(temporary)
+        os.chmod(temporary, mode)
+        port.listen(limits.LISTEN_BACKLOG)
+        os.rename(temporary, path)
+    except OSError as e:
+        port.close()
+        raise ConfigurationError(f"Cannot listen on {path}: {e.strerror or e}.") from None
+    return port
+
+
+def removeSocket(path: str, inode: int) -> None:
+    """
+    Remove our socket's name, unless it is another's by now.
+    """
+    try:
+        if os.stat(path).st_ino == inode:
+            os.unlink(path)
+    except OSError:
+        pass

@@ -1,0 +1,304 @@
+# -*- test-case-name: tests.test_local -*-
+"""
+The proxy's UNIX side: a connection for each client, over which it asks and is
+handed its channels.  C{doc/protocol.rst}, steps 4 and 6.
+
+Layer 4.  A socket is passed by our own C{sendmsg}, and our copy is closed when
+that has returned: Twisted's transport queues the I{number} of a descriptor, which
+may be another user's socket by the time it is sent.
+"""
+
+from __future__ import annotations
+
+import array
+import errno
+import socket
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.protocols.amp import AmpBox, BoxDispatcher, IBoxSender
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rvgahp import commands, limits
+from rvgahp.boxes import BoxReader, encodeBox
+from rvgahp.control import Caller, Responders
+from rvgahp.descriptor import Descriptor
+from rvgahp.errors import Busy, NotAuthorized, ProtocolError
+from rvgahp.peercred import LocalUser, peerOf
+
+if TYPE_CHECKING:
+    from rvgahp.proxy import ProxySession
+
+#: Boxes waiting for a client that does not read; then we do not read either.
+_WAITING_BOXES = 16
+
+#: Seconds until a hand-over that the kernel refuses for now is tried again.
+_RETRY = 0.05
+
+
+class Requests(Responders):
+    """
+    Answers a client's calls.
+    """
+
+    def __init__(self, connection: LocalConnection) -> None:
+        self._connection = connection
+
+    @commands.RequestGAHP.responder
+    def requestGAHP(self, **arguments: Any) -> Deferred[dict[str, Any]]:
+        return self._connection.requested(arguments)
+
+
+@implementer(IBoxSender)
+class LocalConnection(Descriptor):
+    """
+    One client.  A client serves one session.
+
+    @ivar user: who it is.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, loop: Any, connection: socket.socket, user: LocalUser, clients: Clients
+    ) -> None:
+        super().__init__(loop, connection.fileno(), connection)
+        self.user = user
+        self._connection = connection
+        self._clients = clients
+        self._boxes: deque[tuple[memoryview, socket.socket | None]] = deque()
+        self._reader = BoxReader(limits.LOCAL_BOX_BYTES)
+        self._session: ProxySession | None = None
+        self._asked = False
+        self._handing: socket.socket | None = None
+        self._dispatcher = BoxDispatcher(Requests(self))
+        self._dispatcher.startReceivingBoxes(self)
+        self.caller = Caller(self._dispatcher, loop)
+        self.resumeReading()
+
+    # -- requests -----------------------------------------------------------
+
+    def requested(self, arguments: dict[str, Any]) -> Deferred[dict[str, Any]]:
+        """
+        The client asks for a GAHP.
+
+        @return: fires with the answer; fails with errors of L{commands}.
+        """
+        if self._asked:
+            raise Busy("this connection has asked for a GAHP already; open another")
+        self._asked = True
+        answer: Deferred[dict[str, Any]] = self._clients.requestGAHP(self, **arguments)
+        return answer
+
+    def serves(self, session: ProxySession) -> None:
+        """
+        From now on this is the client of C{session}.
+        """
+        self._session = session
+
+    def handOver(
+        self, session: str, stream: int, connection: socket.socket
+    ) -> Deferred[dict[str, Any]]:
+        """
+        Pass C{connection} on; our copy is closed when that is done, or cannot be.
+
+        @return: fires when the client has taken it; may fail with the reason why
+            it has not.
+        """
+        self._handing = connection
+        # Synchronous down to sendBox(), which takes the connection.
+        return self.caller.call(
+            commands.Channel, limits.SILENCE_LIMIT, session=session, stream=stream
+        )
+
+    # -- IBoxSender ---------------------------------------------------------
+
+    def sendBox(self, box: AmpBox) -> None:
+        connection, self._handing = self._handing, None
+        if self.isClosed:
+            if connection is not None:
+                connection.close()
+            return
+        self._boxes.append((memoryview(box.serialize()), connection))
+        if len(self._boxes) >= _WAITING_BOXES:
+            self.pauseReading()
+        if not self._writing:
+            self.doWrite()
+
+    def unhandledError(self, failure: Failure) -> None:
+        self.log.failure("A bug in the conversation with a client", failure)
+
+    # -- events -------------------------------------------------------------
+
+    def doRead(self) -> None:
+        # Plain recv: descriptors that a client sends us are closed by the kernel.
+        try:
+            data = self._connection.recv(limits.LOCAL_BOX_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as e:
+            self.lost(e.strerror or str(e))
+            return
+        if not data:
+            self.lost("")
+            return
+        try:
+            for box in self._reader.read(data):
+                self._dispatcher.ampBoxReceived(AmpBox(box))
+        except ProtocolError as e:
+            self.lost(str(e))
+        except KeyError:
+            self.lost("it answered what it was not asked, or sent no box of ours")
+
+    def doWrite(self) -> None:
+        try:
+            self._sendBoxes()
+        except BlockingIOError:
+            self._wait()
+            return
+        except OSError as e:
+            if e.errno == errno.ETOOMANYREFS:
+                self._retryLater()
+            else:
+                self.lost(e.strerror or str(e))
+            return
+        if self._writing:
+            self._writing = False
+            self._loop.removeWriter(self)
+        self.resumeReading()
+
+    def _sendBoxes(self) -> None:
+        while self._boxes:
+            data, connection = self._boxes[0]
+            ancillary = []
+            if connection is not None:
+                rights = array.array("i", [connection.fileno()])
+                ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
+            count = self._connection.sendmsg([data], ancillary)
+            if connection is not None:
+                connection.close()  # without shutdown: that would be for all copies
+            if count < len(data):
+                self._boxes[0] = data[count:], None
+            else:
+                self._boxes.popleft()
+
+    def _wait(self) -> None:
+        if not self._writing:
+            self._writing = True
+            self._loop.addWriter(self)
+
+    def _retryLater(self) -> None:
+        """
+        Too many descriptors are in flight to others who do not read.
+        """
+        if self._writing:
+            self._writing = False
+            self._loop.removeWriter(self)
+        self._loop.callLater(_RETRY, self._retry)
+
+    def _retry(self) -> None:
+        if not self.isClosed and not self._writing:
+            self.doWrite()
+
+    def readEnded(self, problem: str) -> None:
+        self.lost(problem)
+
+    def lost(self, problem: str) -> None:
+        """
+        The client is gone.
+        """
+        if self.isClosed:
+            return
+        if problem:
+            self.log.warn(
+                "Client of {user}: {problem}; closed", user=self.user.name, problem=problem
+            )
+        self.close()
+        self._dispatcher.stopReceivingBoxes(Failure(ConnectionError("the client is gone")))
+        self._clients.gone(self)
+        if self._session is not None:
+            self._session.clientGone()
+
+    def close(self) -> None:
+        for _, connection in self._boxes:
+            if connection is not None:
+                connection.close()
+        self._boxes.clear()
+        super().close()
+
+
+class Clients:
+    """
+    All clients of a proxy.
+    """
+
+    log = Logger()
+
+    def __init__(self, loop: Any, requestGAHP: Any, mostPerUser: int) -> None:
+        """
+        @param requestGAHP: called with a L{LocalConnection} and the arguments of
+            L{commands.RequestGAHP}; returns a Deferred of its answer.
+        @param mostPerUser: connections that one user may have.
+        """
+        self._loop = loop
+        self.requestGAHP = requestGAHP
+        self._mostPerUser = mostPerUser
+        self._perUser: dict[int, set[LocalConnection]] = {}
+
+    def __len__(self) -> int:
+        return sum(len(connections) for connections in self._perUser.values())
+
+    def arrived(self, connection: socket.socket) -> None:
+        """
+        A client connected.
+        """
+        try:
+            user = peerOf(connection)
+        except (NotAuthorized, OSError) as e:
+            self._refuse(connection, str(e))
+            return
+        ofUser = self._perUser.setdefault(user.uid, set())
+        if len(ofUser) >= self._mostPerUser:
+            self._refuse(
+                connection,
+                f"{user.name} has {len(ofUser)} connections to the proxy, and no more are allowed",
+            )
+            return
+        ofUser.add(LocalConnection(self._loop, connection, user, self))
+
+    def _refuse(self, connection: socket.socket, reason: str) -> None:
+        """
+        Say why, if it is taken at once, and close.
+        """
+        self.log.warn("Refused a client: {reason}", reason=reason)
+        box = {
+            b"_command": commands.SessionLost.commandName,
+            b"session": b"",
+            b"reason": reason.encode("utf-8"),
+        }
+        try:
+            connection.send(encodeBox(box))
+        except OSError:
+            pass  # it does not read; so be it
+        connection.close()
+
+    def gone(self, connection: LocalConnection) -> None:
+        """
+        A client is gone.
+        """
+        ofUser = self._perUser.get(connection.user.uid, set())
+        ofUser.discard(connection)
+        if not ofUser:
+            self._perUser.pop(connection.user.uid, None)
+
+    def closeAll(self) -> None:
+        """
+        The proxy stops.  What runs goes on without it.
+        """
+        for ofUser in list(self._perUser.values()):
+            for connection in list(ofUser):
+                connection.close()
+        self._perUser.clear()

@@ -1,0 +1,44 @@
+# -*- test-case-name: tests.test_peercred -*-
+"""
+Who is at the other end of a UNIX socket, as the kernel says.
+
+Layer 3.
+"""
+
+from __future__ import annotations
+
+import pwd
+import socket
+import struct
+
+from rvgahp.errors import NotAuthorized
+
+_PEERCRED = struct.Struct("3i")
+
+
+class LocalUser:
+    """
+    An account of this host.
+
+    @ivar uid: its number.
+    @ivar name: its name.
+    """
+
+    def __init__(self, uid: int, name: str) -> None:
+        self.uid = uid
+        self.name = name
+
+
+def peerOf(connection: socket.socket) -> LocalUser:
+    """
+    @return: the user whose process connected.
+    @raise NotAuthorized: his uid has no account here.
+    """
+    data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEERCRED.size)
+    uid = _PEERCRED.unpack(data)[1]
+    try:
+        return LocalUser(uid, pwd.getpwuid(uid).pw_name)
+    except KeyError:
+        raise NotAuthorized(
+            f"uid {uid} has no account on this host; ask its administrator"
+        ) from None

@@ -1,0 +1,388 @@
+# -*- test-case-name: tests.test_proxy -*-
+"""
+The broker: authenticates CEs and local users, makes security sessions, and
+introduces a client to a CE.  It carries nothing.
+
+Layer 4: a reactor is passed in.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, TimeoutError
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from rvgahp import commands, limits
+from rvgahp.errors import (
+    Busy,
+    ConfigurationError,
+    NoSuchSite,
+    NotAuthorized,
+    PolicyConflict,
+    RvgahpError,
+    SessionGone,
+    StartFailed,
+    VersionMismatch,
+)
+from rvgahp.names import checkSite
+from rvgahp.policy import Outcome
+from rvgahp.session import SecuritySession
+from rvgahp.settings import Settings
+from rvgahp.tickets import TicketBook
+
+if TYPE_CHECKING:
+    from rvgahp.local import LocalConnection
+    from rvgahp.siteconnection import SiteConnection
+
+#: Ends of sessions that absent CEs must be told of, at the most.
+_REMEMBERED = 10000
+
+#: GAHPs that carry a key which opens the gridmanager.
+_CONFIDENTIAL = ("condor_ft-gahp",)
+
+
+def commonVersion(offered: list[int]) -> int:
+    """
+    @raise VersionMismatch: there is none.
+    """
+    common = set(offered) & set(limits.PROTOCOL_VERSIONS)
+    if not common:
+        raise VersionMismatch(
+            f"protocol versions {offered} are spoken there,"
+            f" {list(limits.PROTOCOL_VERSIONS)} here; upgrade the older side"
+        )
+    return max(common)
+
+
+class ProxySession:
+    """
+    One session as the proxy sees it, from StartGAHP to the client's end.
+    """
+
+    log = Logger()
+
+    def __init__(self, proxy: Proxy, session: SecuritySession, site: str, client: LocalConnection):
+        self._proxy = proxy
+        self.session = session
+        self.site = site
+        self.client = client
+        self._introduced = False
+        self._busy = False
+        self._waiting: dict[int, tuple[socket.socket, Any]] = {}
+
+    @property
+    def sessionId(self) -> str:
+        """
+        The session's id.
+        """
+        return self.session.sessionId
+
+    # -- channels -----------------------------------------------------------
+
+    def channelArrived(self, stream: int, connection: socket.socket) -> None:
+        """
+        The CE dialled a channel.
+        """
+        self._forget(stream)
+        if self._introduced and not self._busy:
+            self._hand(stream, connection)
+            return
+        timer = self._proxy.reactor.callLater(limits.HANDOVER_TIMEOUT, self._forget, stream)
+        self._waiting[stream] = connection, timer
+
+    def introduced(self) -> None:
+        """
+        The client has its answer; channels can be handed over.
+        """
+        self._introduced = True
+        self._next()
+
+    def _hand(self, stream: int, connection: socket.socket) -> None:
+        self._busy = True
+        taken = self.client.handOver(self.sessionId, stream, connection)
+        taken.addCallbacks(self._taken, self._notTaken)
+
+    def _taken(self, _: object) -> None:
+        self._busy = False
+        self._next()
+
+    def _notTaken(self, failure: Failure) -> None:
+        """
+        The client does not read, or is gone; it gets no second descriptor.
+        """
+        if failure.check(TimeoutError):
+            self.log.warn("Session {session}: its client does not read", session=self.sessionId)
+
+    def _next(self) -> None:
+        if self._waiting and not self._busy:
+            stream = next(iter(self._waiting))
+            connection, timer = self._waiting.pop(stream)
+            timer.cancel()
+            self._hand(stream, connection)
+
+    def _forget(self, stream: int) -> None:
+        if stream in self._waiting:
+            connection, timer = self._waiting.pop(stream)
+            connection.close()
+            if timer.active():
+                timer.cancel()
+
+    # -- the end ------------------------------------------------------------
+
+    def clientGone(self) -> None:
+        """
+        The client's connection has ended.
+        """
+        self.close()
+        self._proxy.clientGone(self)
+
+    def lost(self, reason: str) -> None:
+        """
+        The CE has ended the session.
+        """
+        self.close()
+        told = self.client.caller.call
+        told(commands.SessionLost, session=self.sessionId, reason=reason)
+
+    def close(self) -> None:
+        """
+        No more channels.
+        """
+        self._proxy.sessions.pop(self.sessionId, None)
+        for stream in list(self._waiting):
+            self._forget(stream)
+
+
+class Proxy:
+    """
+    All that one proxy knows.  Nothing of it outlives the process, or has to.
+
+    @ivar startTimeout: seconds that a site has to start a GAHP.
+    @ivar instance: random; tells this process from its predecessors.
+    @ivar sites: the CEs that have said Hello, by site.
+    @ivar sessions: the sessions whose clients are here, by id.
+    """
+
+    log = Logger()
+
+    def __init__(self, reactor: Any, settings: Settings) -> None:
+        self.reactor = reactor
+        self.settings = settings
+        self.startTimeout: float = settings.get("RVGAHP_START_TIMEOUT")
+        self.instance = secrets.token_bytes(16)
+        self.sites: dict[str, SiteConnection] = {}
+        self.sessions: dict[str, ProxySession] = {}
+        self._tickets: TicketBook[tuple[str, int]] = TicketBook(reactor)
+        self._gone: dict[str, str] = {}  # session id: site
+        self._count = 0
+        self._name = f"{socket.gethostname()}:{os.getpid()}:{int(time.time())}"
+
+    # -- from clients -------------------------------------------------------
+
+    def requestGAHP(
+        self,
+        client: LocalConnection,
+        versions: list[int],
+        site: str,
+        gahp: str,
+        account: str,
+        tunnel: bool,
+    ) -> Deferred[dict[str, Any]]:
+        """
+        A client asks for a GAHP.
+
+        @return: fires with the values of L{commands.RequestGAHP}, the session key
+            (B{secret}) among them; fails with its errors.
+        """
+        version = commonVersion(versions)
+        connection = self._connectionOf(site)
+        session = self._makeSession(connection, gahp)
+        record = ProxySession(self, session, site, client)
+        self.sessions[session.sessionId] = record
+        client.serves(record)
+        self.log.info(
+            "Session {session}: {user} asks for {gahp} at {site}",
+            session=session.sessionId,
+            user=client.user.name,
+            gahp=gahp,
+            site=site,
+        )
+        started = connection.start(record, gahp, account, tunnel, self._issue(record))
+        started.addCallbacks(
+            self._started,
+            self._notStarted,
+            callbackArgs=(record, version),
+            errbackArgs=(record, connection),
+        )
+        return started
+
+    def _connectionOf(self, site: str) -> SiteConnection:
+        try:
+            connection = self.sites.get(checkSite(site))
+        except ConfigurationError as e:
+            raise NoSuchSite(str(e)) from None
+        if connection is not None and connection.isReady:
+            return connection
+        known = ", ".join(sorted(self.sites)[:10]) or "none"
+        raise NoSuchSite(
+            f"site {site} is not connected to the proxy (connected: {known});"
+            " check the name, and that rvgahp-ce runs at the site"
+        )
+
+    def _makeSession(self, connection: SiteConnection, gahp: str) -> SecuritySession:
+        self._count += 1
+        session = SecuritySession(
+            f"{self._name}:{self._count}",
+            secrets.token_bytes(limits.KEY_BYTES),
+            self.settings.policy,
+            connection.policy,
+            self.settings.get("SEC_DEFAULT_SESSION_DURATION"),
+            self.settings.get("SEC_DEFAULT_SESSION_LEASE"),
+        )
+        if session.outcome is not Outcome.ENCRYPT and gahp in _CONFIDENTIAL:
+            raise PolicyConflict(
+                f"{gahp} is only started where channels are encrypted, and the settings of proxy"
+                f" and site {connection.site} give '{session.outcome.value}'"
+            )
+        if session.outcome is Outcome.NONE and not self.settings.allowsCleartext(
+            connection.address
+        ):
+            raise PolicyConflict(
+                f"the settings of proxy and site {connection.site} leave channels unprotected, and"
+                f" RVGAHP_CLEARTEXT_PEERS of the proxy does not name {connection.address}"
+            )
+        return session
+
+    def _issue(self, record: ProxySession) -> list[bytes]:
+        return [self._tickets.issue((record.sessionId, 0)) for _ in range(limits.TICKETS_PER_START)]
+
+    def _started(
+        self, answer: dict[str, Any], record: ProxySession, version: int
+    ) -> dict[str, Any]:
+        if record.client.isClosed:
+            raise StartFailed("the client has gone meanwhile")
+        session = record.session
+        # After the answer: in the reactor's next turn, as it is sent in this one.
+        self.reactor.callLater(0, record.introduced)
+        return {
+            "version": version,
+            "session": session.sessionId,
+            "key": session.key,
+            "keyNumber": session.keyNumber,
+            "serverPolicy": session.serverPolicy.encode(),
+            "clientPolicy": session.clientPolicy.encode(),
+            "outcome": session.outcome.value,
+            "method": session.method,
+            "duration": session.duration,
+            "lease": session.lease,
+            "tunnelPort": answer["tunnelPort"],
+        }
+
+    def _notStarted(
+        self, failure: Failure, record: ProxySession, connection: SiteConnection
+    ) -> Failure:
+        record.close()
+        if failure.check(TimeoutError):
+            connection.end(record.sessionId, "the start took too long")
+            reason = (
+                f"site {record.site} gave no answer within {self.startTimeout:g} s"
+                " (StartGAHP); see the log of its rvgahp-ce"
+            )
+        elif failure.check(RvgahpError):
+            reason = failure.getErrorMessage()
+        else:
+            reason = f"the connection to site {record.site} was lost; try again"
+        self.log.warn(
+            "Session {session}: not started: {reason}", session=record.sessionId, reason=reason
+        )
+        if failure.check(RvgahpError):
+            return failure
+        return Failure(StartFailed(reason))
+
+    def clientGone(self, record: ProxySession) -> None:
+        """
+        A client's connection has ended: its GAHP must end.
+        """
+        connection = self.sites.get(record.site)
+        if connection is not None:
+            connection.end(record.sessionId, "its client is gone")
+        else:
+            self._remember(record.sessionId, record.site)
+
+    def _remember(self, sessionId: str, site: str) -> None:
+        self._gone[sessionId] = site
+        while len(self._gone) > _REMEMBERED:
+            del self._gone[next(iter(self._gone))]
+
+    # -- from the gate ------------------------------------------------------
+
+    def admit(self, ticket: bytes, connection: socket.socket) -> bool:
+        """
+        A ticket was shown at the gate.
+
+        @return: whether it is good; then C{connection} is taken over.
+        """
+        opens = self._tickets.redeem(ticket)
+        record = self.sessions.get(opens[0]) if opens else None
+        if record is None or opens is None:
+            return False
+        record.channelArrived(opens[1], connection)
+        return True
+
+    # -- from CEs -----------------------------------------------------------
+
+    def openChannel(self, site: str, sessionId: str, stream: int) -> bytes:
+        """
+        A CE wants to dial one more channel.
+
+        @return: a ticket.  B{Secret} until it is used.
+        @raise Busy: it has too many open.
+        @raise NotAuthorized: the session is another site's.
+        @raise SessionGone: the session is not known here.
+        """
+        record = self.sessions.get(sessionId)
+        if record is None:
+            raise SessionGone(f"session {sessionId} has no client here")
+        if record.site != site:
+            raise NotAuthorized(f"session {sessionId} is not of site {site}")
+        if len(self._tickets) > 10 * limits.WANTED_DESCRIPTORS:
+            raise Busy("too many tickets are out")
+        return self._tickets.issue((sessionId, stream))
+
+    def sessionEnded(self, site: str, sessionId: str, reason: str) -> None:
+        """
+        A CE has ended a session.
+        """
+        record = self.sessions.get(sessionId)
+        if record is not None and record.site == site:
+            self.log.info(
+                "Session {session}: ended by the site: {reason}",
+                session=sessionId,
+                reason=reason or "in good order",
+            )
+            record.lost(reason)
+
+    def sessionsListed(self, site: str, sessionIds: list[str]) -> list[str]:
+        """
+        A CE lists some of its sessions.
+
+        @return: those whose clients are known to be gone.
+        """
+        gone = [name for name in sessionIds if self._gone.get(name) == site]
+        for name in gone:
+            del self._gone[name]
+        return gone
+
+    def siteReady(self, site: str, sessionIds: set[str]) -> None:
+        """
+        A CE has listed all its sessions; clients of others are told.
+        """
+        for record in list(self.sessions.values()):
+            if record.site == site and record.sessionId not in sessionIds:
+                record.lost(f"rvgahp-ce at site {site} has ended it or was restarted")

@@ -1,0 +1,166 @@
+# -*- test-case-name: tests.test_proxylink -*-
+"""
+The client's conversation with the proxy: boxes, some with a socket beside them.
+
+Layer 1: the standard library.  C{doc/protocol.rst}, steps 4 and 6.
+"""
+
+from __future__ import annotations
+
+import array
+import socket
+
+from rvgahp import limits
+from rvgahp.boxes import BoxReader, encodeBox
+from rvgahp.descriptor import Descriptor
+from rvgahp.errors import ProtocolError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from rvgahp.descriptor import Loop
+
+    Box = dict[bytes, bytes]
+
+    class LinkUser(Protocol):
+        """
+        Who is told of the proxy's words.
+        """
+
+        def answered(self, box: Box) -> None:
+            """
+            The proxy granted the request.
+            """
+
+        def refused(self, sentence: str) -> None:
+            """
+            The proxy refused the request.
+            """
+
+        def channelHanded(self, stream: int, connection: socket.socket) -> None:
+            """
+            The proxy passed a connection that the CE dialled.  It is ours now.
+            """
+
+        def sessionLost(self, reason: str) -> None:
+            """
+            The CE has given the session up; an empty C{reason} if in good order.
+            """
+
+        def linkLost(self, reason: str) -> None:
+            """
+            The proxy went away.  What runs goes on.
+            """
+
+
+_REQUEST_TAG = b"1"
+_DESCRIPTORS = 4
+
+
+class ProxyLink(Descriptor):
+    """
+    The connection to the proxy's UNIX socket.
+    """
+
+    def __init__(self, loop: Loop, connection: socket.socket, user: LinkUser) -> None:
+        super().__init__(loop, connection.fileno(), connection)
+        self._connection = connection
+        self._user = user
+        self._reader = BoxReader(limits.LOCAL_BOX_BYTES)
+        self._handed: list[socket.socket] = []
+        self.resumeReading()
+
+    def request(self, site: str, gahp: str, account: str = "", tunnel: bool = False) -> None:
+        """
+        Ask for a GAHP; L{LinkUser.answered} or L{LinkUser.refused} tells the end.
+        """
+        versions = b"".join(b"\0\x01%d" % version for version in limits.PROTOCOL_VERSIONS)
+        self._send(
+            {
+                b"_command": b"RequestGAHP",
+                b"_ask": _REQUEST_TAG,
+                b"versions": versions,
+                b"site": site.encode(),
+                b"gahp": gahp.encode(),
+                b"account": account.encode(),
+                b"tunnel": b"True" if tunnel else b"False",
+            }
+        )
+
+    def _send(self, box: Box) -> None:
+        self.write([encodeBox(box)])
+
+    def doRead(self) -> None:
+        space = socket.CMSG_SPACE(_DESCRIPTORS * 4)
+        try:
+            data, ancillary, _, _ = self._connection.recvmsg(
+                limits.LOCAL_BOX_BYTES, space, socket.MSG_CMSG_CLOEXEC
+            )
+        except BlockingIOError:
+            return
+        except OSError as e:
+            self._lost(e.strerror or str(e))
+            return
+        self._takeDescriptors(ancillary)
+        if not data:
+            self._lost("it closed the connection")
+            return
+        try:
+            for box in self._reader.read(data):
+                self._boxReceived(box)
+        except (ProtocolError, KeyError, ValueError) as e:
+            self._lost(f"it sent what was not understood ({e})")
+
+    def close(self) -> None:
+        for connection in self._handed:
+            connection.close()
+        self._handed.clear()
+        super().close()
+
+    def _takeDescriptors(self, ancillary: list[tuple[int, int, bytes]]) -> None:
+        for level, kind, data in ancillary:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                numbers = array.array("i")
+                numbers.frombytes(data[: len(data) - len(data) % numbers.itemsize])
+                self._handed += [socket.socket(fileno=number) for number in numbers]
+
+    def _boxReceived(self, box: Box) -> None:
+        if self.isClosed:
+            return
+        if b"_command" in box:
+            self._commanded(box[b"_command"], box)
+        elif box.get(b"_answer") == _REQUEST_TAG:
+            self._user.answered(box)
+        elif box.get(b"_error") == _REQUEST_TAG:
+            self._user.refused(box[b"_error_description"].decode("utf-8", "replace"))
+
+    def _commanded(self, command: bytes, box: Box) -> None:
+        if command == b"Channel":
+            connection = self._handed.pop(0) if self._handed else None
+            self._send({b"_answer": box[b"_ask"]})
+            if connection is None:
+                raise ProtocolError("a Channel without its connection")
+            connection.setblocking(False)
+            self._user.channelHanded(int(box[b"stream"]), connection)
+        elif command == b"SessionLost":
+            self._user.sessionLost(box[b"reason"].decode("utf-8", "replace"))
+        elif b"_ask" in box:
+            self._send(
+                {
+                    b"_error": box[b"_ask"],
+                    b"_error_code": b"UNHANDLED",
+                    b"_error_description": b"this client has no such command",
+                }
+            )
+
+    def readEnded(self, problem: str) -> None:
+        self._lost(problem or "it closed the connection")
+
+    def writeFailed(self, problem: str) -> None:
+        self._lost(problem)
+
+    def _lost(self, reason: str) -> None:
+        if not self.isClosed:
+            self.close()
+            self._user.linkLost(reason)

@@ -1,0 +1,135 @@
+# -*- test-case-name: tests.test_proxysocket -*-
+"""
+The client's way to the proxy: where its UNIX socket is, and who listens there.
+
+Layer 1: the standard library.  C{condor_config_val} is run only where nothing
+quicker tells; it costs as much as all the rest of a start.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+import struct
+
+from rvgahp import limits
+from rvgahp.errors import ConfigurationError, NotAuthorized
+
+#: Where a system-wide proxy listens.
+DEFAULT_SOCKET = "/run/rvgahp/proxy.sock"
+
+#: The account under which a system-wide proxy runs.
+DEFAULT_ACCOUNT = "rvgahp"
+
+_PEERCRED = struct.Struct("3i")
+
+#: Bytes that the kernel takes as a UNIX socket's path, its end included.
+_PATH_BYTES = 108
+
+
+def condorConfigVal(name: str) -> str:
+    """
+    Ask HTCondor's own tool for a setting.
+
+    @return: the value, or an empty string if it is not set or the tool is not
+        there.
+    """
+    read, write = os.pipe2(os.O_CLOEXEC)
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    argv = ["condor_config_val", name]
+    actions = [
+        (os.POSIX_SPAWN_DUP2, null, 0),
+        (os.POSIX_SPAWN_DUP2, write, 1),
+        (os.POSIX_SPAWN_DUP2, null, 2),
+    ]
+    try:
+        pid = os.posix_spawnp(argv[0], argv, dict(os.environ), file_actions=actions)
+    except OSError:
+        os.close(read)
+        return ""
+    finally:
+        os.close(write)
+        os.close(null)
+    with open(read, "rb") as output:
+        text = output.read().decode("utf-8", "replace").strip()
+    _, status = os.waitpid(pid, 0)
+    return text if status == 0 else ""
+
+
+def findSocket(option: str | None) -> str:
+    """
+    Where the proxy listens: the option, the environment's C{_CONDOR_RVGAHP_SOCKET}
+    (HTCondor's way to override a setting), the usual path if something is there,
+    the setting C{RVGAHP_SOCKET}.
+
+    @raise ConfigurationError: none of them tells, or the path is too long.
+    """
+    path = option or os.environ.get("_CONDOR_RVGAHP_SOCKET", "")
+    if not path and os.path.exists(DEFAULT_SOCKET):
+        path = DEFAULT_SOCKET
+    path = path or condorConfigVal("RVGAHP_SOCKET")
+    if not path:
+        raise ConfigurationError(
+            f"no proxy: there is no socket {DEFAULT_SOCKET}, and neither --socket,"
+            " _CONDOR_RVGAHP_SOCKET nor the setting RVGAHP_SOCKET names another."
+            " Is rvgahp-proxy running?"
+        )
+    if len(os.fsencode(path)) >= _PATH_BYTES:
+        raise ConfigurationError(
+            f"the path of the proxy's socket is longer than the {_PATH_BYTES - 1}"
+            f" bytes that a UNIX socket can have: {path}"
+        )
+    return path
+
+
+def listenerUid(connection: socket.socket) -> int:
+    """
+    @return: the uid of the process that listens (as it was when it began to).
+    """
+    data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEERCRED.size)
+    return int(_PEERCRED.unpack(data)[1])
+
+
+def _accountName(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+def _mayBeProxy(uid: int) -> bool:
+    if uid in (0, os.getuid()):
+        return True
+    account = os.environ.get("_CONDOR_RVGAHP_ACCOUNT", "") or DEFAULT_ACCOUNT
+    name = _accountName(uid)
+    return name == account or name == condorConfigVal("RVGAHP_ACCOUNT")
+
+
+def connect(path: str) -> socket.socket:
+    """
+    Connect to the proxy, and make sure that it is the proxy.
+
+    @return: the connection, non-blocking.
+    @raise ConfigurationError: nobody listens there.
+    @raise NotAuthorized: someone else listens there.
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(limits.CONNECT_TIMEOUT)
+    try:
+        connection.connect(path)
+    except OSError as e:
+        connection.close()
+        raise ConfigurationError(
+            f"no proxy listens on {path} ({e.strerror or e}); start rvgahp-proxy,"
+            " or name its socket with --socket"
+        ) from None
+    uid = listenerUid(connection)
+    if not _mayBeProxy(uid):
+        connection.close()
+        raise NotAuthorized(
+            f"{path} belongs to a process of {_accountName(uid)}, who is neither root, nor you,"
+            " nor the proxy's account (RVGAHP_ACCOUNT); nothing was said to it"
+        )
+    connection.setblocking(False)
+    return connection

@@ -1,0 +1,141 @@
+# -*- test-case-name: tests.test_taps -*-
+"""
+C{twistd rvgahp-proxy}: its command line, and its parts put together.
+
+Layer 5.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from functools import partial
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.logger import Logger
+
+from rvgahp import limits
+from rvgahp.descriptorlimit import raiseDescriptorLimit
+from rvgahp.errors import ConfigurationError
+from rvgahp.gate import Gate, WaitingRoom
+from rvgahp.listener import Listener, listenTCP, listenUNIX, removeSocket
+from rvgahp.local import Clients
+from rvgahp.notify import notify
+from rvgahp.proxy import Proxy
+from rvgahp.settings import Settings
+from rvgahp.siteconnection import accept
+from rvgahp.tapoptions import DaemonOptions, parameters
+from rvgahp.tls import serverOptions
+
+
+class Options(DaemonOptions):
+    """
+    The words after C{twistd rvgahp-proxy}.
+    """
+
+    synopsis = "[options]"
+    longdesc = (
+        "The broker of reverse GAHP, on the submit host. Sites dial its port; the gridmanager's"
+        " rvgahp_client finds it by its UNIX socket. Settings come from condor_config"
+        " (--config names the file; else the one HTCondor finds); options go before them."
+    )
+    role = "proxy"
+    overrides = {
+        "port": "RVGAHP_PORT",
+        "interface": "RVGAHP_INTERFACE",
+        "socket": "RVGAHP_SOCKET",
+        "certificate": "RVGAHP_CERTFILE",
+        "key": "RVGAHP_KEYFILE",
+        "ca": "RVGAHP_CAFILE",
+    }
+    optParameters = parameters(
+        ("config", "c", "condor_config file to read"),
+        ("port", "p", "TCP port that sites dial; 0 lets the kernel choose [RVGAHP_PORT]"),
+        ("interface", "i", "address to listen on [RVGAHP_INTERFACE]"),
+        ("socket", "s", "UNIX socket for clients [RVGAHP_SOCKET]"),
+        ("certificate", None, "the host's certificate, PEM [RVGAHP_CERTFILE]"),
+        ("key", None, "its private key, PEM [RVGAHP_KEYFILE]"),
+        ("ca", None, "authorities that sign the sites' certificates, PEM [RVGAHP_CAFILE]"),
+    )
+
+
+class ProxyService(Service):
+    """
+    Listens, for as long as it runs.
+    """
+
+    log = Logger()
+
+    def __init__(self, reactor: Any, settings: Settings, tlsOptions: Any) -> None:
+        self._reactor = reactor
+        self._settings = settings
+        self._tlsOptions = tlsOptions
+        self._listeners: list[Listener] = []
+        self._socket = ("", 0)
+
+    def privilegedStartService(self) -> None:
+        """
+        @raise SystemExit: a port or path cannot be had; twistd ends with the reason.
+        """
+        try:
+            self._listen()
+        except ConfigurationError as e:
+            self.log.critical("{problem}", problem=e)
+            raise SystemExit(f"rvgahp-proxy: {e}") from None
+
+    def _listen(self) -> None:
+        for note in self._settings.notes:
+            self.log.warn("{note}", note=note)
+        descriptors = raiseDescriptorLimit()
+        mostPerUser = min(limits.LOCAL_CONNECTIONS_PER_USER, descriptors // 4)
+        self._proxy = Proxy(self._reactor, self._settings)
+        self._waiting = WaitingRoom(
+            self._settings.get("RVGAHP_MAX_ARRIVALS"),
+            self._settings.get("RVGAHP_MAX_ARRIVALS_PER_ADDRESS"),
+        )
+        secure = partial(accept, self._proxy, self._tlsOptions, self._waiting)
+        gate = Gate(self._reactor, self._waiting, secure, self._proxy.admit)
+        self._clients = Clients(self._reactor, self._proxy.requestGAHP, mostPerUser)
+        port = listenTCP(
+            self._settings.get("RVGAHP_INTERFACE"), self._settings.get("RVGAHP_PORT")
+        )
+        try:
+            path = self._settings.get("RVGAHP_SOCKET")
+            unix = listenUNIX(path, self._settings.get("RVGAHP_SOCKET_MODE"))
+        except ConfigurationError:
+            port.close()
+            raise
+        self._socket = path, os.stat(path)[stat.ST_INO]
+        self._listeners = [
+            Listener(self._reactor, port, gate.arrived),
+            Listener(self._reactor, unix, self._clients.arrived),
+        ]
+        self._tell(port.getsockname()[1], path)
+
+    def _tell(self, port: int, path: str) -> None:
+        self.log.info("Listening on port {port} and {path}", port=port, path=path)
+        notify(READY="1", STATUS=f"port {port}, socket {path}", X_RVGAHP_PORT=str(port))
+
+    def stopService(self) -> None:
+        """
+        Let go of everything; what runs goes on without us.
+        """
+        super().stopService()
+        for listener in self._listeners:
+            listener.close()
+        if self._listeners:
+            removeSocket(*self._socket)
+            self._waiting.clear()
+            self._clients.closeAll()
+            for site in list(self._proxy.sites.values()):
+                site.control.close()
+
+
+def makeService(options: Options) -> ProxyService:
+    """
+    What twistd runs.
+    """
+    from twisted.internet import reactor
+
+    return ProxyService(reactor, options.settings, serverOptions(options.credentials))

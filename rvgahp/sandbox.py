@@ -1,0 +1,339 @@
+# -*- test-case-name: tests.test_sandbox -*-
+"""
+A private playground of real processes: credentials, a proxy, a CE.
+
+Layer 6.  For the demo, the tests, the benchmarks, and anyone who wants to look at
+the thing before it is installed.  No reactor: two children are waited for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+
+from rvgahp.credentials import makeCA, makeCECredentials, makeHostCredentials
+from rvgahp.errors import ConfigurationError, StartFailed
+from rvgahp.names import checkGAHPName
+from rvgahp.settingtable import LONGEST_SOCKET_PATH
+
+SITE = "sandbox"
+HOST = "127.0.0.1"
+
+#: Seconds for a daemon's start, on a busy machine.
+_START = 60.0
+
+#: Seconds for its end, before it is killed.
+_STOP = 20.0
+
+_PROXY = """\
+# The proxy of a sandbox.  By hand: {command}
+RVGAHP_INTERFACE = {host}
+RVGAHP_PORT = {port}
+RVGAHP_SOCKET = {dir}/proxy.sock
+RVGAHP_CERTFILE = {dir}/host.crt
+RVGAHP_KEYFILE = {dir}/host.key
+RVGAHP_CAFILE = {dir}/ca.crt
+"""
+
+_CE = """\
+# The CE of a sandbox.  By hand: {command}
+RVGAHP_BROKER_HOST = {host}
+RVGAHP_BROKER_PORT = {port}
+{connect}RVGAHP_CERTFILE = {dir}/ce.crt
+RVGAHP_KEYFILE = {dir}/ce.key
+RVGAHP_CAFILE = {dir}/ca.crt
+{gahps}"""
+
+
+def _escaped(value: str) -> str:
+    """
+    @return: C{value} as condor_config gives it back, C{$} and all.
+    @raise ConfigurationError: it cannot be written there.
+    """
+    if "\n" in value or value.endswith("\\"):
+        raise ConfigurationError(f"{value!r} cannot stand in a configuration file.")
+    return value.replace("$", "$(DOLLAR)")
+
+
+def parseGAHP(word: str) -> tuple[str, str]:
+    """
+    @param word: C{NAME=COMMAND}.
+    @raise ConfigurationError: it is not of that form.
+    """
+    name, equals, command = word.partition("=")
+    try:
+        words = shlex.split(command)
+    except ValueError as e:
+        raise ConfigurationError(f"--gahp {name}: {e} in {command!r}.") from None
+    if not equals or not words:
+        raise ConfigurationError(f"--gahp takes NAME=COMMAND, and got {word!r}.")
+    return checkGAHPName(name), command
+
+
+def parseAddress(word: str) -> tuple[str, int]:
+    """
+    @param word: C{HOST:PORT}.
+    @raise ConfigurationError: it is not of that form.
+    """
+    host, colon, port = word.rpartition(":")
+    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ConfigurationError(f"An address is HOST:PORT, and {word!r} is not.")
+    return host, int(port)
+
+
+class Daemon:
+    """
+    One twistd, and what it has said of itself.
+
+    @ivar said: the fields of its notification.
+    """
+
+    def __init__(self, directory: Path, plugin: str, config: Path) -> None:
+        self._name = plugin
+        self._log = directory / f"{plugin}.log"
+        self._directory = directory
+        twistd = Path(sys.executable).with_name("twistd")
+        program = str(twistd) if twistd.exists() else shutil.which("twistd") or "twistd"
+        self.command = [
+            program,
+            "--nodaemon",
+            "--no_save",
+            "--pidfile=",
+            f"--logfile={self._log}",
+            plugin,
+            f"--config={config}",
+        ]
+        self.said: dict[str, str] = {}
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """
+        Start it, and wait until it says that it is ready.
+
+        @raise StartFailed: it does not; the sentence has its last words.
+        """
+        path = str(self._directory / f".{self._name}.ready")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
+            ready.bind(path)
+            ready.settimeout(0.1)
+            environment = {
+                **os.environ,
+                "NOTIFY_SOCKET": path,
+                "RVGAHP_BLAH_DIR": str(self._directory / "blah"),
+            }
+            self.process = subprocess.Popen(
+                self.command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+            try:
+                self._wait(ready, self.process)
+            finally:
+                os.unlink(path)
+
+    def _wait(self, ready: socket.socket, process: subprocess.Popen[bytes]) -> None:
+        end = time.monotonic() + _START
+        while time.monotonic() < end:
+            try:
+                lines = ready.recv(65536).decode().splitlines()
+            except TimeoutError:
+                if process.poll() is not None:
+                    break
+                continue
+            self.said.update(line.partition("=")[::2] for line in lines)
+            if self.said.get("READY") == "1":
+                return
+        raise StartFailed(f"{self._name} did not come up: {self._lastWords(process)}")
+
+    def _lastWords(self, process: subprocess.Popen[bytes]) -> str:
+        self.stop()
+        words = process.stderr.read().decode("utf-8", "replace") if process.stderr else ""
+        if not words.strip() and self._log.exists():
+            words = self._log.read_text(errors="replace")
+        lines = [line for line in words.splitlines() if line.strip()]
+        return " / ".join(lines[-3:]) or f"no reason given; see {self._log}"
+
+    def stop(self) -> None:
+        """
+        End it, by force after a while.
+        """
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.send_signal(signal.SIGCONT)
+        self.process.terminate()
+        try:
+            self.process.wait(_STOP)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Sandbox:
+    """
+    A proxy and a CE of its own, in a directory of its own.
+
+    @ivar directory: where credentials, configuration, socket and logs lie.
+    @ivar port: the proxy's.
+    @ivar said: what the two daemons said of themselves.
+    """
+
+    def __init__(
+        self,
+        directory: str | None = None,
+        port: int = 0,
+        gahps: dict[str, str] | None = None,
+        connect: tuple[str, int] | None = None,
+    ) -> None:
+        """
+        @param directory: made if it is not there; by default a temporary one,
+            removed at the end.
+        @param port: 0 lets the kernel choose.
+        @param gahps: further GAHPs: command lines by name.
+        @param connect: what the CE dials in place of the proxy's own address.
+        @raise ConfigurationError: something cannot be as it is asked for.
+        """
+        self._temporary = directory is None
+        self.directory = Path(directory or tempfile.mkdtemp(prefix="rvgahp-")).absolute()
+        if len(os.fsencode(self.socket)) > LONGEST_SOCKET_PATH:
+            raise ConfigurationError(
+                f"{self.directory} is too long a path for a UNIX socket in it; name a shorter"
+                " one with --dir."
+            )
+        self.port = port
+        self._gahps = gahps or {}
+        self._connect = connect
+        self.proxy = Daemon(
+            self.directory, "rvgahp-proxy", self.directory / "condor_config.rvgahp-proxy"
+        )
+        self.ce = Daemon(self.directory, "rvgahp-ce", self.directory / "condor_config.rvgahp-ce")
+
+    @property
+    def socket(self) -> str:
+        """
+        The proxy's UNIX socket.
+        """
+        return str(self.directory / "proxy.sock")
+
+    @property
+    def said(self) -> dict[str, str]:
+        """
+        What the two daemons said of themselves.
+        """
+        return {**self.proxy.said, **self.ce.said}
+
+    def startProxy(self) -> None:
+        """
+        Make credentials and start the proxy.
+
+        @raise StartFailed: it did not come up.
+        """
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._makeCredentials()
+        self._write("rvgahp-proxy", _PROXY, self.proxy)
+        self.proxy.start()
+        self.port = int(self.proxy.said["X_RVGAHP_PORT"])
+
+    def startCE(self) -> None:
+        """
+        Start the CE, and wait until the proxy has accepted it.
+
+        @raise StartFailed: it did not come up.
+        """
+        self._write("rvgahp-ce", _CE, self.ce)
+        self.ce.start()
+
+    def description(self) -> dict[str, object]:
+        """
+        @return: where everything is, for programs.
+        """
+        pids = {
+            name: daemon.process.pid
+            for name, daemon in (("proxy", self.proxy), ("ce", self.ce))
+            if daemon.process is not None
+        }
+        return {
+            "socket": self.socket,
+            "host": HOST,
+            "port": self.port,
+            "site": SITE,
+            "dir": str(self.directory),
+            "pids": pids,
+        }
+
+    def deadDaemon(self) -> str:
+        """
+        @return: the name of a daemon that ended by itself, or nothing.
+        """
+        for daemon in (self.proxy, self.ce):
+            if daemon.process is not None and daemon.process.poll() is not None:
+                return daemon.command[-2]
+        return ""
+
+    def stop(self) -> None:
+        """
+        End both daemons and all that they have started.
+        """
+        self.ce.stop()
+        self.proxy.stop()
+        if self._temporary:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def __enter__(self) -> Sandbox:
+        try:
+            self.startProxy()
+            self.startCE()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _makeCredentials(self) -> None:
+        if (self.directory / "ca.key").exists():
+            return  # a sandbox that is started again
+        makeCA(self.directory)
+        makeHostCredentials(self.directory, "localhost", addresses=[HOST])
+        makeCECredentials(self.directory, SITE)
+
+    def _write(self, name: str, template: str, daemon: Daemon) -> None:
+        connect = ""
+        if self._connect is not None:
+            connect = "RVGAHP_CONNECT_TO = {}:{}\n".format(*self._connect)
+        text = template.format(
+            command=shlex.join(daemon.command),
+            host=HOST,
+            port=self.port,
+            dir=_escaped(str(self.directory)),
+            connect=connect,
+            gahps=self._gahpLines(),
+        )
+        (self.directory / f"condor_config.{name}").write_text(text)
+
+    def _gahpLines(self) -> str:
+        if not self._gahps:
+            return ""
+        lines = [f"RVGAHP_GAHP_NAMES = {', '.join(self._gahps)}"]
+        for name, command in self._gahps.items():
+            setting = re.sub("[^A-Za-z0-9_]", "_", name)
+            lines.append(f"RVGAHP_GAHP_{setting} = {_escaped(command)}")
+        return "\n".join(lines) + "\n"

@@ -1,0 +1,326 @@
+# -*- test-case-name: tests.test_settingkinds -*-
+"""
+The kinds of values that a setting can have: how its text is read and what is
+allowed.  Layer 0: pure; the standard library, L{rvgahp.names}, L{rvgahp.policy}
+and L{rvgahp.errors}.
+
+A kind's C{parse} raises L{ValueError} for a bad text; whoever reads a setting
+adds its name and makes it a C{ConfigurationError}.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os.path
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from rvgahp.errors import RvgahpError
+from rvgahp.names import checkGAHPName, checkSite
+from rvgahp.policy import Level
+
+__all__ = [
+    "ADDRESS",
+    "BOOLEAN",
+    "COMMAND",
+    "GAHP_NAMES",
+    "HOST",
+    "LEVEL",
+    "METHODS",
+    "MODE",
+    "NETWORKS",
+    "SITE",
+    "Kind",
+    "amount",
+    "integer",
+    "path",
+    "seconds",
+]
+
+_Number = TypeVar("_Number", int, float)
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_AMOUNT = re.compile(r"([0-9]{1,18})\s*([KMG]?)(?:i?B)?", re.IGNORECASE)
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_HOST_CHARACTERS = 253
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """
+    One kind of value.
+
+    @ivar typeName: The word for it in the manual's table.
+    @ivar allowed: What is allowed, to follow "it must be".
+    @ivar parse: From the setting's text, which is not empty and has no blanks
+        around it, to its value.  Raises L{ValueError} where it means none.
+    @ivar numeric: Whether a ClassAd expression such as C{2 * $(HOUR)} may stand
+        for it, as HTCondor allows for its own numbers
+        (C{src/condor_utils/condor_config.cpp:2135}).
+    @ivar unset: The value of a setting of this kind that has no text at all.
+    """
+
+    typeName: str
+    allowed: str
+    parse: Callable[[str], Any]
+    numeric: bool = False
+    unset: Any = None
+
+
+def integer(low: int, high: int) -> Kind:
+    """
+    A whole number, both ends of the range allowed.  Value: C{int}.
+    """
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
+            raise ValueError(text)
+        return _inRange(int(text), low, high)
+
+    return Kind("integer", f"a whole number from {low} to {high}", parse, numeric=True)
+
+
+def seconds(low: float, high: float, *, whole: bool = False) -> Kind:
+    """
+    A length of time.  Value: C{float}, in seconds, or C{int} where fractions
+    are not allowed.
+    """
+    form = re.compile(r"[0-9]{1,18}" if whole else r"[0-9]{1,18}(\.[0-9]{1,9})?")
+
+    def parse(text: str) -> float:
+        if not form.fullmatch(text):
+            raise ValueError(text)
+        if whole:
+            return _inRange(int(text), low, high)
+        return _inRange(float(text), low, high)
+
+    number = "a whole number" if whole else "a number"
+    allowed = f"{number} of seconds from {low:g} to {high:.10g}"
+    return Kind("seconds", allowed, parse, numeric=True)
+
+
+def amount(low: int, high: int) -> Kind:
+    """
+    An amount of memory.  Value: C{int}, in bytes.  K, KB and KiB all mean 1024
+    bytes, as in HTCondor's sizes of logs.
+    """
+
+    def parse(text: str) -> int:
+        match = _AMOUNT.fullmatch(text)
+        if match is None:
+            raise ValueError(text)
+        return _inRange(int(match[1]) * _UNITS[match[2].upper()], low, high)
+
+    allowed = f"bytes from {_inUnits(low)} to {_inUnits(high)}, as a number or with KiB, MiB or GiB"
+    return Kind("bytes", allowed, parse, numeric=True)
+
+
+def path(longest: int = 4095) -> Kind:
+    """
+    The absolute path of a file or directory, which need not exist yet, of at
+    most so many bytes.  Value: C{str}.
+    """
+
+    def parse(text: str) -> str:
+        if not (os.path.isabs(text) and text.isprintable()) or len(os.fsencode(text)) > longest:
+            raise ValueError(text)
+        return text
+
+    return Kind("path", f"an absolute path of at most {longest} bytes", parse)
+
+
+def _parseBoolean(text: str) -> bool:
+    """
+    HTCondor's words, in any case (C{src/condor_utils/condor_config.cpp:2559}).
+    """
+    try:
+        return _BOOLEANS[text.lower()]
+    except KeyError:
+        raise ValueError(text) from None
+
+
+def _parseMode(text: str) -> int:
+    """
+    Up to three octal digits, with or without zeros before them.
+    """
+    if not re.fullmatch(r"0{0,8}[0-7]{1,3}", text):
+        raise ValueError(text)
+    return int(text, 8)
+
+
+def _parseHost(text: str) -> str:
+    """
+    A name of the DNS, or an address, an IPv6 one perhaps in brackets.
+    """
+    if ":" in text or re.fullmatch(r"[0-9.]+", text):
+        bracketed = text.startswith("[") and text.endswith("]")
+        return str(ipaddress.ip_address(text[1:-1] if bracketed else text))
+    labels = text.removesuffix(".").split(".")
+    if len(text) > _HOST_CHARACTERS or not all(map(_LABEL.fullmatch, labels)):
+        raise ValueError(text)
+    return text
+
+
+def _parseHostPort(text: str) -> tuple[str, int]:
+    """
+    C{HOST:PORT}, an IPv6 address in brackets.
+    """
+    host, _, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    return _parseHost(host), integer(1, 65535).parse(port)
+
+
+def _parseAddress(text: str) -> str:
+    """
+    An address, or C{*} for all, as in HTCondor's C{NETWORK_INTERFACE}.
+    """
+    return "" if text == "*" else str(ipaddress.ip_address(text))
+
+
+def _parseNetworks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    """
+    Networks; a single address is one too.
+    """
+    return tuple(map(ipaddress.ip_network, _words(text)))
+
+
+def _parseGAHPNames(text: str) -> tuple[str, ...]:
+    """
+    Names of GAHPs.
+    """
+    return tuple(_passing(checkGAHPName, name) for name in _words(text))
+
+
+def _parseCommand(text: str) -> list[str]:
+    """
+    Words, parted as a POSIX shell would part them; no shell is run.
+    """
+    words = shlex.split(text)
+    if not words or not words[0] or not text.isprintable():
+        raise ValueError(text)
+    return words
+
+
+def _parseMethods(text: str) -> tuple[str, ...]:
+    """
+    Names in capitals, each once, those that rvgahp does not have included.
+    """
+    return tuple(dict.fromkeys(word.upper() for word in _words(text)))
+
+
+def _words(text: str) -> list[str]:
+    """
+    The items of a list, which HTCondor parts by commas, blanks or both.
+    """
+    words = [word for word in re.split(r"[,\s]+", text) if word]
+    if not words:
+        raise ValueError(text)
+    return words
+
+
+def _inRange(value: _Number, low: float, high: float) -> _Number:
+    """
+    The value, if it lies within the range.
+    """
+    if not low <= value <= high:
+        raise ValueError(value)
+    return value
+
+
+def _passing(check: Callable[[str], Any], text: str) -> Any:
+    """
+    What a check of layer 0 gives; its refusal becomes a L{ValueError}.
+    """
+    try:
+        return check(text)
+    except RvgahpError as e:
+        raise ValueError(text) from e
+
+
+def _inUnits(count: int) -> str:
+    """
+    A number of bytes with the largest unit that divides it.
+    """
+    for shift, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if count and count % (1 << shift) == 0:
+            return f"{count >> shift} {unit}"
+    return f"{count} bytes"
+
+
+BOOLEAN = Kind("boolean", "True or False", _parseBoolean)
+"""Yes or no.  Value: C{bool}."""
+
+MODE = Kind("octal mode", "an octal mode from 0000 to 0777, such as 0600", _parseMode)
+"""Permission bits.  Value: C{int}."""
+
+HOST = Kind(
+    "host",
+    "a host name in ASCII (xn--... for others) or an IP address, without a port",
+    _parseHost,
+)
+"""Whom to dial.  Value: C{str}, an IPv6 address without brackets."""
+
+HOST_PORT = Kind(
+    "host:port",
+    "a host's name or address, a colon and a port from 1 to 65535; an IPv6 address in brackets",
+    _parseHostPort,
+)
+"""Where to dial."""
+
+ADDRESS = Kind(
+    "address", "* for all, or the IP address of an interface of this host", _parseAddress
+)
+"""Where to listen.  Value: C{str}, C{""} for all interfaces."""
+
+NETWORKS = Kind(
+    "list of networks",
+    "a list of IP addresses and networks such as 192.0.2.7, 192.0.2.0/24, "
+    "192.0.2.0/255.255.255.0 and 2001:db8::/32, with no bit set beyond the mask",
+    _parseNetworks,
+    unset=(),
+)
+"""IP networks.  Value: a tuple of C{ipaddress} networks."""
+
+SITE = Kind(
+    "site",
+    "1 to 253 letters, digits, dots, hyphens, underscores and at most one @, with a letter or "
+    "digit first and last",
+    lambda text: _passing(checkSite, text),
+)
+"""The name of a site, by L{checkSite}.  Value: C{str}."""
+
+GAHP_NAMES = Kind(
+    "list of names",
+    "a list of names, each 1 to 64 letters, digits, dots, hyphens, underscores and plus signs "
+    "with a letter or digit first",
+    _parseGAHPNames,
+    unset=(),
+)
+"""Names of GAHPs, by L{checkGAHPName}.  Value: a tuple of C{str}."""
+
+COMMAND = Kind(
+    "command line",
+    "a program and its arguments, quoted as for a shell but without its variables, redirections "
+    "and pipes",
+    _parseCommand,
+)
+"""A program and its arguments.  Value: a list of C{str}, not empty."""
+
+LEVEL = Kind(
+    "level",
+    "REQUIRED, PREFERRED, OPTIONAL or NEVER",
+    lambda text: _passing(Level.parse, text),
+)
+"""How much a protection is wanted.  Value: a L{Level}."""
+
+METHODS = Kind(
+    "list of methods",
+    "a list of crypto methods with AES among them, the only one that rvgahp has",
+    _parseMethods,
+)
+"""Crypto methods, by HTCondor's names.  Value: a tuple of C{str}."""

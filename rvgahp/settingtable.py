@@ -1,0 +1,311 @@
+# -*- test-case-name: tests.test_settingtable -*-
+"""
+The table of every setting, one row each.  Layer 0: pure;
+L{rvgahp.settingkinds} and L{rvgahp.policy}.
+
+To add a setting, add a row here, and the row that C{tests/test_settingtable.py}
+then asks for to C{doc/settings.rst}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rvgahp.policy import Level
+from rvgahp.settingkinds import (
+    ADDRESS,
+    GAHP_NAMES,
+    HOST,
+    HOST_PORT,
+    LEVEL,
+    METHODS,
+    MODE,
+    NETWORKS,
+    SITE,
+    Kind,
+    amount,
+    integer,
+    path,
+    seconds,
+)
+
+__all__ = [
+    "BOTH",
+    "BUILT_IN_GAHPS",
+    "CE",
+    "GAHP_PREFIX",
+    "LONGEST_SOCKET_PATH",
+    "PREFIX",
+    "PROXY",
+    "SUBSYSTEM_PREFIX",
+    "TABLE",
+    "PoolRule",
+    "Setting",
+]
+
+PREFIX = "RVGAHP_"
+"""What the names of rvgahp's own settings begin with."""
+
+SUBSYSTEM_PREFIX = "RVGAHP."
+"""HTCondor's way to say a setting to one subsystem: before its name."""
+
+GAHP_PREFIX = "RVGAHP_GAHP_"
+"""Before the name of a GAHP: the setting that holds its command line."""
+
+PROXY = ("proxy",)
+CE = ("ce",)
+BOTH = ("proxy", "ce")
+
+LONGEST_SOCKET_PATH = 107
+"""The bytes of a C{sun_path} on Linux, without its closing NUL."""
+
+BUILT_IN_GAHPS = {
+    "blahpd": "BATCH_GAHP",
+    "batch_gahp": "BATCH_GAHP",
+    "condor_ft-gahp": "FT_GAHP",
+}
+"""The GAHPs that have settings of HTCondor's own, and which."""
+
+_KIB = 1 << 10
+_MIB = 1 << 20
+_GIB = 1 << 30
+_LONGEST = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class PoolRule:
+    """
+    What becomes of a setting that a whole pool has, such as
+    C{SEC_DEFAULT_ENCRYPTION}, where nothing is said to rvgahp alone.
+
+    @ivar kind: What a pool may write there.
+    @ivar combine: From our default and the pool's value to the one in force.
+    @ivar because: Why the pool's does not count where it does not.
+    """
+
+    kind: Kind
+    combine: Callable[[Any, Any], Any]
+    because: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """
+    One row of the table.
+
+    @ivar name: The name in capitals; HTCondor takes any case.
+    @ivar kind: What it may be.
+    @ivar roles: Whose it is, C{"proxy"} and C{"ce"}.
+    @ivar doc: What it means, in a sentence or two of reStructuredText.
+    @ivar default: The text that stands for it where it is not set; C{""}: none.
+    @ivar required: Whether the daemon cannot start without it.
+    @ivar beside: Instead of a default, by role: the name of a file in the
+        configuration file's directory.
+    @ivar pool: The rule for a value that a whole pool has; without one, such a
+        value counts like any other.
+    """
+
+    name: str
+    kind: Kind
+    roles: tuple[str, ...]
+    doc: str
+    default: str = ""
+    required: bool = False
+    beside: Mapping[str, str] | None = None
+    pool: PoolRule | None = None
+
+
+def _shorter(ours: float, pools: float) -> float:
+    """
+    The shorter of two times.  In HTCondor a time of 0 is none at all, which is
+    longer than any.
+    """
+    return min(ours, pools) if pools else ours
+
+
+_RAISE = PoolRule(
+    LEVEL, Level.atLeast, "a setting for the whole pool may raise it but not lower it"
+)
+_SHORTEN = PoolRule(
+    seconds(0, _LONGEST, whole=True),
+    _shorter,
+    "a setting for the whole pool may shorten it but not lengthen it",
+)
+
+TABLE = (
+    Setting(
+        "RVGAHP_BROKER_HOST",
+        HOST,
+        CE,
+        "The host on which the proxy runs, as the CE reaches it and as the proxy's certificate "
+        "has it.",
+        required=True,
+    ),
+    Setting("RVGAHP_BROKER_PORT", integer(1, 65535), CE, "The proxy's port.", "41000"),
+    Setting(
+        "RVGAHP_CONNECT_TO",
+        HOST_PORT,
+        CE,
+        "Where to dial in place of RVGAHP_BROKER_HOST and RVGAHP_BROKER_PORT, such as a relay; "
+        "the certificate is still that of RVGAHP_BROKER_HOST.",
+    ),
+    Setting(
+        "RVGAHP_SITE",
+        SITE,
+        CE,
+        "The name of the site, if the start is to fail where the CE's certificate has another.",
+    ),
+    Setting(
+        "BATCH_GAHP",
+        path(),
+        CE,
+        "The program for ``blahpd`` and ``batch_gahp``.  Where it is not set, rvgahp's own "
+        "``rvgahp_blahpd`` serves.",
+    ),
+    Setting("FT_GAHP", path(), CE, "The program for ``condor_ft-gahp``."),
+    Setting("LIBEXEC", path(), CE, "HTCondor's directory of helper programs."),
+    Setting("GLITE_LOCATION", path(), CE, "The directory of the batch GAHP, given to it."),
+    Setting(
+        "BLAHPD_LOCATION",
+        path(),
+        CE,
+        "The directory above the batch GAHP's ``bin``, given to it under that name.",
+    ),
+    Setting(
+        "RVGAHP_GAHP_NAMES",
+        GAHP_NAMES,
+        CE,
+        "Further GAHPs that the CE offers.  For each, ``RVGAHP_GAHP_`` and its name, with ``_`` "
+        "for every character that is no letter, digit or ``_``, is its command line.",
+    ),
+    Setting("RVGAHP_PORT", integer(0, 65535), PROXY, "Where to listen; 0 is any port.", "41000"),
+    Setting("RVGAHP_INTERFACE", ADDRESS, PROXY, "On which address to listen; ``*`` is all.", "*"),
+    Setting(
+        "RVGAHP_SOCKET",
+        path(LONGEST_SOCKET_PATH),
+        PROXY,
+        "The UNIX socket on which clients find the proxy.",
+        "/run/rvgahp/proxy.sock",
+    ),
+    Setting("RVGAHP_SOCKET_MODE", MODE, PROXY, "The permissions of that socket.", "0600"),
+    Setting(
+        "RVGAHP_MAX_ARRIVALS",
+        integer(1, 1 << 20),
+        PROXY,
+        "How many connections that have not said yet what they are may wait at once.",
+        "1024",
+    ),
+    Setting(
+        "RVGAHP_MAX_ARRIVALS_PER_ADDRESS",
+        integer(1, 1 << 20),
+        PROXY,
+        "How many of these may come from one address.",
+        "256",
+    ),
+    Setting(
+        "RVGAHP_CERTFILE",
+        path(),
+        BOTH,
+        "The daemon's certificate in PEM, intermediate ones after it.",
+        beside={"proxy": "host.crt", "ce": "ce.crt"},
+    ),
+    Setting(
+        "RVGAHP_KEYFILE",
+        path(),
+        BOTH,
+        "Its private key in PEM, readable by the daemon's account alone.",
+        beside={"proxy": "host.key", "ce": "ce.key"},
+    ),
+    Setting(
+        "RVGAHP_CAFILE",
+        path(),
+        BOTH,
+        "The certificates in PEM of the authorities whose word on the other side counts.",
+        beside={"proxy": "ca.crt", "ce": "ca.crt"},
+    ),
+    Setting(
+        "SEC_DEFAULT_ENCRYPTION",
+        LEVEL,
+        BOTH,
+        "How much this side wants a GAHP's bytes to be secret.",
+        "REQUIRED",
+        pool=_RAISE,
+    ),
+    Setting(
+        "SEC_DEFAULT_INTEGRITY",
+        LEVEL,
+        BOTH,
+        "How much this side wants a GAHP's bytes to be authenticated.",
+        "REQUIRED",
+        pool=_RAISE,
+    ),
+    Setting(
+        "SEC_DEFAULT_CRYPTO_METHODS",
+        METHODS,
+        BOTH,
+        "The ciphers, the best first.  rvgahp has ``AES`` and drops the others.",
+        "AES",
+    ),
+    Setting(
+        "SEC_DEFAULT_SESSION_DURATION",
+        seconds(1, _LONGEST, whole=True),
+        BOTH,
+        "For how long the keys of a security session are good; before the end they are renewed.",
+        "86400",
+        pool=_SHORTEN,
+    ),
+    Setting(
+        "SEC_DEFAULT_SESSION_LEASE",
+        seconds(1, _LONGEST, whole=True),
+        BOTH,
+        "For how long a security session outlives the last word from the other side.",
+        "3000",
+        pool=_SHORTEN,
+    ),
+    Setting(
+        "RVGAHP_CLEARTEXT_PEERS",
+        NETWORKS,
+        BOTH,
+        "The other side's addresses for which a channel may have neither secrecy nor "
+        "authentication, where both sides' levels and both sides' lists say so.",
+    ),
+    Setting(
+        "RVGAHP_REPLAY_LIMIT",
+        amount(64 * _KIB, _GIB),
+        BOTH,
+        "How much of a stream may be on its way or kept for sending again.",
+        "16 MiB",
+    ),
+    Setting(
+        "RVGAHP_REPLAY_TOTAL",
+        amount(_MIB, 1024 * _GIB),
+        BOTH,
+        "The same for all streams of a process together; each is assured of 1 MiB.",
+        "256 MiB",
+    ),
+    Setting(
+        "RVGAHP_START_TIMEOUT",
+        seconds(0.1, 3600),
+        BOTH,
+        "How long the start of a GAHP may take before it counts as failed.",
+        "10",
+    ),
+    Setting(
+        "RVGAHP_STDIN_GRACE",
+        seconds(0, 86400),
+        BOTH,
+        "How long a GAHP may go on without output after the end of its input; then it is sent "
+        "TERM.",
+        "60",
+    ),
+    Setting(
+        "RVGAHP_KILL_GRACE",
+        seconds(0, 3600),
+        BOTH,
+        "How long a GAHP may go on after TERM; then it is sent KILL.",
+        "10",
+    ),
+)
+"""Every setting, in the manual's order."""

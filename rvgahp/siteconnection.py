@@ -1,0 +1,263 @@
+# -*- test-case-name: tests.test_siteconnection -*-
+"""
+The proxy's end of one CE's control connection.  C{doc/protocol.rst}, steps 2, 3
+and 5.
+
+Layer 4.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+
+from rvgahp import __version__, commands, limits
+from rvgahp.control import ControlConnection, Responders
+from rvgahp.credentials import siteOf
+from rvgahp.errors import CredentialError, NotAuthorized, SiteTaken
+from rvgahp.gate import WaitingRoom
+from rvgahp.policy import Policy
+from rvgahp.proxy import Proxy, ProxySession, commonVersion
+from rvgahp.tls import explain
+
+if TYPE_CHECKING:
+    from OpenSSL.SSL import Connection
+
+SOFTWARE = f"rvgahp {__version__}"
+
+
+class SiteConnection(Responders):
+    """
+    One CE, from its TLS handshake on.
+
+    @ivar site: its name; empty before Hello.
+    @ivar address: where it dialled from.
+    @ivar gahps: what it offers.
+    @ivar policy: its security policy.
+    @ivar isReady: it has listed its sessions and takes starts.
+    """
+
+    log = Logger()
+
+    def __init__(self, proxy: Proxy, address: str, waiting: WaitingRoom) -> None:
+        self._proxy = proxy
+        self.address = address
+        self._waiting = waiting
+        self.site = ""
+        self.gahps: list[str] = []
+        self.instance = b""
+        self.policy: Policy = proxy.settings.policy
+        self.isReady = False
+        self._listed: set[str] = set()
+        self.control = ControlConnection(proxy.reactor, self, self._secured, self._lost)
+        self._deadline = proxy.reactor.callLater(limits.GREETING_TIMEOUT, self._late)
+        waiting.enter(self, address)
+
+    # -- the connection -----------------------------------------------------
+
+    def drop(self) -> None:
+        """
+        Others need the place (L{WaitingRoom}).
+        """
+        self.control.abort()
+
+    def _secured(self, control: ControlConnection) -> None:
+        try:
+            self.site = siteOf(self._certificate())
+        except CredentialError as e:
+            self.log.warn("CE at {address}: {problem}", address=self.address, problem=e)
+            control.abort()
+
+    def _certificate(self) -> Any:
+        connection: Connection = self.control.transport.getHandle()
+        certificate = connection.get_peer_certificate(as_cryptography=True)
+        if certificate is None:
+            raise CredentialError("it showed no certificate")
+        return certificate
+
+    def _late(self) -> None:
+        self.log.warn(
+            "CE at {address}: no Hello within {limit} s; closed",
+            address=self.address,
+            limit=limits.GREETING_TIMEOUT,
+        )
+        self.control.abort()
+
+    def _lost(self, reason: Failure) -> None:
+        self._waiting.leave(self)
+        if self._deadline.active():
+            self._deadline.cancel()
+        if self._proxy.sites.get(self.site) is self:
+            del self._proxy.sites[self.site]
+            self.log.warn(
+                "Site {site}: disconnected: {reason}",
+                site=self.site,
+                reason=explain(reason),
+            )
+        elif not self.instance:
+            self.log.warn(
+                "CE at {address}: refused or broken off before Hello: {reason}",
+                address=self.address,
+                reason=explain(reason),
+            )
+
+    # -- the CE calls -------------------------------------------------------
+
+    @commands.Hello.responder
+    def hello(
+        self,
+        versions: list[int],
+        instance: bytes,
+        site: str,
+        software: str,
+        gahps: list[str],
+        policy: str,
+    ) -> Deferred[dict[str, Any]]:
+        version = commonVersion(versions)
+        if site != self.site:
+            raise NotAuthorized(f"the certificate is of site {self.site}, and Hello says {site}")
+        if len(instance) != 16:
+            raise NotAuthorized("the instance in Hello does not have 16 bytes")
+        self.policy = Policy.decode(policy)
+        self.gahps = gahps
+        self.instance = instance
+        answer = {
+            "version": version,
+            "instance": self._proxy.instance,
+            "software": SOFTWARE,
+            "policy": self._proxy.settings.policy.encode(),
+        }
+        return self._takeSite().addCallback(lambda _: self._greeted(software, answer))
+
+    def _takeSite(self) -> Deferred[Any]:
+        """
+        @return: fires when the site's name is free; fails with L{SiteTaken}.
+        """
+        other = self._proxy.sites.get(self.site)
+        if other is None or other.instance == self.instance:
+            return succeed(None)
+        asked = other.control.caller.call(commands.Ping, limits.TAKEOVER_PING_TIMEOUT)
+        return asked.addCallbacks(self._taken, lambda _: None, (other,))
+
+    def _taken(self, _: object, other: SiteConnection) -> None:
+        raise SiteTaken(
+            f"site {self.site} is taken: another rvgahp-ce, at {other.address}, is connected and"
+            " alive; stop it, or give this one a certificate with a name of its own"
+        )
+
+    def _greeted(self, software: str, answer: dict[str, Any]) -> dict[str, Any]:
+        former = self._proxy.sites.pop(self.site, None)
+        if former is not None:
+            former.control.abort()
+        self._proxy.sites[self.site] = self
+        self._waiting.leave(self)
+        self._deadline.cancel()
+        self.control.greeted()
+        self.log.info(
+            "Site {site}: connected from {address} ({software}); offers {gahps}",
+            site=self.site,
+            address=self.address,
+            software=software,
+            gahps=", ".join(self.gahps) or "nothing",
+        )
+        return answer
+
+    def _checkGreeted(self) -> None:
+        if self._proxy.sites.get(self.site) is not self:
+            raise NotAuthorized("Hello comes first")
+
+    @commands.Sessions.responder
+    def sessions(self, sessions: list[dict[str, Any]], last: bool) -> dict[str, Any]:
+        self._checkGreeted()
+        if self.isReady:
+            raise NotAuthorized("the last Sessions call has been")
+        names = [entry["session"] for entry in sessions]
+        self._listed.update(names)
+        if last:
+            self.isReady = True
+            self._proxy.siteReady(self.site, self._listed)
+        return {"gone": self._proxy.sessionsListed(self.site, names)}
+
+    @commands.Ping.responder
+    def ping(self) -> dict[str, Any]:
+        return {}
+
+    @commands.OpenChannel.responder
+    def openChannel(self, session: str, stream: int) -> dict[str, Any]:
+        self._checkGreeted()
+        return {"ticket": self._proxy.openChannel(self.site, session, stream)}
+
+    @commands.SessionEnded.responder
+    def sessionEnded(self, session: str, reason: str) -> dict[str, Any]:
+        self._checkGreeted()
+        self._proxy.sessionEnded(self.site, session, reason)
+        return {}
+
+    # -- we call ------------------------------------------------------------
+
+    def start(
+        self, record: ProxySession, gahp: str, account: str, tunnel: bool, tickets: list[bytes]
+    ) -> Deferred[dict[str, Any]]:
+        """
+        Ask the CE to start a GAHP.
+
+        @return: fires with its answer; fails with errors of L{commands.StartGAHP},
+            L{TimeoutError}, or the reason why the connection was lost.
+        """
+        session = record.session
+        return self.control.caller.call(
+            commands.StartGAHP,
+            self._proxy.startTimeout,
+            session=session.sessionId,
+            key=session.key,
+            keyNumber=session.keyNumber,
+            gahp=gahp,
+            account=account,
+            tunnel=tunnel,
+            owner=record.client.user.name,
+            serverPolicy=session.serverPolicy.encode(),
+            outcome=session.outcome.value,
+            method=session.method,
+            duration=session.duration,
+            lease=session.lease,
+            commands=["gahp"],
+            tickets=tickets,
+        )
+
+    def end(self, sessionId: str, reason: str) -> None:
+        """
+        Tell the CE that a session is over.
+        """
+        told = self.control.caller.call(commands.EndSession, session=sessionId, reason=reason)
+        told.addErrback(self._notTold, sessionId)
+
+    def _notTold(self, failure: Failure, sessionId: str) -> None:
+        self.log.warn(
+            "Site {site}: could not be told that session {session} is over: {reason}",
+            site=self.site,
+            session=sessionId,
+            reason=failure.getErrorMessage(),
+        )
+
+
+def accept(
+    proxy: Proxy, contextFactory: Any, waiting: WaitingRoom, connection: socket.socket, address: str
+) -> None:
+    """
+    A connection that begins with TLS has arrived; it is taken over.
+
+    @param contextFactory: makes the proxy's half of TLS.
+    """
+    site = SiteConnection(proxy, address, waiting)
+    factory = Factory.forProtocol(lambda: site.control)
+    secured = TLSMemoryBIOFactory(contextFactory, False, factory, clock=proxy.reactor)
+    try:
+        proxy.reactor.adoptStreamConnection(connection.fileno(), connection.family, secured)
+    finally:
+        connection.close()  # Twisted has its own copy

@@ -1,0 +1,72 @@
+# -*- test-case-name: tests.test_stderrqueue -*-
+"""
+What a GAHP says on stderr, bounded: it must never delay its stdout.
+
+Layer 0: no I/O.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from rvgahp import limits
+
+
+class StderrQueue:
+    """
+    Bytes in the order they came.  When too many are held, the oldest go, and a
+    line with their number stands in their place.
+    """
+
+    def __init__(self, longest: int = limits.STDERR_BYTES) -> None:
+        """
+        @param longest: bytes held at the most.
+        """
+        self._longest = longest
+        self._parts: deque[bytes] = deque()
+        self._held = 0
+        self._dropped = 0
+        self._midLine = False
+
+    def __len__(self) -> int:
+        return self._held
+
+    def put(self, data: bytes) -> None:
+        """
+        Add bytes at the end.
+        """
+        self._parts.append(bytes(data))
+        self._held += len(data)
+        while self._held > self._longest:
+            surplus = self._held - self._longest
+            part = self._parts.popleft()
+            if len(part) > surplus:
+                self._parts.appendleft(part[surplus:])
+                part = part[:surplus]
+            self._held -= len(part)
+            self._dropped += len(part)
+
+    def take(self, most: int) -> bytes:
+        """
+        Take the oldest bytes.
+
+        @return: C{most} of them, or fewer if there are no more; and before them
+            the line about those that were dropped, if any were.
+        """
+        taken = []
+        if self._dropped:
+            begin = "\n" if self._midLine else ""
+            taken.append(f"{begin}[rvgahp: {self._dropped} bytes of stderr dropped]\n".encode())
+            self._dropped = 0
+        while self._parts and most > 0:
+            part = self._parts.popleft()
+            if len(part) > most:
+                self._parts.appendleft(part[most:])
+                part = part[:most]
+            most -= len(part)
+            self._held -= len(part)
+            taken.append(part)
+        data = b"".join(taken)
+        if data:
+            self._midLine = data[-1:] != b"\n"
+        return data

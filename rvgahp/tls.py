@@ -1,0 +1,105 @@
+# -*- test-case-name: tests.test_tls -*-
+"""
+TLS for the control connection: 1.3, certificates on both sides.
+
+Layer 3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from OpenSSL.SSL import Error as OpenSSLError
+from service_identity import VerificationError
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.ssl import (
+    Certificate,
+    CertificateOptions,
+    PrivateCertificate,
+    TLSVersion,
+    optionsForClientTLS,
+    trustRootFromCertificates,
+)
+from twisted.python.failure import Failure
+
+if TYPE_CHECKING:
+    from rvgahp.credentials import Credentials
+
+#: OpenSSL's words for what goes wrong most often, and ours.
+_EXPLANATIONS = (
+    ("certificate has expired", "its certificate has expired"),
+    ("certificate expired", "our certificate has expired, it says"),
+    ("not yet valid", "its certificate is not valid yet; compare the clocks"),
+    ("unknown ca", "it does not know the authority (CA) that signed our certificate"),
+    ("bad certificate", "it refuses our certificate"),
+    ("certificate required", "it wants a certificate of ours"),
+    ("unsupported certificate purpose", "its certificate is not for this role"),
+    ("unsuitable certificate purpose", "its certificate is not for this role"),
+    ("unsupported certificate", "our certificate is not for this role, it says"),
+    ("peer did not return a certificate", "it showed no certificate"),
+    ("certificate verify failed", "its certificate is not signed by an authority (CA) we know"),
+    ("unsupported protocol", "it does not speak TLS 1.3"),
+    ("protocol version", "it does not speak TLS 1.3"),
+    ("version too low", "it does not speak TLS 1.3"),
+    ("wrong version number", "it does not speak TLS"),
+    ("http request", "it speaks HTTP, not TLS"),
+)
+
+
+def _authorities(credentials: Credentials) -> Any:
+    begin = b"-----BEGIN CERTIFICATE-----"
+    parts = credentials.caPEM.split(begin)[1:]
+    return trustRootFromCertificates([Certificate.loadPEM(begin + part) for part in parts])
+
+
+def _identity(credentials: Credentials) -> PrivateCertificate:
+    pem = credentials.certificatePEM + b"\n" + credentials.keyPEM
+    identity: PrivateCertificate = PrivateCertificate.loadPEM(pem)
+    return identity
+
+
+def serverOptions(credentials: Credentials) -> CertificateOptions:
+    """
+    @return: the proxy's half: the CE must show a certificate of our CA.
+    """
+    identity = _identity(credentials)
+    return CertificateOptions(
+        privateKey=identity.privateKey.original,
+        certificate=identity.original,
+        trustRoot=_authorities(credentials),
+        raiseMinimumTo=TLSVersion.TLSv1_3,
+    )
+
+
+def clientOptions(credentials: Credentials, host: str) -> Any:
+    """
+    @param host: the name or address that the proxy's certificate must bear.
+    @return: the CE's half.
+    """
+    return optionsForClientTLS(
+        host,
+        trustRoot=_authorities(credentials),
+        clientCertificate=_identity(credentials),
+        extraCertificateOptions={"raiseMinimumTo": TLSVersion.TLSv1_3},
+    )
+
+
+def explain(reason: Failure, host: str = "") -> str:
+    """
+    @param host: the name that the other side's certificate should bear.
+    @return: why a TLS connection ended, as a clause for people.
+    """
+    error = reason.value
+    if isinstance(error, VerificationError):
+        return f"its certificate is not for {host}"
+    if isinstance(error, OpenSSLError):
+        words = str(error.args).lower()
+        for theirs, ours in _EXPLANATIONS:
+            if theirs in words:
+                return ours
+        return f"TLS failed ({words})"
+    if isinstance(error, ConnectionDone):
+        return "it closed the connection"
+    if isinstance(error, ConnectionLost):
+        return "the connection broke"
+    return str(error) or type(error).__name__

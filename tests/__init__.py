@@ -1,0 +1,3 @@
+"""
+Tests of rvgahp; C{make test} runs them all.
+"""

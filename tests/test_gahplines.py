@@ -1,0 +1,162 @@
+# -*- test-case-name: tests.test_gahplines -*-
+"""
+Tests of L{rvgahp.gahplines}.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from rvgahp.errors import ProtocolError
+from rvgahp.gahplines import LineSplitter, escapeToken, joinTokens, splitTokens
+
+ROOT = Path(__file__).resolve().parent.parent
+
+#: Bytes in which the troublesome ones are frequent.
+troublesome = st.lists(
+    st.one_of(st.sampled_from([b" ", b"\\", b"\r", b"\n", b"\0", b"\xff"]), st.binary(max_size=4))
+).map(b"".join)
+
+
+class TokenTests(SynchronousTestCase):
+    """
+    Escaping, joining and splitting.
+    """
+
+    @given(st.lists(troublesome, min_size=1))
+    def test_roundTrip(self, tokens: list[bytes]) -> None:
+        """
+        Whatever bytes the tokens are, the line's tokens are the same.
+        """
+        self.assertEqual(splitTokens(joinTokens(tokens)), tokens)
+
+    def test_escape(self) -> None:
+        """
+        A backslash stands before each byte that has a meaning, and no other.
+        """
+        self.assertEqual(escapeToken(b"a b\\c\r\n\0\t"), b"a\\ b\\\\c\\\r\\\n\\\0\t")
+
+    def test_blahpdWords(self) -> None:
+        """
+        Lines as blahpd writes them are read as HTCondor reads them.
+        """
+        self.assertEqual(
+            splitTokens(b"2 0 No\\ error fork/1/2"), [b"2", b"0", b"No error", b"fork/1/2"]
+        )
+
+    def test_anyByteCanBeEscaped(self) -> None:
+        """
+        The byte after a backslash is literal also where it needs no escape.
+        """
+        self.assertEqual(splitTokens(b"\\a\\b\\\\n"), [b"ab\\n"])
+
+    def test_emptyTokens(self) -> None:
+        """
+        Each of two adjacent spaces ends a token.
+        """
+        self.assertEqual(splitTokens(b" a  b "), [b"", b"a", b"", b"b", b""])
+
+    def test_carriageReturn(self) -> None:
+        """
+        An unescaped CR is discarded and an escaped one is not.
+        """
+        self.assertEqual(splitTokens(b"a\rb \\\r\r"), [b"ab", b"\r"])
+
+    def test_danglingBackslash(self) -> None:
+        """
+        A backslash at the end of the line is an error, an escaped one is not.
+        """
+        self.assertRaises(ProtocolError, splitTokens, b"a\\")
+        self.assertRaises(ProtocolError, splitTokens, b"a\\\\\\")
+        self.assertEqual(splitTokens(b"a\\\\"), [b"a\\"])
+
+
+class LineSplitterTests(SynchronousTestCase):
+    """
+    L{LineSplitter}.
+    """
+
+    @given(st.lists(st.lists(troublesome, min_size=1).filter(any)), st.data())
+    def test_anyPortions(self, lines: list[list[bytes]], data: st.DataObject) -> None:
+        """
+        Lines cut at any offsets come out whole, their escaped ends included.
+        """
+        stream = b"".join([joinTokens(line) + b"\r\n" for line in lines])
+        splitter = LineSplitter(100_000)
+        received: list[bytes | None] = []
+        while stream:
+            size = data.draw(st.integers(1, len(stream)))
+            received += splitter.feed(stream[:size])
+            stream = stream[size:]
+        self.assertEqual([splitTokens(line or b"") for line in received], lines)
+
+    def test_separators(self) -> None:
+        """
+        CR, LF and NUL each end a line, and empty lines count for nothing.
+        """
+        lines = LineSplitter(100).feed(b"\r\n\na\rb\n\0\0c\0\r\nd")
+        self.assertEqual(lines, [b"a", b"b", b"c"])
+
+    def test_otherSeparators(self) -> None:
+        """
+        Where only LF separates, as in replies, CR is part of the line.
+        """
+        self.assertEqual(LineSplitter(100, b"\n").feed(b"S a\r\nR\n"), [b"S a\r", b"R"])
+
+    def test_byteByByte(self) -> None:
+        """
+        An escape whose two bytes arrive apart is still one.
+        """
+        splitter = LineSplitter(100)
+        lines = [line for byte in b"a\\\nb\\\\\nc\n" for line in splitter.feed(bytes([byte]))]
+        self.assertEqual(lines, [b"a\\\nb\\\\", b"c"])
+
+    def test_limit(self) -> None:
+        """
+        A line may be as long as the limit; one byte more is reported, once
+        and at once, and the next line is read.
+        """
+        splitter = LineSplitter(5)
+        self.assertEqual(splitter.feed(b"12345\n123456"), [b"12345", None])
+        # The escaped end belongs to the line that is thrown away.
+        self.assertEqual(splitter.feed(b"789" * 100 + b"\\"), [])
+        self.assertEqual(splitter.feed(b"\n7\nabcd\n"), [b"abcd"])
+
+    def test_limitInPortions(self) -> None:
+        """
+        The limit counts the line and not the portions it comes in.
+        """
+        splitter = LineSplitter(5)
+        self.assertEqual([splitter.feed(b"1") for _ in range(7)], [[]] * 5 + [[None], []])
+        self.assertEqual(splitter.feed(b"\nok\n"), [b"ok"])
+
+
+class ImportTests(SynchronousTestCase):
+    """
+    What it costs to have this module.
+    """
+
+    def test_cheap(self) -> None:
+        """
+        It imports nothing beyond L{rvgahp.errors}, not even C{re}.
+        """
+        script = (
+            "import sys; before = set(sys.modules); import rvgahp.gahplines; "
+            "print(*sorted(set(sys.modules) - before))"
+        )
+        printed = subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout.split()
+        self.assertEqual(
+            set(printed) - {b"__future__"}, {b"rvgahp", b"rvgahp.errors", b"rvgahp.gahplines"}
+        )

@@ -1,0 +1,3 @@
+from rvgahp.blah.fork import Fork
+
+fork = Fork()
