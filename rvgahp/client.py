@@ -158,13 +158,13 @@ class Client:
         from rvgahp.clientsession import ClientSession, decodeAnswer
 
         try:
-            session = decodeAnswer(box)
+            session, stream = decodeAnswer(box)
         except (RvgahpError, KeyError, ValueError) as e:
             self.fail(f"the proxy's answer was not understood ({e})")
             return
         self._timer.cancel()
         self._timer = self._loop.callLater(limits.FIRST_CHANNEL_TIMEOUT, self._unreached)
-        self._session = ClientSession(self._loop, session, self)
+        self._session = ClientSession(self._loop, session, stream, self)
 
     def refused(self, sentence: str) -> None:
         self.fail(sentence)

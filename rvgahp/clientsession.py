@@ -32,14 +32,11 @@ if TYPE_CHECKING:
     from rvgahp.client import Client
     from rvgahp.poller import Poller
 
-_WINDOW = 16 * 1024 * 1024
-_TOTAL = 256 * 1024 * 1024
-
-
-def decodeAnswer(box: dict[bytes, bytes]) -> SecuritySession:
+def decodeAnswer(box: dict[bytes, bytes]) -> tuple[SecuritySession, Stream]:
     """
     @param box: the proxy's answer to RequestGAHP.  It holds the session key:
         B{secret}.
+    @return: the session, and our end of its stream.
     @raise ProtocolError, PolicyConflict, KeyError, ValueError: it makes no sense.
     """
     session = SecuritySession(
@@ -54,7 +51,7 @@ def decodeAnswer(box: dict[bytes, bytes]) -> SecuritySession:
     outcome = box[b"outcome"].decode("ascii")
     if (session.outcome.value, session.method) != (outcome, box[b"method"].decode("ascii")):
         raise ProtocolError("its security policies do not give the result it names")
-    return session
+    return session, Stream(int(box[b"window"]), Budget(int(box[b"total"])))
 
 
 def _mayBlock(fd: int) -> bool:
@@ -161,11 +158,13 @@ class ClientSession:
     @ivar carrier: our end of the stream.
     """
 
-    def __init__(self, loop: Poller, session: SecuritySession, client: Client) -> None:
+    def __init__(
+        self, loop: Poller, session: SecuritySession, stream: Stream, client: Client
+    ) -> None:
         self._loop = loop
         self._session = session
         self._client = client
-        self.carrier = Carrier(loop, Stream(_WINDOW, Budget(_TOTAL)), self)
+        self.carrier = Carrier(loop, stream, self)
         self._running = self._stopping = self._silent = self._stderrAbandoned = False
         self._stdinOpen = True
         self._exit: Frame | None = None
@@ -206,8 +205,17 @@ class ClientSession:
             return False
         self._stopping = True
         self.carrier.send(frames.STOP, bytes((number,)))
+        self._loop.callLater(limits.ORPHAN_GRACE, self._stopUnsaid, number)
         self._loop.callLater(limits.CLIENT_END_TIMEOUT, self._client.finish, 128 + number)
         return True
+
+    def _stopUnsaid(self, number: int) -> None:
+        """
+        The GAHP reads nothing, so that our word waits behind its input: the proxy
+        will tell the CE that we are gone.
+        """
+        if self.carrier.stream.backlog():
+            self._client.finish(128 + number)
 
     def close(self) -> None:
         """
@@ -272,6 +280,21 @@ class ClientSession:
         """
         self._stdinOpen = False
         self.carrier.send(frames.END_STDIN)
+        self._loop.callLater(limits.UNREAD_STDIN_TIMEOUT, self._checkStdinRead, 0)
+
+    def _checkStdinRead(self, received: int) -> None:
+        stream = self.carrier.stream
+        if not stream.backlog():
+            return
+        if stream.received == received:
+            self._client.fail(
+                "its stdin has ended here, and it has neither read its input nor written for"
+                f" {limits.UNREAD_STDIN_TIMEOUT:g} s"
+            )
+        else:
+            self._loop.callLater(
+                limits.UNREAD_STDIN_TIMEOUT, self._checkStdinRead, stream.received
+            )
 
     def stdoutDelivered(self, cost: int) -> None:
         """

@@ -151,6 +151,8 @@ class RequestGAHP(Command):
         (b"method", Unicode()),
         (b"duration", Integer()),
         (b"lease", Integer()),
+        (b"window", Integer()),
+        (b"total", Integer()),
         (b"tunnelPort", Integer()),
     ]
     errors = _ERRORS

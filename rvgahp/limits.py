@@ -122,8 +122,10 @@ DIAL_TIMEOUT = 10.0
 
 # -- local: channels and splices --------------------------------------------
 
-#: Seconds for a channel's handshake, from dial or hand-over to confirmation.
-HANDSHAKE_TIMEOUT = 5.0
+#: Seconds for a channel's handshake, from dial or hand-over to confirmation.  The CE
+#: dials before the client has its answer; with a hundred starts at once that can be
+#: seconds.
+HANDSHAKE_TIMEOUT = 15.0
 
 #: Delivered bytes after which an acknowledgement is sent at once.
 ACK_BYTES = 256 * 1024
@@ -171,3 +173,7 @@ ANSWER_TIMEOUT = 12.0
 
 #: Seconds that the client waits for the channel after that answer.
 FIRST_CHANNEL_TIMEOUT = 10.0
+
+#: Seconds after the end of the client's stdin in which a GAHP must read some of
+#: what waits for it, or write something.
+UNREAD_STDIN_TIMEOUT = 60.0

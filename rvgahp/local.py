@@ -110,9 +110,13 @@ class LocalConnection(Descriptor):
         """
         self._handing = connection
         # Synchronous down to sendBox(), which takes the connection.
-        return self.caller.call(
+        taken = self.caller.call(
             commands.Channel, limits.SILENCE_LIMIT, session=session, stream=stream
         )
+        if self._handing is not None:  # the client is gone; it was not even tried
+            self._handing = None
+            connection.close()
+        return taken
 
     # -- IBoxSender ---------------------------------------------------------
 

@@ -74,6 +74,7 @@ class ProxySession:
         self.client = client
         self._introduced = False
         self._busy = False
+        self._over = False
         self._waiting: dict[int, tuple[socket.socket, Any]] = {}
 
     @property
@@ -93,8 +94,14 @@ class ProxySession:
         if self._introduced and not self._busy:
             self._hand(stream, connection)
             return
-        timer = self._proxy.reactor.callLater(limits.HANDOVER_TIMEOUT, self._forget, stream)
+        timer = self._proxy.reactor.callLater(self._patience(), self._forget, stream)
         self._waiting[stream] = connection, timer
+
+    def _patience(self) -> float:
+        """
+        @return: seconds that a channel may wait for its client.
+        """
+        return limits.HANDOVER_TIMEOUT + (0 if self._introduced else self._proxy.startTimeout)
 
     def introduced(self) -> None:
         """
@@ -139,8 +146,9 @@ class ProxySession:
         """
         The client's connection has ended.
         """
-        self.close()
-        self._proxy.clientGone(self)
+        if not self._over:
+            self.close()
+            self._proxy.clientGone(self)
 
     def lost(self, reason: str) -> None:
         """
@@ -154,6 +162,7 @@ class ProxySession:
         """
         No more channels.
         """
+        self._over = True
         self._proxy.sessions.pop(self.sessionId, None)
         for stream in list(self._waiting):
             self._forget(stream)
@@ -281,6 +290,8 @@ class Proxy:
             "method": session.method,
             "duration": session.duration,
             "lease": session.lease,
+            "window": self.settings.get("RVGAHP_REPLAY_LIMIT"),
+            "total": self.settings.get("RVGAHP_REPLAY_TOTAL"),
             "tunnelPort": answer["tunnelPort"],
         }
 

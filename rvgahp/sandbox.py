@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -196,6 +197,7 @@ class Sandbox:
         port: int = 0,
         gahps: dict[str, str] | None = None,
         connect: tuple[str, int] | None = None,
+        extraSettings: Mapping[str, str] | None = None,
     ) -> None:
         """
         @param directory: made if it is not there; by default a temporary one,
@@ -203,6 +205,8 @@ class Sandbox:
         @param port: 0 lets the kernel choose.
         @param gahps: further GAHPs: command lines by name.
         @param connect: what the CE dials in place of the proxy's own address.
+        @param extraSettings: further lines for the configuration files, by daemon:
+            C{"rvgahp-proxy"} and C{"rvgahp-ce"}.
         @raise ConfigurationError: something cannot be as it is asked for.
         """
         self._temporary = directory is None
@@ -215,6 +219,7 @@ class Sandbox:
         self.port = port
         self._gahps = gahps or {}
         self._connect = connect
+        self._extraSettings = dict(extraSettings or {})
         self.proxy = Daemon(
             self.directory, "rvgahp-proxy", self.directory / "condor_config.rvgahp-proxy"
         )
@@ -327,6 +332,7 @@ class Sandbox:
             connect=connect,
             gahps=self._gahpLines(),
         )
+        text += self._extraSettings.get(name, "")
         (self.directory / f"condor_config.{name}").write_text(text)
 
     def _gahpLines(self) -> str:

@@ -117,6 +117,21 @@ class ForkTestCase(SynchronousTestCase):
         (Path(self.iwd) / name).touch()
 
 
+#: Makes the GAHP die, as if it were killed, at one point of its dialogue with
+#: a supervisor.
+DIE = """
+import os
+from rvgahp.blah import launch
+send = launch.send
+def sendAndDie(peer, message):
+    if "{word}" in message and "{died}" == "before":
+        os._exit(99)
+    send(peer, message)
+    if "{word}" in message:
+        os._exit(99)
+launch.send = sendAndDie
+"""
+
 #: A script that tells when it runs, and goes on when it is told.
 WAIT = "touch running; while ! test -e go; do sleep 0.01; done; "
 
@@ -451,17 +466,53 @@ class SurvivalTests(ForkTestCase):
         self.touch("go")
         gahp.waitForStatus(jobId, Status.COMPLETED)
 
+    def test_killedAtEachStep(self) -> None:
+        """
+        A GAHP that dies before it said go leaves no job and no record; one
+        that dies right after leaves a job that runs, with its record.
+        """
+        for word, died, expected in (
+            ("command", "before", []),
+            ("command", "after", []),
+            ("go", "before", []),
+            ("go", "after", [0]),
+        ):
+            gahp = self.start(prelude=DIE.format(word=word, died=died))
+            gahp.begin(b"BLAH_JOB_SUBMIT", forkAd(self.iwd, f"touch {word}-{died}"))
+            self.assertEqual(gahp.readLine(), b"")
+            self.assertEqual(gahp.end()[0], 99)
+            self.nothingLeft(self.state)
+            ends = [job.read("end") for job in JobDirectories(self.state).all()]
+            started = [end["code"] for end in ends if end]
+            self.assertEqual(started, expected, (word, died))
+            self.assertEqual((Path(self.iwd) / f"{word}-{died}").exists(), bool(expected))
+
+    def test_notExecuted(self) -> None:
+        """
+        A job that could not be executed when its GAHP heard of nothing any
+        more is HELD with the reason.
+        """
+        gahp = self.start(prelude=DIE.format(word="go", died="after"))
+        gahp.begin(b"BLAH_JOB_SUBMIT", forkAd(self.iwd, "true", Cmd="missing"))
+        self.assertEqual(gahp.end()[0], 99)
+        self.nothingLeft(self.state)
+        (job,) = JobDirectories(self.state).all()
+        jobId = job.path[len(self.state) + 1 :].encode()
+        status, ad = self.start().status(jobId)
+        self.assertEqual(status, Status.HELD)
+        self.assertIn("cannot be executed", ad["HoldReason"])
+
     def test_killedInTheMiddle(self) -> None:
         """
         A GAHP killed at any moment of a submit leaves either no job, or one
         that is on record and runs to its end.
         """
-        for delay in range(12):
+        for delay in range(8):
             gahp = self.start()
             gahp.request(b"BLAH_PING", b"fork")
             gahp.begin(b"BLAH_JOB_SUBMIT", forkAd(self.iwd, f"echo {delay} >> all"))
             # The point of time is the thing that is tried here.
-            time.sleep(delay * 0.008)
+            time.sleep(delay * 0.01)
             gahp.kill()
         self.nothingLeft(self.state)
         jobs = list(JobDirectories(self.state).all())

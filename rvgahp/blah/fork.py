@@ -96,7 +96,7 @@ class Fork:
         if end is None:
             end = _kill(directory)
         elif "lost" in end:
-            # Nothing runs; but this is how a client is rid of it.
+            # Nothing runs, but this is how a client is rid of it.
             end = {**end, "removed": True}
             _write(directory, end)
         if not end.get("removed"):

@@ -64,7 +64,28 @@ def _start(directory: JobDirectory, gahp: socket.socket) -> JobProcess | None:
     """
     Our half of the dialogue that L{rvgahp.blah.launch} describes.
 
-    @return: the running job; C{None} if there is none, and no record either.
+    @return: the running job, if it came to that.
+    """
+    job = _prepare(directory, gahp)
+    if job is None:
+        return None
+    try:
+        job.go()
+    except (OSError, BatchError) as error:
+        job.abandon()
+        # For a GAHP that has already told the job's id; any other removes it.
+        _record(directory, {**_ended(), "lost": _sentence(error)})
+        _tell(gahp, {"error": _sentence(error)})
+        return None
+    _tell(gahp, {"started": True})
+    return job
+
+
+def _prepare(directory: JobDirectory, gahp: socket.socket) -> JobProcess | None:
+    """
+    Get the job ready, and hear whether it is to start.
+
+    @return: the job; C{None} if it is not to, and then no record is left.
     """
     job = None
     try:
@@ -76,15 +97,12 @@ def _start(directory: JobDirectory, gahp: socket.socket) -> JobProcess | None:
         send(gahp, {"ready": True})
         if "go" not in receive(gahp):
             raise BatchError("The GAHP gave up.")
-        job.go()
     except (OSError, ValueError, BatchError) as error:
         if job is not None:
             job.abandon()
         directory.remove()
         _tell(gahp, {"error": _sentence(error)})
         return None
-    # From here the GAHP is not needed.
-    _tell(gahp, {"started": True})
     return job
 
 
@@ -129,13 +147,12 @@ def _supervise(job: JobProcess) -> dict[str, Any]:
             if taken.si_signo == signal.SIGUSR1 and not removed:
                 removed = True
                 killAt = time.monotonic() + job.grace
-    return {
-        "host": os.uname().nodename,
-        "ended": time.time(),
-        "wall": round(time.monotonic() - started, 3),
-        "removed": removed,
-        **job.reap(),
-    }
+    wall = round(time.monotonic() - started, 3)
+    return {**_ended(), "wall": wall, "removed": removed, **job.reap()}
+
+
+def _ended() -> dict[str, Any]:
+    return {"host": os.uname().nodename, "ended": time.time()}
 
 
 def _record(directory: JobDirectory, end: dict[str, Any]) -> None:

@@ -1,0 +1,112 @@
+# -*- test-case-name: tests.test_files -*-
+"""
+Files of credentials: written whole or not at all, and never over another
+unasked.  Layer 3; the standard library.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+
+from rvgahp.errors import CredentialError
+
+__all__ = ["makeDirectory", "readFile", "refuseExisting", "writeFile"]
+
+_LARGEST = 4 << 20
+"""Bytes of a file of certificates; a whole system's has a quarter of a MiB."""
+
+
+def readFile(path: str) -> bytes:
+    """
+    The contents of a file.
+
+    @raise CredentialError: It cannot be read, or is too large to be what it
+        should be.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read(_LARGEST + 1)
+    except OSError as e:
+        raise CredentialError(f"{path} cannot be read: {e.strerror}.") from e
+    if len(content) > _LARGEST:
+        raise CredentialError(f"{path} is too large to be a file of keys or certificates.")
+    return content
+
+
+def makeDirectory(path: str) -> None:
+    """
+    Make a directory, and those above it, for its owner alone, if it is not
+    there.
+
+    @raise CredentialError: It cannot be made.
+    """
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+    except OSError as e:
+        raise CredentialError(f"The directory {path} cannot be made: {e.strerror}.") from e
+
+
+def refuseExisting(*paths: str) -> None:
+    """
+    See that none of these files is there.
+
+    @raise CredentialError: One is.
+    """
+    for path in paths:
+        if os.path.lexists(path):
+            raise CredentialError(
+                f"{path} is there already and is not replaced unasked: choose another directory, "
+                "or say --replace."
+            )
+
+
+def writeFile(path: str, content: bytes, mode: int, *, replace: bool) -> None:
+    """
+    Write a file that is there whole and on disk, or not at all.
+
+    @param path: Its path.
+    @param content: What is to stand in it.
+    @param mode: Its permissions, to which the umask adds nothing.
+    @param replace: Whether it may take the place of another.
+    @raise CredentialError: It may not, or it cannot be written.
+    """
+    temporary = f"{path}.{secrets.token_hex(8)}"
+    try:
+        _writeThrough(temporary, content, mode)
+        try:
+            if replace:
+                os.rename(temporary, path)
+            else:
+                os.link(temporary, path)  # Unlike rename it fails where there is one.
+        finally:
+            if not replace or os.path.lexists(temporary):
+                os.unlink(temporary)
+        _syncDirectory(os.path.dirname(path))
+    except FileExistsError:
+        refuseExisting(path)
+        raise
+    except OSError as e:
+        raise CredentialError(f"{path} cannot be written: {e.strerror}.") from e
+
+
+def _writeThrough(path: str, content: bytes, mode: int) -> None:
+    """
+    Write a new file, to the disk.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with open(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _syncDirectory(path: str) -> None:
+    """
+    Bring a directory's entries to the disk.
+    """
+    descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
