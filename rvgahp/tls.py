@@ -46,10 +46,22 @@ _EXPLANATIONS = (
 )
 
 
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
+
+
+def _certificates(pem: bytes) -> list[Certificate]:
+    return [Certificate.loadPEM(_BEGIN + part) for part in pem.split(_BEGIN)[1:]]
+
+
 def _authorities(credentials: Credentials) -> Any:
-    begin = b"-----BEGIN CERTIFICATE-----"
-    parts = credentials.caPEM.split(begin)[1:]
-    return trustRootFromCertificates([Certificate.loadPEM(begin + part) for part in parts])
+    return trustRootFromCertificates(_certificates(credentials.caPEM))
+
+
+def _chain(credentials: Credentials) -> list[Any]:
+    """
+    @return: the intermediate certificates that follow our own in its file.
+    """
+    return [one.original for one in _certificates(credentials.certificatePEM)[1:]]
 
 
 def _identity(credentials: Credentials) -> PrivateCertificate:
@@ -66,6 +78,7 @@ def serverOptions(credentials: Credentials) -> CertificateOptions:
     return CertificateOptions(
         privateKey=identity.privateKey.original,
         certificate=identity.original,
+        extraCertChain=_chain(credentials),
         trustRoot=_authorities(credentials),
         raiseMinimumTo=TLSVersion.TLSv1_3,
     )
@@ -80,7 +93,10 @@ def clientOptions(credentials: Credentials, host: str) -> Any:
         host,
         trustRoot=_authorities(credentials),
         clientCertificate=_identity(credentials),
-        extraCertificateOptions={"raiseMinimumTo": TLSVersion.TLSv1_3},
+        extraCertificateOptions={
+            "raiseMinimumTo": TLSVersion.TLSv1_3,
+            "extraCertChain": _chain(credentials),
+        },
     )
 
 
