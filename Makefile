@@ -20,10 +20,9 @@ lint: $(VENV)/.tools
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The installed package is tested, not the tree: -P leaves the tree off the path, and
-# only tests/ is put on it.  -b: bytes and str are never confused.
+# The installed package is tested, not the tree.  -b: bytes and str are never confused.
 trial: $(VENV)/.tools
-	$(BIN)/python -P -b -W error -W default::ResourceWarning contrib/trial-installed.py $(TESTS)
+	$(BIN)/python -b -W error contrib/trial-installed.py $(TESTS)
 
 doc: $(VENV)/.doc
 	$(BIN)/sphinx-build -W --keep-going -q -b html doc doc/_build/html

@@ -1,5 +1,5 @@
 """
-Run the tests against the installed package: C{python -P contrib/trial-installed.py}.
+Run the tests against the installed package: C{python contrib/trial-installed.py}.
 
 Python puts a script's own directory on its path, C{python -m} the current one, and
 either might hold the package's source.  Here only C{tests} is added, by itself.

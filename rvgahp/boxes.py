@@ -36,7 +36,8 @@ class BoxReader:
     """
     Takes bytes apart into boxes.
 
-    @ivar longest: bytes of one box, at the most; may be changed between boxes.
+    @ivar longest: bytes of one box with its end, at the most; may be changed between
+        boxes.
     """
 
     def __init__(self, longest: int) -> None:
@@ -63,25 +64,25 @@ class BoxReader:
 
     def _next(self) -> dict[bytes, bytes] | None:
         while True:
-            key = self._field(self._scanned)
+            key = self._field(self._scanned, _KEY_BYTES)
             if key is None:
                 return None
             if not key:
                 return self._finish()
-            if len(key) > _KEY_BYTES:
-                raise ProtocolError("A box with an overlong key came.")
             value = self._field(self._scanned + _LENGTH.size + len(key))
             if value is None:
                 return None
             self._box[key] = value
             self._scanned += 2 * _LENGTH.size + len(key) + len(value)
-            if self._scanned > self.longest:
+            if self._scanned + _LENGTH.size > self.longest:
                 raise ProtocolError(f"A box of more than {self.longest} bytes came.")
 
-    def _field(self, start: int) -> bytes | None:
+    def _field(self, start: int, longest: int = 0xFFFF) -> bytes | None:
         if len(self._buffer) < start + _LENGTH.size:
             return None
         (length,) = _LENGTH.unpack_from(self._buffer, start)
+        if length > longest:
+            raise ProtocolError("A box with an overlong key came.")
         start += _LENGTH.size
         if len(self._buffer) < start + length:
             return None

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from rvgahp.certificates import CA_LIFETIME, LEAF_LIFETIME, Authority, makeKey, siteOf
 from rvgahp.errors import CredentialError
@@ -42,6 +43,11 @@ __all__ = [
     "makeHostCredentials",
     "siteOf",
 ]
+
+_PURPOSES = {
+    "proxy": (ExtendedKeyUsageOID.SERVER_AUTH, "servers"),
+    "ce": (ExtendedKeyUsageOID.CLIENT_AUTH, "clients"),
+}
 
 _PRIVATE = 0o600
 _PUBLIC = 0o644
@@ -155,7 +161,11 @@ def loadAuthority(directory: str | os.PathLike[str]) -> Authority:
 
 
 def loadCredentials(
-    certFile: str, keyFile: str, caFile: str, now: datetime | None = None
+    certFile: str,
+    keyFile: str,
+    caFile: str,
+    role: str | None = None,
+    now: datetime | None = None,
 ) -> Credentials:
     """
     A daemon's credentials.
@@ -163,6 +173,8 @@ def loadCredentials(
     @param certFile: The path of its certificate (C{RVGAHP_CERTFILE}).
     @param keyFile: The path of its private key (C{RVGAHP_KEYFILE}).
     @param caFile: The path of the authorities (C{RVGAHP_CAFILE}).
+    @param role: C{"proxy"} or C{"ce"}, to see that the certificate is of the
+        kind that the other side lets pass for it.
     @param now: The time, with its zone; by default the clock's.
     @raise CredentialError: A file cannot be read, is not what it should be, or
         is not valid now; or the key is not the certificate's, or can be read by
@@ -171,6 +183,8 @@ def loadCredentials(
     now = now or _now()
     certificatePEM = readFile(certFile)
     certificate = _certificates(certFile, certificatePEM)[0]
+    if role is not None:
+        _checkPurpose(certFile, certificate, role)
     keyPEM = _secret(keyFile)
     _checkFits(certFile, certificate, keyFile, _key(keyFile, keyPEM))
     problem = _validityProblem(certificate, now)
@@ -284,6 +298,25 @@ def _checkFits(certFile: str, certificate: x509.Certificate, keyFile: str, key: 
         raise CredentialError(
             f"The key {keyFile} is not that of the certificate {certFile}: put the two that were "
             "made together in place."
+        )
+
+
+def _checkPurpose(certFile: str, certificate: x509.Certificate, role: str) -> None:
+    """
+    See that a certificate is for a server or for a client, as its daemon is;
+    one that does not say is for both.
+    """
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return
+    except ValueError as e:
+        raise CredentialError(f"The certificate {certFile} is malformed.") from e
+    wanted, word = _PURPOSES[role]
+    if wanted not in usage:
+        raise CredentialError(
+            f"The certificate {certFile} is not for TLS {word}, which the {role} is: the proxy "
+            "needs a host certificate, a CE one for its site."
         )
 
 

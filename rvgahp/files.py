@@ -6,6 +6,7 @@ unasked.  Layer 3; the standard library.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 
@@ -36,8 +37,7 @@ def readFile(path: str) -> bytes:
 
 def makeDirectory(path: str) -> None:
     """
-    Make a directory, and those above it, for its owner alone, if it is not
-    there.
+    Make a directory for its owner alone, if it is not there.
 
     @raise CredentialError: It cannot be made.
     """
@@ -55,10 +55,7 @@ def refuseExisting(*paths: str) -> None:
     """
     for path in paths:
         if os.path.lexists(path):
-            raise CredentialError(
-                f"{path} is there already and is not replaced unasked: choose another directory, "
-                "or say --replace."
-            )
+            raise CredentialError(_taken(path))
 
 
 def writeFile(path: str, content: bytes, mode: int, *, replace: bool) -> None:
@@ -67,27 +64,36 @@ def writeFile(path: str, content: bytes, mode: int, *, replace: bool) -> None:
 
     @param path: Its path.
     @param content: What is to stand in it.
-    @param mode: Its permissions, to which the umask adds nothing.
+    @param mode: Its permissions, of which the umask takes away.
     @param replace: Whether it may take the place of another.
     @raise CredentialError: It may not, or it cannot be written.
     """
     temporary = f"{path}.{secrets.token_hex(8)}"
     try:
-        _writeThrough(temporary, content, mode)
         try:
+            _writeThrough(temporary, content, mode)
             if replace:
                 os.rename(temporary, path)
             else:
                 os.link(temporary, path)  # Unlike rename it fails where there is one.
         finally:
-            if not replace or os.path.lexists(temporary):
+            with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
         _syncDirectory(os.path.dirname(path))
-    except FileExistsError:
-        refuseExisting(path)
-        raise
+    except FileExistsError as e:
+        raise CredentialError(_taken(path)) from e
     except OSError as e:
         raise CredentialError(f"{path} cannot be written: {e.strerror}.") from e
+
+
+def _taken(path: str) -> str:
+    """
+    The sentence for a file that is there.
+    """
+    return (
+        f"{path} is there already and is not replaced unasked: choose another directory, or say "
+        "--replace."
+    )
 
 
 def _writeThrough(path: str, content: bytes, mode: int) -> None:

@@ -22,7 +22,9 @@ EXITED, SIGNALLED = 0, 1
 _DATA_KINDS = (STDIN, STDOUT, STDERR)
 _END_KINDS = (END_STDIN, END_STDOUT, END_STDERR)
 _CONTROL_KINDS = (EXIT, STOP, FAILED)
-_FIRST_IGNORED = 128
+
+#: Kinds from here on mean nothing yet, and are ignored.
+FIRST_IGNORED = 128
 
 HEADER = Struct("!I")
 _LENGTH_MASK = 0xFFFFFF
@@ -84,39 +86,45 @@ class Frame:
 class FrameReader:
     """
     Takes stream bytes apart into frames.  Parts of data frames are passed on as
-    they come; the short other frames are held until they are whole.
+    they come; the short other frames are held until they are whole.  Frames of
+    kinds from L{FIRST_IGNORED} on are passed on too, for the sake of their cost.
 
     The sum of all costs is the number of stream bytes read, but for those of a
     header or short frame that is not complete yet.
     """
 
     def __init__(self) -> None:
-        self._held = bytearray()  # a header, or a header and part of a short frame
-        self._kind = -1  # of the data or ignored frame whose payload is being read
+        self._held = bytearray()  # the beginning of a header or of a short frame
+        self._kind = -1  # of the data frame whose payload is being read
         self._left = 0  # of its payload
         self._unclaimed = 0  # bytes read whose cost no frame has carried yet
+        self._isSpoilt = False
 
     def read(self, data: bytes) -> list[Frame]:
         """
-        @raise ProtocolError: a frame of unknown kind or impossible length came.
+        @raise ProtocolError: a frame of unknown kind or impossible length came,
+            now or before: where the next one begins cannot be known.
         """
+        if self._isSpoilt:
+            raise ProtocolError("The stream has had a frame that is none.")
         frames: list[Frame] = []
         view = memoryview(data)
         start, size = 0, len(view)
-        while start < size:
-            if self._left:
-                start = self._payload(view, start, frames)
-            else:
-                start = self._header(view, start, frames)
+        try:
+            while start < size:
+                if self._left:
+                    start = self._payload(view, start, frames)
+                else:
+                    start = self._header(view, start, frames)
+        except ProtocolError:
+            self._isSpoilt = True
+            raise
         return frames
 
     def _payload(self, view: memoryview, start: int, frames: list[Frame]) -> int:
         part = view[start : start + self._left]
         self._left -= len(part)
-        if self._kind in _DATA_KINDS:
-            frames.append(Frame(self._kind, part, len(part) + self._claim()))
-        else:
-            self._unclaimed += len(part)
+        frames.append(Frame(self._kind, part, len(part) + self._claim()))
         return start + len(part)
 
     def _claim(self) -> int:
@@ -124,44 +132,64 @@ class FrameReader:
         return cost
 
     def _header(self, view: memoryview, start: int, frames: list[Frame]) -> int:
-        if not self._held and len(view) - start >= HEADER.size:
-            (word,) = HEADER.unpack_from(view, start)
-            taken = HEADER.size
-        else:
-            taken = self._hold(view, start, HEADER.size)
-            if len(self._held) < HEADER.size:
-                return start + taken
-            (word,) = HEADER.unpack_from(self._held)
+        start = self._hold(view, start, HEADER.size)
+        if len(self._held) < HEADER.size:
+            return start
+        (word,) = HEADER.unpack_from(self._held)
         kind, length = word >> 24, word & _LENGTH_MASK
-        if kind in _DATA_KINDS or kind >= _FIRST_IGNORED:
+        if kind in _DATA_KINDS:
             self._held.clear()
             self._begin(kind, length, frames)
-            return start + taken
+            return start
         return self._short(view, start, kind, length, frames)
 
     def _hold(self, view: memoryview, start: int, size: int) -> int:
-        wanted = view[start : start + size - len(self._held)]
+        """
+        Hold bytes until there are C{size} of them.
+
+        @return: where the rest of C{view} begins.
+        """
+        wanted = view[start : start + max(0, size - len(self._held))]
         self._held += wanted
-        return len(wanted)
+        return start + len(wanted)
 
     def _begin(self, kind: int, length: int, frames: list[Frame]) -> None:
         if length > limits.FRAME_PAYLOAD_BYTES:
             raise ProtocolError(f"A frame of kind {kind} claims {length} bytes.")
         self._kind, self._left = kind, length
-        self._unclaimed += HEADER.size
-        if not length and kind in _DATA_KINDS:
+        self._unclaimed = HEADER.size
+        if not length:
             frames.append(Frame(kind, b"", self._claim()))
 
     def _short(
         self, view: memoryview, start: int, kind: int, length: int, frames: list[Frame]
     ) -> int:
-        longest = limits.CONTROL_FRAME_BYTES if kind in _CONTROL_KINDS else 0
-        if (kind not in _CONTROL_KINDS and kind not in _END_KINDS) or length > longest:
+        if length > _longest(kind):
             raise ProtocolError(f"A frame of kind {kind} and {length} bytes came.")
         size = HEADER.size + length
-        taken = self._hold(view, start, size)
+        start = self._hold(view, start, size)
         if len(self._held) == size:
             payload = bytes(self._held[HEADER.size :])
             self._held.clear()
-            frames.append(Frame(kind, payload, size + self._claim()))
-        return start + taken
+            _check(kind, payload)
+            frames.append(Frame(kind, payload, size))
+        return start
+
+
+def _longest(kind: int) -> int:
+    """
+    @return: payload bytes that a short frame may have; -1 if there is no such kind.
+    """
+    if kind in _END_KINDS:
+        return 0
+    return limits.CONTROL_FRAME_BYTES if kind in _CONTROL_KINDS or kind >= FIRST_IGNORED else -1
+
+
+def _check(kind: int, payload: bytes) -> None:
+    """
+    See that a payload is what its kind asks for, before anyone acts on it.
+    """
+    if kind == EXIT:
+        decodeExit(payload)
+    elif kind == STOP and len(payload) != 1:
+        raise ProtocolError("A request to stop of unknown form came.")

@@ -113,6 +113,8 @@ class GAHPProcess(ProcessProtocol):
         """
         stdin, childStdin = socket.socketpair()
         stdout, childStdout = socket.socketpair()
+        stdin.shutdown(socket.SHUT_RD)
+        stdout.shutdown(socket.SHUT_WR)
         for ours in (stdin, stdout):
             ours.setblocking(False)
         self.stdin = Sink(

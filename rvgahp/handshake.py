@@ -305,7 +305,7 @@ class Answerer:
         @param dial: the CE's message, which L{Dial.verify} has found true.
         @param received: stream bytes we have received.
         @param limit: stream offset up to which the CE may send.
-        @raise ProtocolError: the CE's key is worthless.
+        @raise ProtocolError: the CE's key is worthless, or its policy unreadable.
         @raise PolicyConflict: its policy is not the one the session was made with.
         """
         _checkDialPolicy(session, dial)
@@ -352,10 +352,7 @@ class Answerer:
 
 
 def _checkDialPolicy(session: SecuritySession, dial: Dial) -> None:
-    try:
-        policy = Policy.decode(dial.policyText)
-    except ValueError:
-        raise ProtocolError("The CE's Dial carries an unreadable security policy.") from None
+    policy = Policy.decode(dial.policyText)
     if resolve(session.serverPolicy, policy) != (session.outcome, session.method):
         raise PolicyConflict("The CE's security policy is not the one the session was made with.")
 
@@ -367,6 +364,7 @@ def refusal(session: SecuritySession, dial: Dial, reason: int, sentence: str) ->
     @param reason: one of this module's reasons.
     @return: the message, with its length.
     """
-    body = bytes((REFUSAL, reason)) + _len8(sentence.encode("utf-8")[:255])
+    text = sentence.encode("utf-8")[:255].decode("utf-8", "ignore")  # no half of a character
+    body = bytes((REFUSAL, reason)) + _len8(text.encode("utf-8"))
     proof = _hmac(session.proofKey(), b"refusal" + _hash(dial.body) + body)
     return encodeMessage(body + proof)

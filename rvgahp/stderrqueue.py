@@ -35,6 +35,8 @@ class StderrQueue:
         """
         Add bytes at the end.
         """
+        if not data:
+            return  # many of them would be held, and count for nothing
         self._parts.append(bytes(data))
         self._held += len(data)
         while self._held > self._longest:

@@ -58,6 +58,7 @@ class Stream:
         self.end = 0
         self._acknowledged = 0
         self._next = 0
+        self._sent = 0  # the highest _next that any channel had
         self._peerLimit = 0
         self._chunks: deque[bytes] = deque()  # from _first on
         self._first = 0
@@ -66,8 +67,9 @@ class Stream:
         self.received = 0
         self._delivered = 0
         self._announced = 0
-        self._limit = window
+        self._limit = 0  # nothing may come before limit() has been told to the peer
         self._reader = FrameReader()
+        self._isClosed = False
 
     # -- sending ------------------------------------------------------------
 
@@ -77,6 +79,8 @@ class Stream:
 
         @raise ProtocolError: the payload is longer than a frame may be.
         """
+        if self._isClosed:
+            return
         frame = encodeFrame(kind, payload)
         self._chunks.append(frame)
         self._unsent.append(frame)
@@ -116,6 +120,7 @@ class Stream:
             chunk = view[:allowed]
         offset = self._next
         self._next += len(chunk)
+        self._sent = max(self._sent, self._next)
         return offset, chunk
 
     def acknowledged(self, position: int, limit: int) -> None:
@@ -125,7 +130,7 @@ class Stream:
         @raise ProtocolError: it acknowledges what was never sent.  One that is
             older than another is ignored.
         """
-        if position > self._next:
+        if position > self._sent:
             raise ProtocolError("The peer acknowledged bytes that it was never sent.")
         self._acknowledged = max(self._acknowledged, position)
         self._peerLimit = max(self._peerLimit, limit)
@@ -136,19 +141,21 @@ class Stream:
 
     def resume(self, peerReceived: int, peerLimit: int) -> None:
         """
-        A new channel is confirmed: begin again where the peer's bytes end.
+        A new channel is confirmed: begin again where the peer's bytes end, and tell
+        once more what was delivered, for the last acknowledgement may be lost.
 
-        @raise ProtocolError: the peer claims bytes that were never written, or
-            lacks some that it had acknowledged.
+        @raise ProtocolError: the peer claims bytes that it was never sent.
         """
-        if not self._acknowledged <= peerReceived <= self.end:
-            raise ProtocolError("The peer's offset does not belong to this stream.")
+        if peerReceived > self._sent:
+            raise ProtocolError("The peer claims to have bytes that it was never sent.")
         self._peerLimit = max(self._peerLimit, peerLimit)
-        self._next = peerReceived
+        self._announced = 0
+        # It may have acknowledged more since, over the channel that is replaced.
+        self._next = max(peerReceived, self._acknowledged)
         self._unsent.clear()
         offset = self._first
         for chunk in self._chunks:
-            skip = peerReceived - offset
+            skip = self._next - offset
             if skip < len(chunk):
                 self._unsent.append(memoryview(chunk)[skip:] if skip > 0 else chunk)
             offset += len(chunk)
@@ -169,6 +176,8 @@ class Stream:
         @raise ProtocolError: bytes are missing before them, they go beyond our
             limit, or they are no frames.
         """
+        if self._isClosed:
+            return []
         if position > self.received:
             raise ProtocolError("Bytes of the stream are missing.")
         end = position + len(data)
@@ -185,6 +194,8 @@ class Stream:
         """
         Frames that cost C{cost} have reached their sink.
         """
+        if self._isClosed:
+            return
         self._delivered += cost
         self._budget.held -= cost
 
@@ -196,7 +207,7 @@ class Stream:
 
     def owing(self) -> int:
         """
-        @return: delivered bytes that no acknowledgement has told of.
+        @return: delivered bytes that no acknowledgement on this channel has told of.
         """
         return self._delivered - self._announced
 
@@ -217,8 +228,9 @@ class Stream:
 
     def close(self) -> None:
         """
-        The session is over: give back what was held.
+        The session is over: give back what was held.  Nothing is held after this.
         """
+        self._isClosed = True
         self._budget.held -= self.end - self._first + self.undelivered()
         self._chunks.clear()
         self._unsent.clear()

@@ -13,8 +13,9 @@ import os
 import socket
 from typing import Any
 
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IHostResolution, IResolutionReceiver
 from zope.interface import implementer
 
@@ -93,16 +94,28 @@ class _Attempt(Descriptor):
         self.done.errback(ChannelLost(problem))
 
 
+def _resolve(reactor: Any, host: str, port: int) -> Deferred[list[IPv4Address | IPv6Address]]:
+    """
+    @return: fires with the host's addresses, at once where it is one itself: the
+        resolver would ask a thread.
+    """
+    if isIPAddress(host):
+        return succeed([IPv4Address("TCP", host, port)])
+    if isIPv6Address(host):
+        return succeed([IPv6Address("TCP", host, port)])
+    addresses = _Addresses()
+    reactor.nameResolver.resolveHostName(addresses, host, port)
+    return addresses.complete
+
+
 async def dialTCP(reactor: Any, host: str, port: int) -> socket.socket:
     """
     @param host: a name or an address.
     @return: a connected, non-blocking socket.
     @raise ChannelLost: no address of the host could be reached.
     """
-    addresses = _Addresses()
-    reactor.nameResolver.resolveHostName(addresses, host, port)
     problem = "the name does not resolve"
-    for address in await addresses.complete:
+    for address in await _resolve(reactor, host, port):
         try:
             return await _Attempt(reactor, address).done
         except ChannelLost as e:

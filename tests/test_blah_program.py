@@ -10,6 +10,7 @@ import random
 import signal
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -80,16 +81,24 @@ class ProgramTests(SynchronousTestCase):
         self.addCleanup(gahp.kill)
         return gahp
 
+    def startWith(self, plugin: str, **environment: str) -> BatchGahp:
+        """
+        @param plugin: the source of a plugin's module.
+        @return: the program with that plugin installed.
+        """
+        plugins = Path(self.directory) / "path" / "twisted" / "plugins"
+        plugins.mkdir(parents=True)
+        (plugins / "trial_manager.py").write_text(plugin)
+        path = [str(plugins.parent.parent)]
+        return self.start(environment={"path": path, **environment})
+
     def startWithSlow(self) -> tuple[BatchGahp, Path]:
         """
         @return: the program with the slow plugin installed, and the
             directory in which that looks for its files.
         """
-        plugins = Path(self.directory) / "path" / "twisted" / "plugins"
-        plugins.mkdir(parents=True)
-        (plugins / "slow_manager.py").write_text(PLUGIN)
-        environment = {"path": [str(plugins.parent.parent)], "SLOW_DIRECTORY": self.directory}
-        return self.start(environment=environment), Path(self.directory)
+        gahp = self.startWith(PLUGIN, SLOW_DIRECTORY=self.directory)
+        return gahp, Path(self.directory)
 
     def test_banner(self) -> None:
         """
@@ -318,6 +327,38 @@ class ProgramTests(SynchronousTestCase):
                 timeout=PATIENCE,
             )
         self.assertEqual(len(output.splitlines()), 3)
+
+    def test_documentedPlugin(self) -> None:
+        """
+        The plugin in the documentation works, with its batch system's
+        commands played by scripts.
+        """
+        text = (ROOT / "doc" / "blahpd.rst").read_text()
+        block = text.partition("code-block:: python\n")[2].partition("\nThe methods")[0]
+        commands = Path(self.directory) / "bin"
+        commands.mkdir()
+        for name, script in (
+            ("acme-submit", 'printf "<%s>" "$@" > "$0.asked"; echo 17'),
+            ("acme-state", 'for n in "$@"; do echo "$n D 3"; done'),
+            ("acme-kill", "exit 1"),
+        ):
+            (commands / name).write_text(f"#!/bin/sh\n{script}\n")
+            (commands / name).chmod(0o755)
+        gahp = self.startWith(
+            textwrap.dedent(block), PATH=os.pathsep.join([str(commands), os.environ["PATH"]])
+        )
+        self.assertEqual(gahp.request(b"BLAH_PING", b"acme"), [b"0", b"No error"])
+        ad = b'[gridtype="acme"; Cmd="run"; Iwd="/i"; Out="o"; Args="a b"; Env="X=1 2"]'
+        jobId = gahp.submit(ad)
+        self.assertRegex(jobId, rb"\Aacme/\d{8}/17\Z")
+        self.assertEqual(
+            (commands / "acme-submit.asked").read_text(),
+            "<--queue=default><--cwd=/i><--output=/i/o><--env=X=1 2><--></i/run><a><b>",
+        )
+        status, attributes = gahp.status(jobId)
+        self.assertEqual((status, attributes["ExitCode"]), (4, 3))
+        code, sentence = gahp.request(b"BLAH_JOB_CANCEL", jobId)
+        self.assertEqual((code, sentence), (b"1", b"acme-kill failed: CalledProcessError."))
 
 
 class OptionTests(SynchronousTestCase):

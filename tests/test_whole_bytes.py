@@ -1,0 +1,369 @@
+"""
+Real processes: every byte and every exit status of a GAHP arrives, whatever its
+stdin and stdout are, and nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+from random import Random
+
+from tests.playground import PATIENCE, SOAK, PlaygroundTestCase, Run, gahp
+from tests.procfs import waitFor
+
+#: Starts one after the other and a few at a time, and starts all at once.
+STARTS = 1000 if SOAK else 40
+AT_ONCE = 100 if SOAK else 40
+
+
+def _expectedStatus(how: str) -> int:
+    word, number = how.split()
+    return int(number) + (128 if word == "signal" else 0)
+
+
+class BurstTests(PlaygroundTestCase):
+    """
+    GAHPs that write 1 to 10 MB and end at once.
+    """
+
+    gahps = {"burst": gahp("burst"), "cat": "/bin/cat", "slow": gahp("slow")}
+
+    def _burst(self, _: int) -> tuple[int, int]:
+        """
+        @return: the number of bytes and the status of one start, which are as the GAHP
+            said.
+        """
+        run = self.playground.run("burst", seconds=4 * PATIENCE)
+        total, digest, how = run.errors.split(maxsplit=2)
+        self.assertEqual(len(run.output), int(total), run)
+        self.assertEqual(sha256(run.output).hexdigest(), digest, run)
+        self.assertEqual(run.status, _expectedStatus(how.strip()), run)
+        return len(run.output), run.status
+
+    def test_everyByteAndStatus(self) -> None:
+        """
+        Of many GAHPs that write 1 to 10 MB and exit at once, or are ended by a signal,
+        every byte and every exit status arrives; afterwards proxy, CE and machine have as
+        many descriptors, threads and processes as before.
+        """
+        self.assertServes()
+        self.playground.awaitNoGAHP()
+        before = self.playground.counts()
+        processes = len(os.listdir("/proc"))
+        started = time.monotonic()
+        with ThreadPoolExecutor(4) as pool:
+            results = list(pool.map(self._burst, range(STARTS)))
+        seconds = time.monotonic() - started
+        total = sum(size for size, _ in results)
+        statuses = dict(sorted(Counter(status for _, status in results).items()))
+        print(f"\n{STARTS} starts, {total / 1e6:.0f} MB, {seconds:.1f} s; by status: {statuses}")
+        self.playground.awaitAsBefore(before)
+        # Others use this machine too: theirs may come and go, ours would stay.
+        waitFor(
+            lambda: len(os.listdir("/proc")) < processes + 10 + STARTS // 20,
+            "the end of all processes",
+        )
+
+    def test_manyAtOnce(self) -> None:
+        """
+        Of many clients that are started at once none fails, and each has its own GAHP:
+        its token comes back with one pid that no other client saw.
+        """
+        before = self.playground.counts()
+        started = time.monotonic()
+        clients = [self.playground.client("slow") for _ in range(AT_ONCE)]
+        tokens = [b"token %d\n" % number for number in range(AT_ONCE)]
+        for client, token in zip(clients, tokens, strict=True):
+            assert client.stdin is not None
+            client.stdin.write(token)
+            client.stdin.close()
+            client.stdin = None
+        ends = [client.communicate(timeout=4 * PATIENCE) for client in clients]
+        print(f"\n{AT_ONCE} clients at once: {time.monotonic() - started:.2f} s")
+        self.assertEqual({client.returncode for client in clients}, {0}, ends)
+        pids = set()
+        for (output, errors), token in zip(ends, tokens, strict=True):
+            self.assertEqual(errors, b"")
+            pid, number, rest = output.split(b" ", 2)
+            self.assertEqual((number, rest), (b"0", token))
+            pids.add(pid)
+        self.assertEqual(len(pids), AT_ONCE)
+        self.playground.awaitAsBefore(before)
+
+
+class StatusTests(PlaygroundTestCase):
+    """
+    Exit statuses, and streams that end early.
+    """
+
+    gahps = {
+        name: gahp(name) for name in ("end", "both", "noise", "shutOut", "shutIn", "orphan")
+    } | {"cat": "/bin/cat", "wc": "/usr/bin/wc -c", "true": "/bin/true"}
+
+    def test_statuses(self) -> None:
+        """
+        The client's exit status is the GAHP's, and 128 + n where signal n ended it.
+        """
+        for how in ("exit 0", "exit 1", "exit 7", "exit 255", "signal 1", "signal 9", "signal 15"):
+            run = self.playground.run("end", how.encode() + b"\n")
+            self.assertEqual((run.status, run.output), (_expectedStatus(how), b""), how)
+
+    def test_apart(self) -> None:
+        """
+        stdout and stderr stay apart.
+        """
+        run = self.playground.run("both")
+        self.assertEqual((run.status, run.output), (3, b"to stdout\n"))
+        self.assertEqual(run.errors, "to stderr\n")
+
+    def test_stderrFlood(self) -> None:
+        """
+        20 MB of stderr which the client's reader does not read delays no stdout; what is
+        dropped is said in a line with the number of bytes; nothing is lost uncounted.
+        """
+        client = self.playground.client("noise")
+        assert client.stdout is not None and client.stderr is not None
+        self.assertEqual(client.stdout.readline(), b"in the middle\n")
+        self.assertEqual(client.stdout.readline(), b"200000\n")
+        errors = client.stderr.read()
+        self.assertEqual(client.wait(PATIENCE), 0)
+        dropped = [int(n) for n in re.findall(rb"\[rvgahp: (\d+) bytes of stderr dropped\]\n", errors)]
+        lines = re.findall(rb"\n?\[rvgahp: \d+ bytes of stderr dropped\]\n", errors)
+        self.assertGreater(sum(dropped), 10_000_000)
+        kept = len(errors) - sum(len(line) for line in lines)
+        # A newline that stands before such a line may be ours or the GAHP's.
+        self.assertLessEqual(abs(sum(dropped) + kept - 20_000_000), len(lines))
+
+    def test_stdoutClosedEarly(self) -> None:
+        """
+        A GAHP that closes its stdout and runs on: the client's reader sees the end at
+        once, and the exit status later.
+        """
+        client = self.playground.client("shutOut")
+        assert client.stdout is not None and client.stdin is not None
+        self.assertEqual(client.stdout.read(), b"before\n")
+        self.assertIsNone(client.poll())
+        client.stdin.write(b"x" * 100_000)
+        client.stdin.close()
+        client.stdin = None
+        _, errors = client.communicate(timeout=PATIENCE)
+        self.assertEqual((client.returncode, errors), (7, b"100000\n"))
+
+    def test_stdinClosedEarly(self) -> None:
+        """
+        A GAHP that closes its stdin and runs on: what else is sent to it is taken and
+        dropped, and its output arrives.
+        """
+        sent = b"first\n" + os.urandom(5_000_000)
+        run = self.playground.run("shutIn", sent)
+        self.assertEqual((run.status, run.errors), (7, ""))
+        self.assertEqual(run.output, b"shut\n" + sent[:100])
+
+    def test_inputThatNobodyReads(self) -> None:
+        """
+        A GAHP that exits without reading its input: its status arrives, and the client
+        does not wait for the end of its own stdin.
+        """
+        client = self.playground.client("true")
+        self.assertEqual(client.wait(PATIENCE), 0)
+        run = self.playground.run("true", os.urandom(3_000_000))
+        self.assertEqual((run.status, run.output, run.errors), (0, b"", ""))
+
+    def test_childHoldsOutput(self) -> None:
+        """
+        A GAHP that exits while a child of its own holds its output open: its status
+        arrives nevertheless, after a while.
+        """
+        run = self.playground.run("orphan")
+        self.addCleanup(os.kill, int(run.output), signal.SIGKILL)
+        self.assertEqual((run.status, run.errors), (7, ""))
+
+    def test_endOfInput(self) -> None:
+        """
+        C{wc -c} as a GAHP sees the client's end of input and answers.
+        """
+        seed = int.from_bytes(os.urandom(4), "big")
+        random = Random(seed)
+        for size in (0, 1, random.randrange(1 << 16), random.randrange(20 << 20)):
+            run = self.playground.run("wc", random.randbytes(size))
+            self.assertEqual((run.status, run.output), (0, b"%d\n" % size), f"seed {seed}")
+
+
+class StdioTests(PlaygroundTestCase):
+    """
+    What the client's stdin, stdout and stderr may be.
+    """
+
+    gahps = {"cat": "/bin/cat", "both": gahp("both"), "burst": gahp("burst")}
+
+    def _shell(self, redirections: str, name: str = "cat", **popen: object) -> Run:
+        """
+        Run the client in a shell with redirections; C{$F} is a file of random bytes.
+        """
+        from tests.playground import runProgram
+
+        words = ["/bin/sh", "-c", f'"$@" {redirections}', "sh", *self.playground.words(name)]
+        environment = {**os.environ, "F": str(self.file), "O": f"{self.file}.out"}
+        return runProgram(words, None, env=environment, **popen)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.content = os.urandom(3_000_000)
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.file = Path(directory.name, "content")
+        self.file.write_bytes(self.content)
+
+    def test_files(self) -> None:
+        """
+        stdin may be a file, /dev/null or closed; stdout may be a file.
+        """
+        run = self._shell('<"$F" >"$O"')
+        self.assertEqual((run.status, run.output, run.errors), (0, b"", ""))
+        self.assertEqual(Path(f"{self.file}.out").read_bytes(), self.content)
+        for redirection in ("</dev/null", "<&-"):
+            run = self._shell(redirection)
+            self.assertEqual((run.status, run.output, run.errors), (0, b"", ""), redirection)
+
+    def test_appendedFile(self) -> None:
+        """
+        stdout may be a file that is appended to, shared with others.
+        """
+        run = self._shell('<"$F" >>"$O"; echo after >>"$O"')
+        self.assertEqual((run.status, run.errors), (0, ""))
+        self.assertEqual(Path(f"{self.file}.out").read_bytes(), self.content + b"after\n")
+
+    def test_closed(self) -> None:
+        """
+        stdout and stderr may be closed: no connection of the client takes their numbers.
+        """
+        run = self._shell('<"$F" >&-')
+        self.assertEqual((run.status, run.errors), (0, ""))
+        run = self._shell("</dev/null >&-", "both")
+        self.assertEqual((run.status, run.output, run.errors), (3, b"", "to stderr\n"))
+        run = self._shell("</dev/null 2>&-", "both")
+        self.assertEqual((run.status, run.output, run.errors), (3, b"to stdout\n", ""))
+        run = self._shell("<&- >&- 2>&-", "both")
+        self.assertEqual((run.status, run.output, run.errors), (3, b"", ""))
+
+    def test_fullDisk(self) -> None:
+        """
+        What cannot be written is not passed over in silence: /dev/full.
+        """
+        run = self._shell('<"$F" >/dev/full')
+        self.assertNotEqual(run.status, 0, run)
+        self.assertIn("No space left on device", run.errors)
+
+    def test_readerGone(self) -> None:
+        """
+        Where nobody reads stdout any more, client and GAHP end.
+        """
+        run = self._shell('</dev/zero | head -c 1000')
+        self.assertEqual(len(run.output), 1000)
+        self.playground.awaitNoGAHP()
+
+    def test_sharedPipe(self) -> None:
+        """
+        stdout and stderr on one pipe (2>&1): both arrive whole, and the pipe is as
+        blocking during and after the run as before it.
+        """
+        run = self._shell('<"$F" 2>&1')
+        self.assertEqual((run.status, run.output), (0, self.content))
+        run = self._shell("</dev/null 2>&1", "both")
+        self.assertEqual(sorted(run.output.splitlines()), [b"to stderr", b"to stdout"])
+
+    def _blockingAt(self, same: bool) -> tuple[bool, bool]:
+        """
+        @param same: whether stdout and stderr are one pipe.
+        @return: whether stdout is blocking while the client runs, and afterwards.
+        """
+        read, write = os.pipe()
+        client = self.playground.client("cat", stdout=write, stderr=write if same else None)
+        try:
+            assert client.stdin is not None
+            client.stdin.write(b"!")
+            client.stdin.flush()
+            self.assertEqual(os.read(read, 1), b"!")
+            during = os.get_blocking(write)
+            client.stdin.close()
+            client.stdin = None
+            self.assertEqual(client.wait(PATIENCE), 0)
+            return during, os.get_blocking(write)
+        finally:
+            os.close(read)
+            os.close(write)
+
+    def test_blocking(self) -> None:
+        """
+        O_NONBLOCK is restored on a pipe at the end, and never set on one that is stderr
+        too.
+        """
+        self.assertEqual(self._blockingAt(same=True), (True, True))
+        self.assertEqual(self._blockingAt(same=False)[1], True)
+
+    def test_blockingAfterSignal(self) -> None:
+        """
+        O_NONBLOCK is restored on a pipe also where a signal ends the client.
+        """
+        read, write = os.pipe()
+        self.addCleanup(os.close, read)
+        self.addCleanup(os.close, write)
+        client = self.playground.client("cat", stdout=write)
+        assert client.stdin is not None
+        client.stdin.write(b"!")
+        client.stdin.flush()
+        self.assertEqual(os.read(read, 1), b"!")
+        client.terminate()
+        client.wait(PATIENCE)
+        self.assertTrue(os.get_blocking(write))
+
+    def test_terminal(self) -> None:
+        """
+        stdin and stdout may be a terminal; its end of file is one.
+        """
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        client = self.playground.client("cat", stdin=theirs, stdout=theirs, start_new_session=True)
+        os.close(theirs)
+        os.write(ours, b"a line\n")
+        seen = b""
+        while seen.count(b"a line\r\n") < 2:  # its echo, and what cat wrote
+            seen += os.read(ours, 1000)
+        os.write(ours, b"\x04")
+        self.assertEqual(client.wait(PATIENCE), 0)
+
+    def test_oneSocket(self) -> None:
+        """
+        stdin and stdout may be one and the same socket, as under inetd.
+        """
+        import socket
+
+        ours, theirs = socket.socketpair()
+        with ours:
+            ours.settimeout(PATIENCE)
+            client = self.playground.client("cat", stdin=theirs, stdout=theirs)
+            theirs.close()
+            ours.sendall(b"there and back\n")
+            self.assertEqual(ours.recv(100), b"there and back\n")
+            ours.shutdown(socket.SHUT_WR)
+            self.assertEqual(client.wait(PATIENCE), 0)
+            self.assertEqual(ours.recv(100), b"")
+
+    def test_bothWays(self) -> None:
+        """
+        Many bytes both ways at once through C{cat} come back as they were.
+        """
+        sent = os.urandom(1 << 20) * (200 if SOAK else 40)
+        run = self.playground.run("cat", sent, stderr=subprocess.PIPE)
+        self.assertEqual((run.status, run.errors), (0, ""))
+        self.assertTrue(run.output == sent)
