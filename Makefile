@@ -37,6 +37,7 @@ $(VENV)/.created:
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.created $(SOURCES)
+	@rm -rf build
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check .
 	@touch $@
 

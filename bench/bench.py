@@ -199,6 +199,8 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _asInterrupt)
     adoptOrphans()
+    # Who sets this, for a tree to be kept clean, would have every start compile.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
         report = Report(environment(options))
         Bench(options, report).run()

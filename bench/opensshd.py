@@ -22,8 +22,9 @@ _SSHD = "/usr/sbin/sshd"
 _RUN = Path("/run/sshd")
 _ATTEMPTS = 5
 
-# As fast as ssh can be without tricks: no look-ups, no other methods, and nobody
-# refused because many come at once.
+# As fast as ssh can be without tricks: no look-ups, no other methods, nothing of the
+# account's own shell start-up files (HOME), and nobody refused because many come at
+# once.
 _SERVER = """\
 ListenAddress 127.0.0.1:{port}
 HostKey {dir}/host
@@ -37,6 +38,7 @@ KbdInteractiveAuthentication no
 PubkeyAuthentication yes
 PermitRootLogin yes
 PermitUserRC no
+SetEnv HOME={dir}
 PrintMotd no
 PrintLastLog no
 X11Forwarding no

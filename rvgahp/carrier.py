@@ -10,12 +10,12 @@ one when the new one has carried its first valid record.
 from __future__ import annotations
 
 from rvgahp import limits
-from rvgahp.frames import Frame
+from rvgahp.frames import FIRST_IGNORED, Frame
 from rvgahp.stream import Stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
+    from typing import Any, Protocol
 
     from rvgahp.channel import Channel
     from rvgahp.descriptor import Loop
@@ -68,7 +68,9 @@ class Carrier:
         self._user = user
         self._channel: Channel | None = None
         self._former: Channel | None = None
-        self._acknowledging = False
+        self._shakingHands: set[Channel] = set()
+        self._acknowledgement: Any = None  # the delayed call that sends it
+        self._isClosed = False
         self.generation = 0
         self.lastHeard = loop.seconds()
         self._lastSent = self.lastHeard
@@ -89,13 +91,15 @@ class Carrier:
         """
         Frames that cost C{cost} have reached their sink.
         """
+        if self._isClosed:
+            return
         self.stream.deliver(cost)
         owing = self.stream.owing()
-        if owing >= limits.ACK_BYTES:
+        # Half a small window is as much as its sender can do without.
+        if owing >= min(limits.ACK_BYTES, self.stream.window // 2):
             self.acknowledge()
-        elif owing and not self._acknowledging:
-            self._acknowledging = True
-            self._loop.callLater(limits.ACK_DELAY, self._acknowledgeLate)
+        elif owing and self._acknowledgement is None:
+            self._acknowledgement = self._loop.callLater(limits.ACK_DELAY, self._acknowledgeLate)
 
     def acknowledge(self) -> None:
         """
@@ -127,26 +131,48 @@ class Carrier:
 
     def close(self) -> None:
         """
-        The session is over.
+        The session is over.  Nothing is called afterwards.
         """
+        if self._isClosed:
+            return
+        self._isClosed = True
         self._tick.cancel()
-        for channel in (self._channel, self._former):
+        if self._acknowledgement is not None:
+            self._acknowledgement.cancel()
+        for channel in (self._channel, self._former, *self._shakingHands):
             if channel is not None:
                 channel.close()
         self._channel = self._former = None
+        self._shakingHands.clear()
         self.stream.close()
 
     # -- for channels -------------------------------------------------------
+
+    def channelMade(self, channel: Channel) -> None:
+        """
+        A channel begins its handshake.
+        """
+        self._shakingHands.add(channel)
+        if self._isClosed:
+            channel.close()
+
+    def carries(self, channel: Channel) -> bool:
+        """
+        @return: whether it is over this channel that the stream is sent now.
+        """
+        return channel is self._channel
 
     def channelOpened(self, channel: Channel) -> None:
         """
         A channel's handshake is done; it carries the stream from here on.
         """
+        self._shakingHands.discard(channel)
         if self._former is not None:
             self._former.close()
         self._former, self._channel = self._channel, channel
         self.generation = channel.generation
         self.lastHeard = self._lastSent = self._loop.seconds()
+        self.acknowledge()
         self._user.channelOpened()
         channel.pump()
 
@@ -164,6 +190,8 @@ class Carrier:
         """
         An acknowledgement came.
         """
+        if self._isClosed:
+            return
         self.stream.acknowledged(position, limit)
         if self._channel is not None:
             self._channel.pump()
@@ -177,14 +205,21 @@ class Carrier:
 
     def framesReceived(self, frames: list[Frame]) -> None:
         """
-        Frames came.
+        Frames came.  Those whose kind means nothing yet have been delivered by that.
         """
-        self._user.framesReceived(frames)
+        if self._isClosed:
+            return
+        known = [frame for frame in frames if frame.kind < FIRST_IGNORED]
+        if len(known) < len(frames):
+            self.deliver(sum(frame.cost for frame in frames if frame.kind >= FIRST_IGNORED))
+        if known:
+            self._user.framesReceived(known)
 
     def channelLost(self, channel: Channel, reason: str) -> None:
         """
         C{channel} is closed: it broke, or did not come to be.
         """
+        self._shakingHands.discard(channel)
         if channel is self._former:
             self._former = None
         elif channel is self._channel:
@@ -196,15 +231,22 @@ class Carrier:
     # -- time ---------------------------------------------------------------
 
     def _acknowledgeLate(self) -> None:
-        self._acknowledging = False
+        self._acknowledgement = None
         self.acknowledge()
 
     def _ticked(self) -> None:
-        self._tick = self._loop.callLater(limits.PING_INTERVAL, self._ticked)
         now = self._loop.seconds()
-        idle = now - self._lastSent >= limits.PING_INTERVAL * 0.9
-        if self._channel is not None and idle and not self._channel.unsent:
-            self._lastSent = now
-            self._channel.ping()
-        if now - self.lastHeard >= limits.SILENCE_LIMIT:
-            self._user.peerSilent(now - self.lastHeard)
+        pingDue = self._lastSent + limits.PING_INTERVAL
+        if now >= pingDue:
+            pingDue = now + limits.PING_INTERVAL
+            if self._channel is not None and not self._channel.unsent:
+                self._lastSent = now
+                self._channel.ping()
+        silent = now - self.lastHeard
+        silenceDue = limits.SILENCE_LIMIT - silent
+        wait = pingDue - now
+        if silenceDue > 0:
+            wait = min(wait, silenceDue)
+        self._tick = self._loop.callLater(wait, self._ticked)
+        if silenceDue <= 0:
+            self._user.peerSilent(silent)

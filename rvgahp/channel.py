@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from rvgahp.carrier import Carrier
     from rvgahp.descriptor import Loop
+    from rvgahp.records import Buffer
 
 
 class Channel(Descriptor):
@@ -59,6 +60,7 @@ class Channel(Descriptor):
         self._opener: Opener | None = None
         self._deadline = loop.callLater(limits.HANDSHAKE_TIMEOUT, self._late)
         self.isOpen = False
+        carrier.channelMade(self)
 
     def close(self) -> None:
         if self._deadline.active():
@@ -70,14 +72,14 @@ class Channel(Descriptor):
         """
         Send what the stream has, as far as peer and kernel take it.
         """
-        if self._sealer is None:
+        if self._sealer is None or not self._carrier.carries(self):
             return
         stream = self._carrier.stream
-        while self.unsent < limits.UNSENT_BYTES:
+        while self.unsent < limits.UNSENT_BYTES and not self._ending:
             record = stream.nextRecord()
             if record is None:
                 return
-            self.write(self._sealer.seal(DATA, *record))
+            self._emit(self._sealer, DATA, *record)
 
     def acknowledge(self) -> None:
         """
@@ -85,14 +87,14 @@ class Channel(Descriptor):
         """
         if self._sealer is not None:
             position, limit = self._carrier.stream.acknowledgement()
-            self.write(self._sealer.seal(ACK, position, LIMIT.pack(limit)))
+            self._emit(self._sealer, ACK, position, LIMIT.pack(limit))
 
     def ping(self) -> None:
         """
         Show that we live.
         """
         if self._sealer is not None:
-            self.write(self._sealer.seal(PING, 0))
+            self._emit(self._sealer, PING, 0)
 
     # -- events -------------------------------------------------------------
 
@@ -126,6 +128,12 @@ class Channel(Descriptor):
 
     # -- inside -------------------------------------------------------------
 
+    def _emit(self, sealer: Sealer, kind: int, position: int, body: Buffer = b"") -> None:
+        try:
+            self.write(sealer.seal(kind, position, body))
+        except ProtocolError as e:
+            self._fail(str(e))
+
     def _read(self) -> None:
         while self._opener is None:
             body, taken = takeMessage(self._buffer.view())
@@ -153,22 +161,28 @@ class Channel(Descriptor):
                     if len(body) != LIMIT.size:
                         raise ProtocolError("An acknowledgement of unknown form came.")
                     self._carrier.acknowledged(position, LIMIT.unpack(body)[0])
+                elif body:
+                    raise ProtocolError("A ping of unknown form came.")
             self._buffer.drop(opener.consumed)
         finally:
             # What was read before a bad record is good.
             if frames:
                 self._carrier.framesReceived(frames)
 
-    def _established(self, keys: ChannelKeys) -> None:
+    def _establish(self, keys: ChannelKeys) -> None:
         """
-        The handshake is done.
+        The handshake is done, and the stream is to go on here.
+
+        @raise ProtocolError: it went on over a newer channel meanwhile, or the
+            peer's offset makes no sense.
         """
-        self._deadline.cancel()
+        if self.generation <= self._carrier.generation:
+            raise ProtocolError(f"a newer channel than generation {self.generation} is in use")
         self._carrier.stream.resume(keys.peerReceived, keys.peerLimit)
+        self._deadline.cancel()
         self._sealer = Sealer(keys.outcome, keys.sending)
         self._opener = Opener(keys.outcome, keys.receiving)
         self.isOpen = True
-        self._carrier.channelOpened(self)
 
     def _late(self) -> None:
         self._lost(f"its handshake was not complete after {limits.HANDSHAKE_TIMEOUT:.0f} s")
@@ -210,8 +224,9 @@ class DialingChannel(Channel):
 
     def _message(self, body: bytes) -> None:
         confirm, keys = self._dialer.answered(body)
+        self._establish(keys)
         self.write([confirm])
-        self._established(keys)
+        self._carrier.channelOpened(self)
 
 
 class AnsweringChannel(Channel):
@@ -242,7 +257,8 @@ class AnsweringChannel(Channel):
 
     def _message(self, body: bytes) -> None:
         if self._answerer is not None:
-            self._established(self._answerer.confirmed(body))
+            self._establish(self._answerer.confirmed(body))
+            self._carrier.channelOpened(self)
             return
         dial = Dial(body)
         if dial.sessionId != self._session.sessionId or not dial.verify(self._session):
@@ -266,7 +282,7 @@ class AnsweringChannel(Channel):
             return NO_STREAM, f"stream {dial.stream} is not the one that was announced"
         if dial.keyNumber != self._session.keyNumber:
             return KEY_NUMBER, f"key {dial.keyNumber} is not this session's present one"
-        if dial.generation <= self._lastGeneration:
+        if dial.generation <= max(self._lastGeneration, self._carrier.generation):
             return STALE_GENERATION, f"generation {dial.generation} has been before"
         return 0, ""
 

@@ -15,7 +15,7 @@ import signal
 import sys
 
 from rvgahp import limits
-from rvgahp.complaint import complain
+from rvgahp.complaint import FAILURE, complain
 from rvgahp.errors import RvgahpError
 from rvgahp.poller import Poller
 from rvgahp.proxylink import ProxyLink
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
     from rvgahp.clientsession import ClientSession
 
-#: The client's own failure, as with ssh: no GAHP in use exits so.
-FAILURE = 255
+#: Words of the command that make no sense.
 MISUSE = 2
 
 USAGE = "Usage: rvgahp_client [--socket PATH] SITE GAHP"

@@ -7,6 +7,7 @@ Layer 4: the standard library, C{cryptography}, and layers 0 and 1.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
@@ -14,7 +15,7 @@ import stat
 from rvgahp import frames, limits
 from rvgahp.carrier import Carrier
 from rvgahp.channel import AnsweringChannel
-from rvgahp.complaint import complain
+from rvgahp.complaint import FAILURE, complain
 from rvgahp.descriptor import Descriptor, Sink
 from rvgahp.errors import ProtocolError
 from rvgahp.frames import Frame
@@ -132,13 +133,19 @@ class Stdout(Sink):
     """
 
     def __init__(self, loop: Poller, session: ClientSession) -> None:
-        super().__init__(loop, 1, session.stdoutDelivered, session.stdoutFailed)
+        super().__init__(loop, 1, session.stdoutDelivered, lambda _: None)
+        self._session = session
         self._restores = False
         if not _mayBlock(1):
             self._restores = os.get_blocking(1)
             os.set_blocking(1, False)
         elif not stat.S_ISREG(os.fstat(1).st_mode):
             self.writeBytes = limits.BLOCKING_WRITE_BYTES
+
+    def writeFailed(self, problem: str) -> None:
+        # First: what was held counts as written from now on, and we may be at our end.
+        self._session.stdoutFailed(problem)
+        super().writeFailed(problem)
 
     def close(self) -> None:
         if self.isClosed:
@@ -167,6 +174,7 @@ class ClientSession:
         self.carrier = Carrier(loop, stream, self)
         self._running = self._stopping = self._silent = self._stderrAbandoned = False
         self._stdinOpen = True
+        self._outputLost = False
         self._exit: Frame | None = None
         self._stdin = Stdin(loop, self)
         self._stderr = Stderr(loop, self._finishWhenWritten)
@@ -305,8 +313,11 @@ class ClientSession:
 
     def stdoutFailed(self, problem: str) -> None:
         """
-        Nobody reads us any more: as if we had been told to end.
+        Nothing takes our output any more: as if we had been told to end.
         """
+        if problem != os.strerror(errno.EPIPE):
+            self._outputLost = True
+            complain(f"stdout takes no more: {problem}")
         self.stop(signal.SIGPIPE)
 
     def _abandonStderr(self) -> None:
@@ -326,4 +337,5 @@ class ClientSession:
         self.carrier.acknowledge()
         if sentence:
             complain(sentence)
-        self._client.finish(128 + value if signalled else value)
+        status = 128 + value if signalled else value
+        self._client.finish(status or (FAILURE if self._outputLost else 0))

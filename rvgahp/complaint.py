@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import os
 
+#: The client's own failure, as with ssh: no GAHP in use exits so.
+FAILURE = 255
+
 
 def complain(sentence: str) -> None:
     """

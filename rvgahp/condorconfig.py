@@ -55,7 +55,7 @@ the name server or a command that the configuration includes is slow."""
 
 CPU_SECONDS = 2
 """Seconds of processor time that it may take; only settings that refer to each
-other ever do.  Told apart from L{DEADLINE} by the signal, SIGXCPU or SIGALRM."""
+other ever do.  The signal, SIGXCPU and not SIGALRM, tells this from L{DEADLINE}."""
 
 _KNOWN = {setting.name: setting for setting in TABLE}
 _NO_FILE = ("ONLY_ENV", "/dev/null")

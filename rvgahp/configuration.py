@@ -25,7 +25,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rvgahp.condorconfig import CPU_SECONDS, DEADLINE
+from rvgahp.condorconfig import DEADLINE
 from rvgahp.condorraw import assignmentsIn, cycleFrom, cycleInWords
 from rvgahp.errors import ConfigurationError
 
@@ -151,13 +151,8 @@ def interpret(
     """
     what = os.path.abspath(file) if file is not None else "condor_config"
     said = _sentences(words)
-    if status == -signal.SIGXCPU:
-        raise ConfigurationError(_spinning(file, what))
-    if status == -signal.SIGALRM:
-        raise ConfigurationError(
-            f"Reading {what} took more than {deadline:g} s and was given up: a command or a file "
-            "that it includes, or the name server, does not answer."
-        )
+    if status in (-signal.SIGXCPU, -signal.SIGALRM):
+        raise ConfigurationError(_endless(status, file, what, deadline))
     try:
         answer = json.loads(output)
         error = answer.get("error")
@@ -190,19 +185,19 @@ def _sentences(words: bytes) -> list[str]:
     return [line for line in clean if line]
 
 
-def _spinning(file: str | None, what: str) -> str:
+def _endless(status: int, file: str | None, what: str, deadline: float) -> str:
     """
-    The sentence for a configuration that HTCondor never gets to the end of, with
-    the settings that refer to each other where they can be made out.
+    The sentence for a configuration that HTCondor did not get to the end of,
+    with the settings that refer to each other where they can be made out.
     """
-    cycle = _cycleIn(file) if file is not None else []
-    likely = cycleInWords(cycle) or (
-        "most likely settings refer to each other, as in A = $(B) and B = $(A)"
-    )
-    return (
-        f"HTCondor cannot evaluate {what} (given up after {CPU_SECONDS} s of processor time): "
-        f"{likely}."
-    )
+    cycle = cycleInWords(_cycleIn(file)) if file is not None else ""
+    if status == -signal.SIGALRM and not cycle:  # On a very busy machine a circle ends here too.
+        return (
+            f"Reading {what} took more than {deadline:g} s and was given up: a command or a file "
+            "that it includes, or the name server, does not answer."
+        )
+    likely = "most likely settings refer to each other, as in A = $(B) and B = $(A)"
+    return f"HTCondor does not get to the end of {what}: {cycle or likely}."
 
 
 def _cycleIn(file: str) -> list[str]:

@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 #: Pieces given to one C{writev}; the kernel takes 1024.
 _PIECES = 64
 
+#: Bytes of one write to a descriptor that is non-blocking, or never blocks long.
+_UNLIMITED = 1 << 30
+
 
 class Descriptor:
     """
@@ -70,8 +73,9 @@ class Descriptor:
         self.unsent = 0
         self._reading = self._writing = self._ending = False
         self.isClosed = False
-        #: bytes of one write, at the most; small where the descriptor may block
-        self.writeBytes = 1 << 30
+        #: bytes of one write, at the most; if this is made small, as it must be where
+        #: the descriptor may block, nothing is written but when the loop says so
+        self.writeBytes = _UNLIMITED
 
     # -- for the loop -------------------------------------------------------
 
@@ -143,13 +147,16 @@ class Descriptor:
                 self._queue.append(memoryview(piece))
                 self.unsent += len(piece)
         if not self._writing:
-            self._flush()
+            if self.writeBytes == _UNLIMITED:
+                self._flush()
             self._watch()
 
     def endWriting(self) -> None:
         """
         Say end of file to the other side once all is written.
         """
+        if self._ending or self.isClosed:
+            return
         self._ending = True
         if not self._queue:
             self._shutdown()
@@ -231,13 +238,10 @@ class Descriptor:
 
     def _take(self, count: int) -> None:
         self.unsent -= count
-        while count:
-            piece = self._queue[0]
-            if len(piece) > count:
-                self._queue[0] = piece[count:]
-                return
-            count -= len(piece)
-            self._queue.popleft()
+        while self._queue and len(self._queue[0]) <= count:
+            count -= len(self._queue.popleft())
+        if count:
+            self._queue[0] = self._queue[0][count:]
 
     def _fail(self, problem: str) -> None:
         self._queue.clear()

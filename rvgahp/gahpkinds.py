@@ -17,6 +17,14 @@ from zope.interface import implementer
 from rvgahp.igahp import GAHPCommand, IGAHPKind
 
 
+def _embedded() -> str:
+    """
+    @return: the batch GAHP of this installation.  Not C{python -m}: that looks for
+        modules in the current directory first, and a GAHP's is the user's home.
+    """
+    return os.path.join(os.path.dirname(sys.executable), "rvgahp_blahpd")
+
+
 @implementer(IPlugin, IGAHPKind)
 class BatchGAHP:
     """
@@ -29,7 +37,7 @@ class BatchGAHP:
     def command(self, settings: Any) -> GAHPCommand:
         program = settings.get("BATCH_GAHP")
         if not program:
-            return GAHPCommand(sys.executable, ["-m", "rvgahp.blah"])
+            return GAHPCommand(_embedded())
         environment = {}
         glite = settings.get("GLITE_LOCATION")
         location = settings.get("BLAHPD_LOCATION") or glite

@@ -186,7 +186,7 @@ class Policy:
         @param text: What the peer sent, of any content and length.
         @raise ProtocolError: No policy is encoded so.
         """
-        fields = text.split(":") if len(text) <= MAX_ENCODED else []
+        fields = text.split(":")
         if len(fields) == 3:
             encryption, integrity, methods = fields
             try:

@@ -26,7 +26,9 @@ class DelayedCall:
 
     __slots__ = ("args", "callable", "time")
 
-    def __init__(self, when: float, callable: Callable[..., object] | None, args: tuple[Any, ...]) -> None:
+    def __init__(
+        self, when: float, callable: Callable[..., object] | None, args: tuple[Any, ...]
+    ) -> None:
         self.time = when
         self.callable = callable
         self.args = args
@@ -97,14 +99,19 @@ class Poller:
         while self._running:
             timeout = self._runCalls()
             if self._running:
-                for fd, event in self._poll.poll(timeout):
-                    self._dispatch(fd, event)
+                self._wait(timeout)
 
     def stop(self) -> None:
         """
         L{run} returns after what is being called now.
         """
         self._running = False
+
+    def _wait(self, timeout: float | None) -> None:
+        for fd, event in self._poll.poll(timeout):
+            if not self._running:
+                return
+            self._dispatch(fd, event)
 
     def _register(self, fd: int) -> None:
         events = (select.POLLIN if fd in self._readers else 0) | (
@@ -138,6 +145,6 @@ class Poller:
         if reader is not None and event & ~select.POLLOUT:
             reader.doRead()
         # The reader may have closed or replaced it.
-        current = self._writers.get(fd)
-        if current is not None and current is writer and event & ~select.POLLIN:
-            current.doWrite()
+        isStillThere = self._writers.get(fd) is writer
+        if writer is not None and isStillThere and event & ~select.POLLIN:
+            writer.doWrite()

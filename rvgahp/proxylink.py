@@ -8,6 +8,7 @@ Layer 1: the standard library.  C{doc/protocol.rst}, steps 4 and 6.
 from __future__ import annotations
 
 import array
+import os
 import socket
 
 from rvgahp import limits
@@ -52,6 +53,17 @@ if TYPE_CHECKING:
             """
             The proxy went away.  What runs goes on.
             """
+
+
+def _asSocket(number: int) -> socket.socket | None:
+    """
+    @return: the socket behind a descriptor; what is none is closed.
+    """
+    try:
+        return socket.socket(fileno=number)
+    except OSError:
+        os.close(number)
+        return None
 
 
 _REQUEST_TAG = b"1"
@@ -107,6 +119,8 @@ class ProxyLink(Descriptor):
             self._lost("it closed the connection")
             return
         try:
+            if len(self._handed) > _DESCRIPTORS:
+                raise ProtocolError("more descriptors than boxes")
             for box in self._reader.read(data):
                 self._boxReceived(box)
         except (ProtocolError, KeyError, ValueError) as e:
@@ -123,7 +137,7 @@ class ProxyLink(Descriptor):
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 numbers = array.array("i")
                 numbers.frombytes(data[: len(data) - len(data) % numbers.itemsize])
-                self._handed += [socket.socket(fileno=number) for number in numbers]
+                self._handed += filter(None, map(_asSocket, numbers))
 
     def _boxReceived(self, box: Box) -> None:
         if self.isClosed:
@@ -137,12 +151,13 @@ class ProxyLink(Descriptor):
 
     def _commanded(self, command: bytes, box: Box) -> None:
         if command == b"Channel":
-            connection = self._handed.pop(0) if self._handed else None
-            self._send({b"_answer": box[b"_ask"]})
-            if connection is None:
+            stream, tag = int(box[b"stream"]), box[b"_ask"]
+            if not self._handed:
                 raise ProtocolError("a Channel without its connection")
+            connection = self._handed.pop(0)
+            self._send({b"_answer": tag})
             connection.setblocking(False)
-            self._user.channelHanded(int(box[b"stream"]), connection)
+            self._user.channelHanded(stream, connection)
         elif command == b"SessionLost":
             self._user.sessionLost(box[b"reason"].decode("utf-8", "replace"))
         elif b"_ask" in box:

@@ -23,6 +23,7 @@ DEFAULT_SOCKET = "/run/rvgahp/proxy.sock"
 DEFAULT_ACCOUNT = "rvgahp"
 
 _PEERCRED = struct.Struct("3i")
+_TIMEVAL = struct.Struct("@ll")
 
 #: Bytes that the kernel takes as a UNIX socket's path, its end included.
 _PATH_BYTES = 108
@@ -115,7 +116,10 @@ def connect(path: str) -> socket.socket:
     @raise NotAuthorized: someone else listens there.
     """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(limits.CONNECT_TIMEOUT)
+    # Not settimeout(): a non-blocking connect fails at once where others wait too.
+    connection.setsockopt(
+        socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(int(limits.CONNECT_TIMEOUT), 0)
+    )
     try:
         connection.connect(path)
     except OSError as e:

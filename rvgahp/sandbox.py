@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
+from rvgahp.blah.fork import endAll
 from rvgahp.credentials import makeCA, makeCECredentials, makeHostCredentials
 from rvgahp.errors import ConfigurationError, StartFailed
 from rvgahp.names import checkGAHPName
@@ -119,10 +120,12 @@ class Daemon:
 
     def start(self) -> None:
         """
-        Start it, and wait until it says that it is ready.
+        Start it, and wait until it says that it is ready.  One that ended before is
+        started again.
 
         @raise StartFailed: it does not; the sentence has its last words.
         """
+        self.stop()
         path = str(self._directory / f".{self._name}.ready")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
             ready.bind(path)
@@ -160,7 +163,7 @@ class Daemon:
         raise StartFailed(f"{self._name} did not come up: {self._lastWords(process)}")
 
     def _lastWords(self, process: subprocess.Popen[bytes]) -> str:
-        self.stop()
+        self._end(process)
         words = process.stderr.read().decode("utf-8", "replace") if process.stderr else ""
         if not words.strip() and self._log.exists():
             words = self._log.read_text(errors="replace")
@@ -171,15 +174,22 @@ class Daemon:
         """
         End it, by force after a while.
         """
-        if self.process is None or self.process.poll() is not None:
+        if self.process is not None:
+            self._end(self.process)
+            if self.process.stderr is not None:
+                self.process.stderr.close()
+
+    @staticmethod
+    def _end(process: subprocess.Popen[bytes]) -> None:
+        if process.poll() is not None:
             return
-        self.process.send_signal(signal.SIGCONT)
-        self.process.terminate()
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
         try:
-            self.process.wait(_STOP)
+            process.wait(_STOP)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            process.kill()
+            process.wait()
 
 
 class Sandbox:
@@ -289,10 +299,13 @@ class Sandbox:
 
     def stop(self) -> None:
         """
-        End both daemons and all that they have started.
+        End both daemons and all that they have started, jobs included.
+
+        @raise rvgahp.blah.errors.BatchError: a job cannot be ended.
         """
         self.ce.stop()
         self.proxy.stop()
+        endAll(str(self.directory / "blah"))
         if self._temporary:
             shutil.rmtree(self.directory, ignore_errors=True)
 

@@ -170,8 +170,8 @@ def _parseHostPort(text: str) -> tuple[str, int]:
     C{HOST:PORT}, an IPv6 address in brackets.
     """
     host, _, port = text.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
+    if (":" in host) != host.startswith("["):
+        raise ValueError(text)
     return _parseHost(host), integer(1, 65535).parse(port)
 
 
@@ -270,7 +270,7 @@ HOST_PORT = Kind(
     "a host's name or address, a colon and a port from 1 to 65535; an IPv6 address in brackets",
     _parseHostPort,
 )
-"""Where to dial."""
+"""Where to dial.  Value: a pair of C{str}, as of L{HOST}, and C{int}."""
 
 ADDRESS = Kind(
     "address", "* for all, or the IP address of an interface of this host", _parseAddress

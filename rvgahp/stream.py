@@ -44,6 +44,7 @@ class Stream:
     """
     One end of a stream.  Both directions are independent.
 
+    @ivar window: bytes that we are willing to hold in either direction.
     @ivar end: offset behind the last byte written here.
     @ivar received: offset behind the last byte received.
     """
@@ -52,7 +53,7 @@ class Stream:
         """
         @param window: bytes that we are willing to hold in either direction.
         """
-        self._window = window
+        self.window = window
         self._budget = budget
         # sending
         self.end = 0
@@ -92,7 +93,7 @@ class Stream:
         @return: payload bytes that may be appended now; 0 means wait for an
             acknowledgement.
         """
-        own = self._acknowledged + self._budget.allowance(self._window)
+        own = self._acknowledged + self._budget.allowance(self.window)
         return max(0, min(own, self._peerLimit) - self.end - 4)
 
     def backlog(self) -> int:
@@ -222,7 +223,7 @@ class Stream:
         """
         @return: the offset up to which the peer may send; it never falls.
         """
-        allowance = self._budget.allowance(self._window)
+        allowance = self._budget.allowance(self.window)
         self._limit = max(self._limit, self._delivered + allowance)
         return self._limit
 

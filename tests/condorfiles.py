@@ -21,8 +21,11 @@ class ConfigurationTestCase(SynchronousTestCase):
     @ivar environment: What stands for C{os.environ}; a child process has it too.
     """
 
-    if importlib.util.find_spec("htcondor2") is None:
-        skip = "the htcondor package is not there for this Python"
+    skip: str | None = (
+        None
+        if importlib.util.find_spec("htcondor2") is not None
+        else "the htcondor package is not there for this Python"
+    )
 
     def setUp(self) -> None:
         """

@@ -14,6 +14,7 @@ from __future__ import annotations
 import atexit
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -24,7 +25,15 @@ from typing import IO, Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp.sandbox import SITE, Sandbox
-from tests.procfs import PATIENCE, childrenOf, descriptors, isAlive, threads, waitFor
+from tests.procfs import (
+    PATIENCE,
+    childrenOf,
+    descriptors,
+    isAlive,
+    threads,
+    waitFor,
+    withEnvironment,
+)
 
 #: Whether the full numbers are asked for.
 SOAK = os.environ.get("RVGAHP_SOAK") == "1"
@@ -133,9 +142,22 @@ class Playground:
     def stop(self) -> None:
         """
         End everything that was started here.
+
+        @raise AssertionError: a process of it was left behind; it is killed.
         """
         self.endClients()
         self.sandbox.stop()
+        try:
+            waitFor(lambda: not self.strays(), "the end of all that this sandbox started")
+        finally:
+            for pid in self.strays():
+                os.kill(pid, signal.SIGKILL)
+
+    def strays(self) -> list[int]:
+        """
+        @return: the processes that descend from this sandbox's daemons, these included.
+        """
+        return withEnvironment("RVGAHP_BLAH_DIR", str(self.sandbox.directory / "blah"))
 
     @property
     def proxyPid(self) -> int:

@@ -73,6 +73,24 @@ def childrenOf(pid: int) -> list[int]:
     return sorted(found)
 
 
+def withEnvironment(name: str, value: str) -> list[int]:
+    """
+    @return: the processes, zombies not counted, that were started with this in their
+        environment.
+    """
+    wanted = f"{name}={value}".encode()
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                variables = Path(f"/proc/{entry}/environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if wanted in variables:
+                found.append(int(entry))
+    return found
+
+
 def descriptors(pid: int) -> int:
     """
     @return: how many it has open.

@@ -5,12 +5,15 @@ Tests of L{rvgahp.blah.arguments}.
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp.blah.arguments import environmentV1, environmentV2, splitV1, splitV2
 from rvgahp.blah.errors import BadSubmitAd
+
+#: A loaded machine is no failure.
+unhurried = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 words = st.lists(
     st.lists(st.one_of(st.sampled_from(b"' \t\n\r\\\"="), st.integers(1, 255)), max_size=6).map(
@@ -31,6 +34,7 @@ class ArgumentsTests(SynchronousTestCase):
     Args and Arguments.
     """
 
+    @unhurried
     @given(words, st.sampled_from([b" ", b"\t", b"\n", b" \r\n "]))
     def test_v2RoundTrip(self, given: list[bytes], blank: bytes) -> None:
         """

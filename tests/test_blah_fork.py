@@ -246,6 +246,29 @@ class LifeTests(ForkTestCase):
             {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "X509_USER_PROXY"},
         )
 
+    def test_renewProxy(self) -> None:
+        """
+        A running job's proxy is renewed in its place; a job without one has
+        none to renew.
+        """
+        for name in ("own", "new"):
+            (Path(self.iwd) / name).write_text(name)
+        gahp = self.start()
+        script = WAIT + 'cat "$X509_USER_PROXY"'
+        jobId = gahp.submit(forkAd(self.iwd, script, x509userproxy="own"))
+        for name in ("own", "new"):
+            path = os.path.join(self.iwd, name).encode()
+            self.assertEqual(
+                gahp.request(b"BLAH_JOB_REFRESH_PROXY", jobId, path), [b"0", b"No error"]
+            )
+        self.touch("go")
+        gahp.waitForStatus(jobId, Status.COMPLETED)
+        self.assertEqual(self.output(), b"new")
+        other = gahp.submit(forkAd(self.iwd, "true"))
+        code, sentence = gahp.request(b"BLAH_JOB_REFRESH_PROXY", other, path)
+        self.assertEqual(code, b"1")
+        self.assertIn(b"without a proxy", sentence)
+
     def test_standardFiles(self) -> None:
         """
         In is read; Out and Err may be one file, of which neither overwrites

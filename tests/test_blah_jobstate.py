@@ -6,11 +6,14 @@ Tests of L{rvgahp.blah.jobstate}.
 from __future__ import annotations
 
 import classad2
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp.blah.jobstate import JobState, Status, formatAd
+
+#: A loaded machine is no failure.
+unhurried = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 class JobStateTests(SynchronousTestCase):
@@ -18,6 +21,7 @@ class JobStateTests(SynchronousTestCase):
     L{JobState} and L{formatAd}.
     """
 
+    @unhurried
     @given(
         st.dictionaries(
             st.sampled_from(["ExitCode", "ExitReason", "ExitBySignal", "RemoteUserCpu"]),

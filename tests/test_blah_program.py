@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -312,6 +313,28 @@ class ProgramTests(SynchronousTestCase):
         lines = output.splitlines()
         self.assertEqual(len(lines), 2002)
         self.assertEqual(len(set(lines[1:-1])), 1)
+
+    def test_oneSocket(self) -> None:
+        """
+        Input and output may be one socket, of which the client closes its
+        half; what was asked before that is answered.
+        """
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "rvgahp.blah"],
+                    env={**os.environ, "PYTHONPATH": str(ROOT)},
+                    stdin=theirs.fileno(),
+                    stdout=theirs.fileno(),
+                    stderr=subprocess.DEVNULL,
+                )
+            ours.settimeout(PATIENCE)
+            ours.sendall(b"RESULTS\n")
+            ours.shutdown(socket.SHUT_WR)
+            with ours.makefile("rb") as file:
+                self.assertEqual(file.read(), BANNER + b"\r\nS 0\r\n")
+        self.assertEqual(process.wait(PATIENCE), 1)
 
     def test_fileAsInput(self) -> None:
         """

@@ -11,7 +11,7 @@ from zope.interface.verify import verifyObject
 
 from rvgahp.blah.errors import NoSuchManager
 from rvgahp.blah.fork import Fork
-from rvgahp.blah.ilrm import ILocalResourceManager
+from rvgahp.blah.ilrm import ILocalResourceManager, IProxyRenewer
 from rvgahp.blah.registry import ManagerRegistry, findPlugins
 
 
@@ -49,6 +49,7 @@ class ManagerRegistryTests(SynchronousTestCase):
         """
         for plugin in findPlugins():
             self.assertTrue(verifyObject(ILocalResourceManager, plugin))
+        self.assertTrue(verifyObject(IProxyRenewer, Fork()))
 
     def test_unknown(self) -> None:
         """

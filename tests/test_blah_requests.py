@@ -6,11 +6,11 @@ Tests of L{rvgahp.blah.requests}, on a local resource manager made for them.
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
+from zope.interface import directlyProvides, implementer
 
 from rvgahp.blah import limits
 from rvgahp.blah.errors import BatchError
-from rvgahp.blah.ilrm import ILocalResourceManager
+from rvgahp.blah.ilrm import ILocalResourceManager, IProxyRenewer
 from rvgahp.blah.jobstate import JobState, Status
 from rvgahp.blah.registry import ManagerRegistry
 from rvgahp.blah.requests import makeRequests
@@ -40,6 +40,7 @@ class MemoryManager:
         self.trouble: BaseException | None = None
         self.jobId: Any = "memory/20261120/1"
         self.states: dict[str, Any] = {}
+        self.renewed: list[tuple[str, bytes]] = []
 
     def submit(self, job: SubmitAd) -> str:
         """
@@ -62,6 +63,12 @@ class MemoryManager:
         """
         self._raise()
         del self.states[jobId]
+
+    def renewProxy(self, jobId: str, path: bytes) -> None:
+        """
+        Remember that it was asked to.
+        """
+        self.renewed.append((jobId, path))
 
     def ping(self) -> None:
         """
@@ -138,11 +145,24 @@ class RequestTests(SynchronousTestCase):
         """
         The commands that we know and lack fail as requests.
         """
-        for name in ("BLAH_JOB_HOLD", "BLAH_JOB_RESUME", "BLAH_JOB_REFRESH_PROXY"):
+        for name in ("BLAH_JOB_HOLD", "BLAH_JOB_RESUME"):
             request = self.requests[name]
             code, sentence = self.run_(name, *[b"memory/1/2"] * (request.parameters - 1))
             self.assertEqual(code, b"1")
             self.assertIn(b"not supported", sentence)
+
+    def test_proxies(self) -> None:
+        """
+        A manager that cannot renew proxies says so; one that can is asked to.
+        """
+        code, sentence = self.run_("BLAH_JOB_REFRESH_PROXY", b"memory/1/2", b"/x")
+        self.assertEqual(code, b"1")
+        self.assertIn(b"memory", sentence)
+        directlyProvides(self.manager, IProxyRenewer)
+        self.assertEqual(
+            self.run_("BLAH_JOB_REFRESH_PROXY", b"memory/1/2", b"/x"), [b"0", b"No error"]
+        )
+        self.assertEqual(self.manager.renewed, [("memory/1/2", b"/x")])
 
     def test_fault(self) -> None:
         """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -16,6 +16,10 @@ from rvgahp.blah.jobstate import formatAd
 from rvgahp.blah.submitad import SubmitAd
 
 GOOD = {"gridtype": "fork", "Cmd": "/bin/true", "Iwd": "/tmp"}
+
+
+#: A loaded machine is no failure.
+unhurried = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def ad(**attributes: str | bytes | int) -> SubmitAd:
@@ -97,6 +101,7 @@ class SubmitAdTests(SynchronousTestCase):
         job = SubmitAd(b'[gridtype="fork"; Cmd="/x"; Iwd="/"; In=undefined; Out=Nowhere]')
         self.assertEqual((job.stdin, job.stdout), (b"", b""))
 
+    @unhurried
     @given(st.binary().filter(lambda value: b"\0" not in value))
     def test_bytes(self, value: bytes) -> None:
         """

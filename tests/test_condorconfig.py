@@ -5,6 +5,7 @@ its own is not needed; L{tests.test_configuration} has the rest.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -34,6 +35,7 @@ class ProgramTests(ConfigurationTestCase):
         return subprocess.run(
             [sys.executable, "-m", "rvgahp.condorconfig", *arguments],
             capture_output=True,
+            check=False,
             text=True,
             env={**self.environment, "PYTHONPATH": ":".join(filter(None, sys.path)), **environment},
         )
@@ -152,7 +154,7 @@ class CycleTests(SynchronousTestCase):
             level = {to for name in level for to in graph.get(name, "")}
         found = cycleFrom(start, texts.get)
         self.assertEqual(bool(found), bool(level))
-        for a, b in zip(found, found[1:], strict=False):
+        for a, b in itertools.pairwise(found):
             self.assertIn(b, graph[a])
         if found:
             self.assertEqual(found[0], found[-1])
@@ -197,6 +199,8 @@ class LackingLibraryTests(ConfigurationTestCase):
         done = subprocess.run(
             [sys.executable, "-c", program],
             capture_output=True,
+            check=False,
+            text=True,
             env={
                 **self.environment,
                 "PYTHONPATH": ":".join(filter(None, sys.path)),

@@ -191,7 +191,8 @@ class PolicyTests(SynchronousTestCase):
         """
         Near misses are malformed.
         """
-        for text in ("", "R:R", "R:R:AES:", "r:R:AES", "R:R:aes", "R:R:AES,", "R:R:,AES", "R:R:AES,AES",
+        for text in ("", "R:R", "R:R:AES:", "r:R:AES", "R:R:aes", "R:R:AES,", "R:R:,AES",
+                     "R:R:AES,AES",
                      " R:R:AES", "R:R:AES\n", "REQUIRED:R:AES", "X:R:AES", "R:R:" + "A" * 33,
                      "R:R:" + ",".join(f"M{n}" for n in range(100))):  # fmt: skip
             self.assertRaises(ProtocolError, Policy.decode, text)

@@ -119,15 +119,33 @@ class KindTests(SynchronousTestCase):
         """
         self.assertTakes(
             settingkinds.HOST,
-            ("example.com", "example.com"), ("localhost", "localhost"), ("a_b.example", "a_b.example"),
-            ("192.0.2.7", "192.0.2.7"), ("2001:DB8::1", "2001:db8::1"), ("[::1]", "::1"),
+            ("example.com", "example.com"),
             ("example.com.", "example.com."),
-        )  # fmt: skip
+            ("localhost", "localhost"),
+            ("a_b.example", "a_b.example"),
+            ("192.0.2.7", "192.0.2.7"),
+            ("2001:DB8::1", "2001:db8::1"),
+            ("[::1]", "::1"),
+        )
+        self.assertRefuses(settingkinds.HOST, "a b", "a..b", ".", "-a.example", "a-.example")
         self.assertRefuses(
-            settingkinds.HOST,
-            "a b", "example.com:41000", "-a.example", "a-.example", "a..b", ".", "192.0.2.256", "1.2.3",
-            "[192.0.2.7]", "b\u00fccher.example", "a" * 64, ".".join(["abcdefgh"] * 29), "http://a",
-        )  # fmt: skip
+            settingkinds.HOST, "example.com:41000", "http://a", "b\u00fccher.example"
+        )
+        self.assertRefuses(settingkinds.HOST, "192.0.2.256", "1.2.3", "[192.0.2.7]")
+        self.assertRefuses(settingkinds.HOST, "a" * 64, ".".join(["abcdefgh"] * 29))
+
+    def test_hostAndPort(self) -> None:
+        """
+        A host and a port; an IPv6 address has brackets.
+        """
+        self.assertTakes(
+            settingkinds.HOST_PORT,
+            ("example.com:443", ("example.com", 443)),
+            ("192.0.2.7:1", ("192.0.2.7", 1)),
+            ("[::1]:65535", ("::1", 65535)),
+        )
+        self.assertRefuses(settingkinds.HOST_PORT, "example.com", ":1", "a:0", "a:65536", "a:b")
+        self.assertRefuses(settingkinds.HOST_PORT, "::1:5", "[::1]", "[a]:1")
 
     def test_address(self) -> None:
         """

@@ -38,14 +38,14 @@ RVGAHP_BROKER_PORT = 41000
 """
 
 
-def proxy(overrides: dict[str, str] | None = None, **values: str) -> Settings:
+def proxy(overrides: dict[str, str] | None = None, /, **values: str) -> Settings:
     """
     A proxy's settings, from a file with these values.
     """
     return settingsFrom("proxy", Configuration(FILE, values), overrides)
 
 
-def ce(overrides: dict[str, str] | None = None, **values: str) -> Settings:
+def ce(overrides: dict[str, str] | None = None, /, **values: str) -> Settings:
     """
     A CE's settings, from a file with these values and the proxy's host.
     """

@@ -26,11 +26,12 @@ from zope.interface import implementer
 
 from rvgahp.blah import limits
 from rvgahp.blah.errors import BatchError, JobFinished, NoSuchJob
-from rvgahp.blah.ilrm import ILocalResourceManager
+from rvgahp.blah.ilrm import ILocalResourceManager, IProxyRenewer
 from rvgahp.blah.jobfiles import JobDirectories, stateDirectory
 from rvgahp.blah.jobstate import JobState, Status
 from rvgahp.blah.launch import describe, launch
 from rvgahp.blah.processes import ProcessIdentity, signalSession
+from rvgahp.blah.proxyfile import renewProxy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ __all__ = ["Fork"]
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 
 
-@implementer(IPlugin, ILocalResourceManager)
+@implementer(IPlugin, ILocalResourceManager, IProxyRenewer)
 class Fork:
     """
     See the module.
@@ -102,6 +103,15 @@ class Fork:
         if not end.get("removed"):
             raise JobFinished(f"The job {jobId} has finished already: {_how(end)}.")
 
+    def renewProxy(self, jobId: str, path: bytes) -> None:
+        """
+        See L{IProxyRenewer.renewProxy}.
+        """
+        start = JobDirectories(stateDirectory()).find(jobId).read("start") or {}
+        if not start.get("proxy"):
+            raise BatchError(f"The job {jobId} was submitted without a proxy.")
+        renewProxy(start["proxy"].encode("latin-1"), path)
+
     def ping(self) -> None:
         """
         See L{ILocalResourceManager.ping}.
@@ -120,6 +130,19 @@ class Fork:
                 # A job of another host, or a damaged record: somebody may
                 # still want to see it.
                 continue
+
+
+def endAll(directory: str) -> None:
+    """
+    End every job that is recorded in a state directory, as a playground does when it
+    is cleared away.
+
+    @param directory: what L{stateDirectory} was for them.
+    @raise BatchError: one does not end.
+    """
+    for job in JobDirectories(directory).all():
+        if job.read("start") is not None and _endOf(job) is None:
+            _kill(job)
 
 
 def _baseEnvironment() -> dict[bytes, bytes]:

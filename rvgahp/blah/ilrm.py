@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rvgahp.blah.jobstate import JobState
     from rvgahp.blah.submitad import SubmitAd
 
-__all__ = ["ILocalResourceManager"]
+__all__ = ["ILocalResourceManager", "IProxyRenewer"]
 
 
 class ILocalResourceManager(Interface):
@@ -78,4 +78,21 @@ class ILocalResourceManager(Interface):
         Look whether jobs could be submitted now.
 
         @raise BatchError: they could not; the gridmanager marks the site down.
+        """
+
+
+class IProxyRenewer(Interface):
+    """
+    A local resource manager that can renew the X.509 proxy of a job.  Whatever
+    not every manager can do is an interface of its own, which a plugin
+    provides beside L{ILocalResourceManager} or does not.
+    """
+
+    def renewProxy(jobId: str, path: bytes) -> None:
+        """
+        Give a job a new proxy.
+
+        @param jobId: as for L{ILocalResourceManager.status}.
+        @param path: the file with the new proxy.
+        @raise BatchError: the job is unknown or the proxy cannot be renewed.
         """

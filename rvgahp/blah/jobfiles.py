@@ -6,7 +6,7 @@ directory of the account.  Standard library only.
 C{DIRECTORY/fork/YYYYMMDD/UNIQUE/start} is written before a job starts,
 C{end} when it has ended; both are JSON, appear whole or not at all, and are on
 the disk when the call returns.  Room for C{end} is set aside before the job
-starts.  No argument and no environment of a job is kept.
+starts.  No argument and no environment of a job is kept, of its proxy the path.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ class JobProcess:
 
     @ivar pid: its id, and that of its session and process group.
     @ivar grace: seconds that it has from TERM to KILL.
+    @ivar proxy: its proxy's path, as it stands in the description.
     """
 
     def __init__(self, job: dict[str, Any]) -> None:
@@ -42,6 +43,7 @@ class JobProcess:
         """
         self._job = job
         self.grace = float(job["grace"])
+        self.proxy = str(job["proxy"])
         _enter(_bytes(job["iwd"]))
         files = _openFiles(job)
         gate, self._gate = os.pipe()

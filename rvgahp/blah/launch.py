@@ -58,6 +58,7 @@ def describe(job: SubmitAd, environment: dict[bytes, bytes]) -> dict[str, Any]:
         "stdin": text(job.stdin),
         "stdout": text(job.stdout),
         "stderr": text(job.stderr),
+        "proxy": text(job.proxy),
         "grace": limits.KILL_GRACE,
     }
 

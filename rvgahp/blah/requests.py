@@ -4,7 +4,7 @@ What the BLAH_ commands do.  Each runs in a thread of its own and makes one
 result: a result code, an error text, and the fields that the command has,
 always in the number that the gridmanager asserts on
 (C{src/condor_gridmanager/gahp-client.cpp}, C{blah_job_submit} and its
-neighbours).  May import the standard library and this package.
+neighbours).  May import the standard library, zope.interface and this package.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import traceback
 
 from rvgahp.blah import limits
 from rvgahp.blah.errors import BatchError, NoSuchJob
+from rvgahp.blah.ilrm import IProxyRenewer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,12 +96,12 @@ def makeRequests(managers: ManagerRegistry) -> list[Request]:
         Request("BLAH_JOB_SUBMIT", work.submit, failure=(_NOT_AVAILABLE,), changes=True),
         Request("BLAH_JOB_STATUS", work.status, failure=(b"0", _NOT_AVAILABLE)),
         Request("BLAH_JOB_CANCEL", work.cancel, changes=True),
+        Request("BLAH_JOB_REFRESH_PROXY", work.renewProxy, 3, changes=True),
         Request("BLAH_PING", work.ping),
-        # Known so that they fail as requests: a gridmanager that is told E
-        # for a proxy renewal dies (gahp-client.cpp, now_pending).
+        # Known so that they fail as requests: a client that is told E for a
+        # request takes the GAHP for broken (gahp-client.cpp, now_pending).
         Request("BLAH_JOB_HOLD", _notYet, listed=False),
         Request("BLAH_JOB_RESUME", _notYet, listed=False),
-        Request("BLAH_JOB_REFRESH_PROXY", _notYet, 3, listed=False),
     ]
 
 
@@ -138,6 +139,14 @@ class _Work:
     def cancel(self, jobIdBytes: bytes) -> list[bytes]:
         jobId = _text(jobIdBytes)
         self._managerOf(jobId).cancel(jobId)
+        return []
+
+    def renewProxy(self, jobIdBytes: bytes, path: bytes) -> list[bytes]:
+        jobId = _text(jobIdBytes)
+        manager = self._managerOf(jobId)
+        if not IProxyRenewer.providedBy(manager):
+            raise BatchError(f"Proxies of {manager.name} jobs cannot be renewed at the site.")
+        manager.renewProxy(jobId, path)
         return []
 
     def ping(self, name: bytes) -> list[bytes]:

@@ -114,6 +114,7 @@ def _recordStart(directory: JobDirectory, job: JobProcess) -> None:
             {
                 "host": os.uname().nodename,
                 "started": time.time(),
+                "proxy": job.proxy,
                 "supervisor": ProcessIdentity.of(os.getpid()).record(),
                 "job": ProcessIdentity.of(job.pid).record(),
             },

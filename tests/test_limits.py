@@ -1,0 +1,68 @@
+"""
+Tests of L{rvgahp.limits}: numbers that must fit one another.
+"""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from rvgahp import limits
+from rvgahp.frames import STDOUT, encodeFrame
+from rvgahp.policy import MAX_ENCODED
+from rvgahp.records import HEADER
+from rvgahp.stream import ASSURED_BYTES
+
+
+class LimitsTests(SynchronousTestCase):
+    """
+    Tests of the numbers.
+    """
+
+    def test_preamble(self) -> None:
+        """
+        The preamble has the 24 bytes of the page, and does not look like TLS.
+        """
+        self.assertEqual(limits.PREAMBLE_BYTES, 24)
+        self.assertNotEqual(limits.MAGIC[0], 0x16)
+
+    def test_frameFitsRecord(self) -> None:
+        """
+        The longest frame is just one record.
+        """
+        frame = encodeFrame(STDOUT, bytes(limits.FRAME_PAYLOAD_BYTES))
+        self.assertEqual(len(frame), limits.RECORD_DATA_BYTES)
+        self.assertLess(limits.RECORD_DATA_BYTES + limits.TAG_BYTES, 1 << 24)
+
+    def test_longestHandshakeMessage(self) -> None:
+        """
+        A Dial with the longest names is a legal message.
+        """
+        longest = 1 + 2 + 1 + limits.SESSION_ID_BYTES + 11 + 1 + MAX_ENCODED + 32 + 16 + 32
+        self.assertLessEqual(longest, limits.HANDSHAKE_BYTES)
+
+    def test_silence(self) -> None:
+        """
+        A peer that pings in time is not called silent, even if two pings are late.
+        """
+        self.assertGreater(limits.SILENCE_LIMIT, 3 * limits.PING_INTERVAL)
+
+    def test_acknowledgedBeforeBlocked(self) -> None:
+        """
+        A sender that has only the assured bytes gets acknowledgements well before it
+        has used them up, and what waits in a channel does not put them off that far.
+        """
+        self.assertLessEqual(4 * limits.ACK_BYTES, ASSURED_BYTES)
+        self.assertLess(limits.UNSENT_BYTES + limits.RECORD_DATA_BYTES, ASSURED_BYTES)
+
+    def test_tickets(self) -> None:
+        """
+        A connection that waits for its client does not outlive its ticket.
+        """
+        self.assertLessEqual(limits.HANDOVER_TIMEOUT, limits.TICKET_LIFETIME)
+
+    def test_readFitsFrame(self) -> None:
+        """
+        What one read brings fits in one frame.
+        """
+        self.assertLessEqual(limits.READ_BYTES, limits.FRAME_PAYLOAD_BYTES)
+        self.assertLessEqual(limits.STDERR_BYTES + 100, limits.FRAME_PAYLOAD_BYTES)

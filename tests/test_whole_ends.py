@@ -1,0 +1,259 @@
+"""
+Real processes: whoever ends, by whatever means, nothing that belongs to him stays
+behind, and whoever is left is told why.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+
+from rvgahp import limits
+from tests.playground import SOAK, Playground, PlaygroundTestCase, gahp
+from tests.procfs import PATIENCE, isAlive, waitFor
+
+_KILL_GRACE = 0.5
+_STDIN_GRACE = 0.5
+
+
+class EndTests(PlaygroundTestCase):
+    """
+    Clients and GAHPs that end or are ended.
+    """
+
+    gahps = {
+        name: gahp(name)
+        for name in ("deaf", "stubborn", "family", "torrent", "slow", "burst", "end")
+    } | {"cat": "/bin/cat"}
+    ceSettings = f"RVGAHP_KILL_GRACE = {_KILL_GRACE}\nRVGAHP_STDIN_GRACE = {_STDIN_GRACE}\n"
+
+    def _started(self, name: str) -> tuple[subprocess.Popen[bytes], list[int]]:
+        """
+        @return: a client and the processes of its GAHP, as it says.
+        """
+        client = self.playground.client(name)
+        assert client.stdout is not None
+        pids = [int(word) for word in client.stdout.readline().split()]
+        for pid in pids:
+            self.assertTrue(isAlive(pid))
+        return client, pids
+
+    def _close(self, client: subprocess.Popen[bytes]) -> None:
+        assert client.stdin is not None
+        client.stdin.close()
+        client.stdin = None
+
+    def test_clientKilled(self) -> None:
+        """
+        A client that is killed leaves no GAHP behind, and none of its GAHP's children.
+        """
+        started = [self._started(name) for name in ("deaf", "family", "stubborn")]
+        for client, _ in started:
+            client.kill()
+        for _, pids in started:
+            for pid in pids:
+                self.assertGone(pid)
+
+    def test_clientKilledWhileBusy(self) -> None:
+        """
+        A client that is killed in the middle of a torrent leaves no GAHP behind.
+        """
+        client = self.playground.client("torrent")
+        assert client.stdout is not None
+        client.stdout.read(1 << 20)
+        client.kill()
+        self.playground.awaitNoGAHP()
+
+    def test_clientsKilledEarly(self) -> None:
+        """
+        Clients that are killed at any moment of their start leave no GAHP, no descriptor
+        and no session behind.
+        """
+        before = self.playground.counts()
+        for number in range(30):
+            client = self.playground.client("deaf")
+            time.sleep(number * 0.004)
+            client.kill()
+        self.playground.endClients()
+        self.playground.awaitNoGAHP()
+        self.playground.awaitAsBefore(before)
+        self.assertServes()
+
+    def test_terminated(self) -> None:
+        """
+        SIGTERM, SIGINT and SIGHUP to the client end the GAHP, and its exit status comes.
+        """
+        signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        started = [self._started("deaf") for _ in signals]
+        for (client, _), number in zip(started, signals, strict=True):
+            client.send_signal(number)
+        for client, pids in started:
+            self.assertEqual(client.wait(PATIENCE), 128 + signal.SIGTERM)
+            self.assertFalse(isAlive(pids[0]))
+
+    def test_terminatedGently(self) -> None:
+        """
+        A GAHP that ends at the end of its input is not sent a signal when its client is
+        told to end.
+        """
+        client = self.playground.client("cat")
+        assert client.stdin is not None and client.stdout is not None
+        client.stdin.write(b"!")
+        client.stdin.flush()
+        self.assertEqual(client.stdout.read(1), b"!")
+        started = time.monotonic()
+        client.terminate()
+        self.assertEqual(client.wait(PATIENCE), 0)
+        print(f"\ncat and its client ended {time.monotonic() - started:.2f} s after SIGTERM")
+
+    def test_stubborn(self) -> None:
+        """
+        A GAHP that ignores TERM is killed at the deadline, and its client is told.
+        """
+        client, pids = self._started("stubborn")
+        started = time.monotonic()
+        client.terminate()
+        self.assertEqual(client.wait(PATIENCE), 128 + signal.SIGKILL)
+        seconds = time.monotonic() - started
+        self.assertGreaterEqual(seconds, _KILL_GRACE)
+        self.assertLess(seconds, limits.ORPHAN_GRACE + _KILL_GRACE + PATIENCE / 2)
+        self.assertFalse(isAlive(pids[0]))
+
+    def test_inputEnded(self) -> None:
+        """
+        A GAHP that does nothing after the end of its input is ended after a while, with a
+        sentence on its client's stderr.
+        """
+        client, pids = self._started("deaf")
+        self._close(client)
+        _, errors = client.communicate(timeout=PATIENCE)
+        self.assertEqual(client.returncode, 128 + signal.SIGTERM)
+        self.assertIn(b"gave no output for 0.5 s after its input", errors)
+        self.assertFalse(isAlive(pids[0]))
+
+    def test_lateOutput(self) -> None:
+        """
+        A GAHP that gives output after the end of its input is left to it, for longer
+        than it may be silent.
+        """
+        client = self.playground.client("torrent")
+        assert client.stdout is not None
+        self._close(client)
+        client.stdout.read(1 << 20)
+        end = time.monotonic() + 2.5 * _STDIN_GRACE
+        while time.monotonic() < end:
+            self.assertEqual(len(client.stdout.read(1 << 20)), 1 << 20)
+        self.assertIsNone(client.poll())
+        # Nor is it ended for waiting on a reader who takes nothing.
+        time.sleep(2.5 * _STDIN_GRACE)
+        self.assertEqual(len(self.playground.gahpPids()), 1)
+        self.assertEqual(len(client.stdout.read(1 << 20)), 1 << 20)
+
+    def test_gahpKilled(self) -> None:
+        """
+        A GAHP that somebody kills: its client exits with 128 + 9.
+        """
+        client, pids = self._started("deaf")
+        os.kill(pids[0], signal.SIGKILL)
+        self.assertEqual(client.wait(PATIENCE), 128 + signal.SIGKILL)
+
+    def test_idle(self) -> None:
+        """
+        An idle session lives on, beyond the interval of its pings.
+        """
+        client = self.playground.client("slow")
+        assert client.stdin is not None and client.stdout is not None
+        for number in range(2):
+            client.stdin.write(b"line\n")
+            client.stdin.flush()
+            line = client.stdout.readline().split()
+            self.assertEqual(line[1:], [b"%d" % number, b"line"])
+            # The time itself is what is tested.
+            if not number:
+                time.sleep((3 * limits.SILENCE_LIMIT if SOAK else limits.PING_INTERVAL) + 0.3)
+        self._close(client)
+        self.assertEqual(client.wait(PATIENCE), 0)
+
+
+class CEEndTests(PlaygroundTestCase):
+    """
+    A CE that ends.  Each test has its own.
+    """
+
+    gahps = {"deaf": gahp("deaf"), "stubborn": gahp("stubborn"), "slow": gahp("slow")}
+
+    def setUp(self) -> None:
+        self.playground = Playground(self.gahps).start()
+        self.addCleanup(self.playground.stop)
+
+    def _terminate(self) -> None:
+        """
+        Stop the CE in order.
+        """
+        ce = self.playground.sandbox.ce.process
+        assert ce is not None
+        ce.terminate()
+        # twistd ends by the signal that it was told to end by.
+        self.assertIn(ce.wait(PATIENCE), (0, -signal.SIGTERM))
+
+    def _said(self, client: subprocess.Popen[bytes]) -> str:
+        """
+        @return: what the client says when its CE is lost.
+        """
+        output, errors = client.communicate(timeout=PATIENCE)
+        self.assertEqual((client.returncode, output), (255, b""), errors)
+        self.assertEqual(errors.count(b"\n"), 1, errors)
+        return errors.decode()
+
+    def test_killed(self) -> None:
+        """
+        A CE that is killed: its clients end with a sentence, and a GAHP that reads ends by
+        itself.  A CE that is started again serves.
+        """
+        client = self.playground.client("slow")
+        assert client.stdin is not None and client.stdout is not None
+        client.stdin.write(b"line\n")
+        client.stdin.flush()
+        pid = int(client.stdout.readline().split()[0])
+        os.kill(self.playground.cePid, signal.SIGKILL)
+        self.assertIn("connection to the site was lost", self._said(client))
+        self.assertGone(pid)
+        run = self.playground.run("slow")
+        self.assertRefused(run, "site sandbox is not connected")
+        self.playground.sandbox.ce.start()
+        self.assertEqual(self.playground.run("slow", b"line\n").status, 0)
+
+    def test_stopped(self) -> None:
+        """
+        A CE that is stopped in order leaves no GAHP behind, not even one that ignores
+        TERM; its clients end with a sentence.
+        """
+        clients, pids = [], []
+        for name in ("deaf", "stubborn"):
+            client = self.playground.client(name)
+            assert client.stdout is not None
+            pids.append(int(client.stdout.readline()))
+            clients.append(client)
+        self._terminate()
+        for pid in pids:
+            self.assertGone(pid)
+        for client in clients:
+            self.assertTrue(self._said(client))
+        self.playground.awaitLog("proxy", "Site sandbox: disconnected")
+        self._stopWhileStarting()
+
+    def _stopWhileStarting(self) -> None:
+        """
+        The same while clients start: none of them hangs, no GAHP stays.
+        """
+        self.playground.sandbox.ce.start()
+        clients = [self.playground.client("deaf") for _ in range(10)]
+        waitFor(self.playground.gahpPids, "a first GAHP")
+        self._terminate()
+        for client in clients:
+            client.communicate(timeout=PATIENCE)
+            self.assertEqual(client.returncode, 255)
+        proxy = [self.playground.proxyPid]
+        waitFor(lambda: self.playground.strays() == proxy, "the end of all GAHPs")

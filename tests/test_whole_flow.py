@@ -1,0 +1,179 @@
+"""
+Real processes: who does not read stops the far source and nothing else, and nobody
+grows beyond the window.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+
+from tests.playground import PlaygroundTestCase, gahp
+from tests.procfs import PATIENCE, isAlive, residentBytes, waitFor
+
+_MIB = 1 << 20
+
+#: The window of a stream, unless configured.
+_WINDOW = 16 * _MIB
+
+#: What a process may hold beside the window: the kernel's buffers are not its own, but
+#: bytes on their way are held twice or thrice for a moment.
+_GROWTH = 64 * _MIB
+
+
+class FlowTestCase(PlaygroundTestCase):
+    """
+    What these tests have in common.
+    """
+
+    def _grownBy(self, pid: int, before: int) -> int:
+        return residentBytes(pid) - before
+
+    def _awaitStill(self, pid: int) -> None:
+        """
+        Wait until a process uses no processor any more: all is full.
+        """
+        seen = [-1.0] * 20
+
+        def still() -> bool:
+            with open(f"/proc/{pid}/stat") as stat:
+                fields = stat.read().rpartition(")")[2].split()
+            seen.append(float(fields[11]) + float(fields[12]))
+            seen.pop(0)
+            return seen[0] == seen[-1]
+
+        waitFor(still, "a client that has nothing to do")
+
+
+class FlowTests(FlowTestCase):
+    """
+    GAHPs and clients that do not read.
+    """
+
+    gahps = {"cat": "/bin/cat", "deaf": gahp("deaf"), "torrent": gahp("torrent")}
+
+    def _throughput(self) -> float:
+        """
+        @return: bytes per second of a neighbour, both ways at once through C{cat}.
+        """
+        sent = bytes(40 * _MIB)
+        run = self.playground.run("cat", sent)
+        self.assertEqual((run.status, run.errors), (0, ""))
+        self.assertEqual(len(run.output), len(sent))
+        return len(sent) / run.seconds
+
+    def _fill(self, client: subprocess.Popen[bytes]) -> int:
+        """
+        Write to a client until it has taken nothing for a second.
+
+        @return: the bytes it took.
+        """
+        assert client.stdin is not None
+        os.set_blocking(client.stdin.fileno(), False)
+        block, total = bytes(_MIB), 0
+        end = time.monotonic() + PATIENCE
+        quiet = time.monotonic()
+        while time.monotonic() - quiet < 1.0:
+            self.assertLess(time.monotonic(), end, f"it still reads after {total} bytes")
+            try:
+                total += os.write(client.stdin.fileno(), block)
+                quiet = time.monotonic()
+            except BlockingIOError:
+                time.sleep(0.01)
+        return total
+
+    def test_deafGAHP(self) -> None:
+        """
+        A GAHP that never reads stops its client's stdin once the window is full; neither
+        CE nor client holds more, its neighbour runs on, and it can still be ended.
+        """
+        alone = self._throughput()
+        ce = residentBytes(self.playground.cePid)
+        client = self.playground.client("deaf")
+        assert client.stdout is not None
+        pid = int(client.stdout.readline())
+        grown = residentBytes(client.pid)
+        total = self._fill(client)
+        print(f"\na deaf GAHP's client took {total / _MIB:.1f} MiB", end="")
+        self.assertGreaterEqual(total, _WINDOW * 9 // 10)
+        self.assertLess(total, _WINDOW + 8 * _MIB)
+        self.assertLess(self._grownBy(client.pid, grown), _GROWTH)
+        self.assertLess(self._grownBy(self.playground.cePid, ce), _GROWTH)
+        beside = self._throughput()
+        print(f"; its neighbour has {beside / alone:.0%} of the throughput it had alone")
+        self.assertGreater(beside, alone / 4)
+        client.kill()
+        self.assertGone(pid)
+
+    def test_readerThatDoesNotRead(self) -> None:
+        """
+        A client whose stdout is not read stops its GAHP; CE and client hold no more than
+        the window, the neighbour runs on, and when it is read again all runs on.
+        """
+        alone = self._throughput()
+        ce = residentBytes(self.playground.cePid)
+        client = self.playground.client("torrent")
+        assert client.stdout is not None
+        self.assertEqual(client.stdout.read(8), b"torrent ")
+        grown = residentBytes(client.pid)
+        beside = self._throughput()
+        print(f"\nbeside an unread client: {beside / alone:.0%} of the throughput alone")
+        self.assertGreater(beside, alone / 4)
+        self._awaitStill(client.pid)
+        self.assertLess(self._grownBy(client.pid, grown), _GROWTH)
+        self.assertLess(self._grownBy(self.playground.cePid, ce), _GROWTH)
+        more = 64 * _MIB
+        while more > 0:
+            part = client.stdout.read(_MIB)
+            self.assertEqual(part, b"torrent " * (_MIB // 8))
+            more -= len(part)
+        client.kill()
+        self.playground.awaitNoGAHP()
+
+    def test_terminatedWhileUnread(self) -> None:
+        """
+        A client whose stdout nobody reads is ended by a second SIGTERM at the latest, and
+        its GAHP with it.
+        """
+        client = self.playground.client("torrent")
+        assert client.stdout is not None
+        self.assertEqual(client.stdout.read(8), b"torrent ")
+        (pid,) = self.playground.gahpPids()
+        client.terminate()
+        self.assertGone(pid)
+        client.terminate()
+        self.assertIn(client.wait(PATIENCE), (143, -15))
+        self.assertFalse(isAlive(pid))
+
+
+class TotalTests(FlowTestCase):
+    """
+    What all streams of a CE hold together.
+    """
+
+    gahps = {"cat": "/bin/cat", "torrent": gahp("torrent")}
+    ceSettings = "RVGAHP_REPLAY_TOTAL = 24 MiB\n"
+
+    def test_manyUnread(self) -> None:
+        """
+        Clients that nobody reads leave the CE near the sum that all streams of a process
+        may hold, and each still has its share.
+        """
+        ce = residentBytes(self.playground.cePid)
+        clients = [self.playground.client("torrent") for _ in range(8)]
+        for client in clients:
+            assert client.stdout is not None
+            self.assertEqual(client.stdout.read(8), b"torrent ")
+        for client in clients:
+            self._awaitStill(client.pid)
+        grown = self._grownBy(self.playground.cePid, ce)
+        print(f"\n8 unread clients: the CE grew by {grown / _MIB:.0f} MiB")
+        self.assertLess(grown, 64 * _MIB)
+        for client in clients:
+            assert client.stdout is not None
+            self.assertEqual(len(client.stdout.read(2 * _MIB)), 2 * _MIB)
+            client.terminate()
+        self.playground.endClients()
+        self.playground.awaitNoGAHP()
+        self.assertServes()
