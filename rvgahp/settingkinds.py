@@ -23,8 +23,8 @@ from rvgahp.names import checkGAHPName, checkSite
 from rvgahp.policy import Level
 
 __all__ = [
+    "ACCOUNT",
     "ADDRESS",
-    "BOOLEAN",
     "COMMAND",
     "GAHP_NAMES",
     "HOST",
@@ -46,7 +46,6 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _AMOUNT = re.compile(r"([0-9]{1,18})\s*([KMG]?)(?:i?B)?", re.IGNORECASE)
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _HOST_CHARACTERS = 253
-_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
 @dataclass(frozen=True)
@@ -133,14 +132,13 @@ def path(longest: int = 4095) -> Kind:
     return Kind("path", f"an absolute path of at most {longest} bytes", parse)
 
 
-def _parseBoolean(text: str) -> bool:
+def _parseAccount(text: str) -> str:
     """
-    HTCondor's words, in any case (C{src/condor_utils/condor_config.cpp:2559}).
+    What a Linux account may be called.
     """
-    try:
-        return _BOOLEANS[text.lower()]
-    except KeyError:
-        raise ValueError(text) from None
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9._-]{0,31}", text):
+        raise ValueError(text)
+    return text
 
 
 def _parseMode(text: str) -> int:
@@ -252,8 +250,12 @@ def _inUnits(count: int) -> str:
     return f"{count} bytes"
 
 
-BOOLEAN = Kind("boolean", "True or False", _parseBoolean)
-"""Yes or no.  Value: C{bool}."""
+ACCOUNT = Kind(
+    "account",
+    "the name of an account: 1 to 32 letters, digits, dots, hyphens and underscores",
+    _parseAccount,
+)
+"""An account of this host.  Value: C{str}."""
 
 MODE = Kind("octal mode", "an octal mode from 0000 to 0777, such as 0600", _parseMode)
 """Permission bits.  Value: C{int}."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from rvgahp.policy import Level
 from rvgahp.settingkinds import (
+    ACCOUNT,
     ADDRESS,
     GAHP_NAMES,
     HOST,
@@ -188,6 +189,14 @@ TABLE = (
         PROXY,
         "The UNIX socket on which clients find the proxy.",
         "/run/rvgahp/proxy.sock",
+    ),
+    Setting(
+        "RVGAHP_ACCOUNT",
+        ACCOUNT,
+        PROXY,
+        "The account that the proxy runs under.  Clients speak to a proxy of this account, of "
+        "root, or of their own user, and to no other.",
+        "rvgahp",
     ),
     Setting("RVGAHP_SOCKET_MODE", MODE, PROXY, "The permissions of that socket.", "0600"),
     Setting(

@@ -58,6 +58,7 @@ class DaemonOptions(Options):
                 self.settings.get("RVGAHP_CERTFILE"),
                 self.settings.get("RVGAHP_KEYFILE"),
                 self.settings.get("RVGAHP_CAFILE"),
+                role=self.role,
             )
             self.check()
         except RvgahpError as e:

@@ -104,14 +104,12 @@ class KindTests(SynchronousTestCase):
         )
         self.assertRefuses(settingkinds.MODE, "1777", "0800", "rw", "-1", "0o600")
 
-    def test_boolean(self) -> None:
+    def test_account(self) -> None:
         """
-        HTCondor's own words.
+        An account is named as Linux would have it.
         """
-        self.assertTakes(
-            settingkinds.BOOLEAN, ("True", True), ("1", True), ("FALSE", False), ("0", False)
-        )
-        self.assertRefuses(settingkinds.BOOLEAN, "maybe", "2", "truely")
+        self.assertTakes(settingkinds.ACCOUNT, ("rvgahp", "rvgahp"), ("_condor-1.x", "_condor-1.x"))
+        self.assertRefuses(settingkinds.ACCOUNT, "", "a b", "1st", "x" * 33, "root:")
 
     def test_host(self) -> None:
         """
