@@ -175,19 +175,24 @@ class Bench:
                 self._report.criterion(criterion)
 
     def _roundtrip(self) -> None:
-        lines = self._options.lines
-        each, blocks = measurements.roundTrip(self._some(TALKERS), lines)
+        everyone = self._some(TALKERS)
+        each, blocks = measurements.roundTrip(everyone, self._options.lines)
         columns = [
             Column("median us", None, 1e6, 0),
             Column("p99 us", 0.99, 1e6, 0),
             Column("min us", 0.0, 1e6, 0),
         ]
-        title = f"Round trip of a line of 64 bytes, {lines} lines"
+        title = f"Round trip of a line of 64 bytes, {len(each.samples[RVGAHP])} lines"
         self._report.table(title, each, columns, TALKERS, SSH, pairs=blocks)
         self._report.criterion(Criterion("rvgahp / ssh", blocks.ratio(RVGAHP, SSH), 4))
 
 
-def _asInterrupt(number: int, frame: object) -> None:
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _interrupted(number: int, frame: object) -> None:
+    for one in _ENDING:
+        signal.signal(one, signal.SIG_IGN)  # the tidying up is not to be interrupted
     raise KeyboardInterrupt
 
 
@@ -196,8 +201,8 @@ def main() -> int:
     The program.
     """
     options = parse()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _asInterrupt)
+    for number in _ENDING:
+        signal.signal(number, _interrupted)
     adoptOrphans()
     # Who sets this, for a tree to be kept clean, would have every start compile.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

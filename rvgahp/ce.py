@@ -24,16 +24,17 @@ from twisted.python.failure import Failure
 from rvgahp import __version__, commands, limits
 from rvgahp.backoff import Backoff
 from rvgahp.control import ControlConnection, Responders
-from rvgahp.errors import PolicyConflict, SiteTaken, StartFailed
+from rvgahp.errors import CredentialError, PolicyConflict, SiteTaken, StartFailed
 from rvgahp.gahpsession import GAHPSession
 from rvgahp.gahptable import GAHPTable, inherited
 from rvgahp.igahp import GAHPCommand
 from rvgahp.policy import Outcome, Policy
+from rvgahp.processlauncher import ProcessLauncher
 from rvgahp.session import SecuritySession
 from rvgahp.settings import Settings
 from rvgahp.stream import Budget
 from rvgahp.tcpdial import dialTCP
-from rvgahp.tls import explain
+from rvgahp.tls import checkHost, explain
 
 SOFTWARE = f"rvgahp {__version__}"
 
@@ -78,6 +79,7 @@ class CE(Service, Responders):
         self._ready = ready
         self._instance = secrets.token_bytes(16)
         self._budget = Budget(settings.get("RVGAHP_REPLAY_TOTAL"))
+        self._launcher = ProcessLauncher(reactor, settings.get("RVGAHP_KILL_GRACE"))
         self._backoff = Backoff(SystemRandom())
         self._control: ControlConnection | None = None
         self._refusal = ""
@@ -89,11 +91,14 @@ class CE(Service, Responders):
 
     def startService(self) -> None:
         super().startService()
+        self._launcher.start()
         self._connect()
 
-    def stopService(self) -> None:
+    def stopService(self) -> Deferred[None]:
         """
         End everything: the proxy is told by the end of the connections.
+
+        @return: fires when no process of ours is left.
         """
         super().stopService()
         if self._timer is not None and self._timer.active():
@@ -102,6 +107,7 @@ class CE(Service, Responders):
             session.kill()
         if self._control is not None:
             self._control.close()
+        return self._launcher.stop()
 
     # -- the control connection ---------------------------------------------
 
@@ -129,6 +135,12 @@ class CE(Service, Responders):
         control.abort()
 
     def _secured(self, control: ControlConnection) -> None:
+        try:
+            checkHost(control.transport.getHandle(), self._host)
+        except CredentialError as e:
+            self._refusal = str(e)
+            control.abort()
+            return
         self._control = control
         asked = control.caller.call(
             commands.Hello,
@@ -243,9 +255,19 @@ class CE(Service, Responders):
             gahp=gahp,
             owner=owner,
         )
-        started = GAHPSession(
-            self._reactor, agreed, self._settings, self._budget, self._dial, tickets, self._over
-        )
+        try:
+            started = GAHPSession(
+                self._reactor,
+                agreed,
+                self._settings,
+                self._budget,
+                self._launcher,
+                self._dial,
+                tickets,
+                self._over,
+            )
+        except OSError as e:
+            raise StartFailed(f"rvgahp-ce at the site has no descriptors left: {e}") from None
         self.sessions[session] = started
         started.start(command, inherited(os.environ), self._descriptors)
         return started.started.addCallback(lambda _: {"tunnelPort": 0})
@@ -288,8 +310,8 @@ class CE(Service, Responders):
             session=session.sessionId,
             reason=reason or "in good order",
         )
-        if self._control is None or not session.started.called:
-            return
+        if self._control is None or not session.started.called or session.isAbandoned:
+            return  # there is nobody to be told
         told = self._control.caller.call(
             commands.SessionEnded, session=session.sessionId, reason=reason
         )

@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_certificates -*-
 """
 The certificates of an rvgahp: an authority's own, a proxy's host certificate,
-a CE's.  Layer 0: C{cryptography} and the standard library; no files, and the
+a CE's.  Layer 2: C{cryptography} and the standard library; no files, and the
 time is passed in.
 
 All keys are ECDSA P-256 with SHA-256.  A host certificate has the proxy's names

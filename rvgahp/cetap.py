@@ -18,7 +18,7 @@ from rvgahp.ce import CE
 from rvgahp.control import ControlConnection
 from rvgahp.credentials import siteOf
 from rvgahp.descriptorlimit import raiseDescriptorLimit
-from rvgahp.errors import ConfigurationError
+from rvgahp.errors import ConfigurationError, PolicyConflict, ProtocolError
 from rvgahp.gahptable import GAHPTable
 from rvgahp.igahp import IGAHPKind
 from rvgahp.notify import notify
@@ -97,19 +97,31 @@ class CEService(MultiService):
         super().startService()
 
 
+def _agreement(server: str, ours: Policy) -> str:
+    """
+    @param server: the proxy's policy, as it says.
+    @return: what the two sides' policies come to, for people.
+    """
+    try:
+        outcome, method = resolve(Policy.decode(server), ours)
+    except (PolicyConflict, ProtocolError) as e:
+        Logger().warn("No GAHP can be started: {problem}", problem=e)
+        return f"conflict: {e}"
+    return f"{outcome.value} ({method})" if method else outcome.value
+
+
 def _ready(options: Options, control: ControlConnection, answer: dict[str, Any]) -> None:
     """
     The proxy has accepted us.
     """
     handle = control.transport.getHandle()
-    outcome, method = resolve(Policy.decode(answer["policy"]), options.settings.policy)
     notify(
         READY="1",
         STATUS=f"accepted by the proxy at {control.peer}",
         X_RVGAHP_SITE=options.site,
         X_RVGAHP_TLS=f"{handle.get_protocol_version_name()}, {handle.get_cipher_name()}",
         X_RVGAHP_PROXY=answer["software"],
-        X_RVGAHP_POLICY=f"{outcome.value}{f' ({method})' if method else ''}",
+        X_RVGAHP_POLICY=_agreement(answer["policy"], options.settings.policy),
         X_RVGAHP_GAHPS=", ".join(options.gahps.names()),
     )
 

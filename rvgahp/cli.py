@@ -30,13 +30,14 @@ def _sandbox(arguments: argparse.Namespace) -> int:
     """
     from rvgahp.sandbox import Sandbox, parseAddress, parseGAHP
 
+    wake = _wakeBySignals()
     sandbox = Sandbox(
         arguments.dir,
         arguments.port,
         dict(parseGAHP(word) for word in arguments.gahp),
         parseAddress(arguments.ce_connect) if arguments.ce_connect else None,
+        interrupted=lambda: bool(select.select([wake], [], [], 0)[0]),
     )
-    wake = _wakeBySignals()
     with sandbox:
         print(json.dumps(sandbox.description()), flush=True)
         dead = _waitForEnd(wake, sandbox.deadDaemon)

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_client -*-
+# -*- test-case-name: tests.test_complaint -*-
 """
 What the client itself says to people.
 
@@ -15,10 +15,11 @@ FAILURE = 255
 
 def complain(sentence: str) -> None:
     """
-    One line on stderr, in one write.
+    One line on stderr, in one write.  Others have a part in what is said, so nothing
+    goes out that a terminal would obey.
     """
-    line = f"rvgahp_client: {' '.join(sentence.splitlines())}\n"
+    words = "".join(one if one.isprintable() else " " for one in sentence)
     try:
-        os.write(2, line.encode("utf-8", "replace"))
+        os.write(2, f"rvgahp_client: {words}\n".encode())
     except OSError:
         pass  # there is nobody to be told

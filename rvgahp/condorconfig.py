@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_condorconfig -*-
 """
 A program that reads condor_config as HTCondor does and prints what it found.
-Layer 3; it may import L{rvgahp.settingtable}, L{rvgahp.condorraw} and below.
+Layer 2; it may import L{rvgahp.settingtable}, L{rvgahp.condorraw} and below.
 
     python -m rvgahp.condorconfig [--config FILE] [--deadline SECONDS]
 

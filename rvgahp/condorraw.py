@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_condorconfig -*-
 """
 What HTCondor's own reader has to say of condor_config: which names are set,
-their raw text, their value.  Layer 3, for L{rvgahp.condorconfig} alone, which
+their raw text, their value.  Layer 2, for L{rvgahp.condorconfig} alone, which
 runs in a process of its own: anything here may end it or never return.
 """
 

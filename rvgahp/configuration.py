@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_configuration -*-
 """
-What condor_config says, had from a process that reads it.  Layer 3; standard
+What condor_config says, had from a process that reads it.  Layer 2; standard
 library, L{rvgahp.condorconfig}, L{rvgahp.condorraw} and below.
 
 L{readConfiguration} blocks and is for a daemon's start, before its reactor

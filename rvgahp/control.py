@@ -14,16 +14,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError, fail, maybeDeferred
 from twisted.internet.interfaces import IHandshakeListener, IReactorTime
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.protocols.amp import (
+    UNHANDLED_ERROR_CODE,
     AmpBox,
     BoxDispatcher,
     Command,
     CommandLocator,
     IBoxSender,
+    NoEmptyBoxes,
     RemoteAmpError,
 )
 from twisted.python.failure import Failure
@@ -45,8 +47,21 @@ class Responders(CommandLocator):
     def locateResponder(self, name: bytes) -> Any:
         responder = super().locateResponder(name)
         if responder is None:
-            return None
-        return lambda box: maybeDeferred(responder, box).addErrback(self._failed, name)
+            # AMP's own refusal repeats the name, which may be too long for that.
+            unknown = RemoteAmpError(UNHANDLED_ERROR_CODE, f"there is no command {name[:80]!r}")
+            return lambda box: fail(unknown)
+        return lambda box: self._answer(responder, box, name)
+
+    def _answer(self, responder: Any, box: AmpBox, name: bytes) -> Deferred[AmpBox]:
+        try:
+            # Reads the arguments at once; what the method itself does comes as a Deferred.
+            answer: Deferred[AmpBox] = responder(box)
+        except Exception as e:
+            # Without its words: they may have the arguments, and among these is a key.
+            problem = f"the arguments of {name.decode('ascii')} cannot be read"
+            self.log.warn("Refused: {problem} ({kind})", problem=problem, kind=type(e).__name__)
+            return fail(RemoteAmpError(b"InternalError", problem))
+        return answer.addErrback(self._failed, name)
 
     def _failed(self, failure: Failure, name: bytes) -> Failure:
         if failure.check(RemoteAmpError):
@@ -122,6 +137,7 @@ class ControlConnection(Protocol):
         self._reader = BoxReader(limits.GREETING_BOX_BYTES)
         self._pinging: Any = None
         self._aborting: Any = None
+        self._isAborted = False
         self.caller = Caller(self._dispatcher, clock)
 
     def handshakeCompleted(self) -> None:
@@ -134,13 +150,20 @@ class ControlConnection(Protocol):
     def dataReceived(self, data: bytes) -> None:
         try:
             for box in self._reader.read(data):
-                self._dispatcher.ampBoxReceived(AmpBox(box))
+                if not self._isAborted:
+                    self._dispatcher.ampBoxReceived(AmpBox(box))
         except ProtocolError as e:
-            self.log.warn("Control connection with {peer}: {problem}", peer=self.peer, problem=e)
-            self.abort()
+            self._dropped(str(e))
         except KeyError:
-            self.log.warn("Control connection with {peer}: an answer to nothing", peer=self.peer)
-            self.abort()
+            self._dropped("an answer to nothing, or half a one, came")
+        except NoEmptyBoxes:
+            self._dropped("a box came that is neither a command nor an answer")
+
+    def _dropped(self, problem: str) -> None:
+        self.log.warn(
+            "Control connection with {peer}: {problem}; dropped", peer=self.peer, problem=problem
+        )
+        self.abort()
 
     @property
     def peer(self) -> str:
@@ -165,24 +188,26 @@ class ControlConnection(Protocol):
         self._pinging = self._clock.callLater(limits.CONTROL_PING_INTERVAL, self._ping)
 
     def _unanswered(self, failure: Failure) -> None:
-        if failure.check(TimeoutError) and self.connected:
-            self.log.warn(
-                "Control connection with {peer}: no answer to a ping; dropped", peer=self.peer
-            )
-            self.abort()
+        if not self.connected:
+            return
+        if failure.check(TimeoutError):
+            self._dropped("no answer to a ping")
+        else:
+            self._pinged(None)  # a refusal is a sign of life too
 
     def close(self) -> None:
         """
         Close in order, and after 2 s by force: TLS would wait for ever.
         """
         if self.connected and self._aborting is None:
-            self.transport.loseConnection()
             self._aborting = self._clock.callLater(limits.CLOSE_TIMEOUT, self.abort)
+            self.transport.loseConnection()
 
     def abort(self) -> None:
         """
         Close at once.
         """
+        self._isAborted = True
         if self.connected:
             self.transport.abortConnection()
 
@@ -201,7 +226,8 @@ class ControlConnection(Protocol):
             self.transport.write(box.serialize())
 
     def unhandledError(self, failure: Failure) -> None:
-        self.log.failure("A bug in the control connection with {peer}", failure, peer=self.peer)
+        if not failure.check(RemoteAmpError):  # the refusal of what wants no answer
+            self.log.failure("A bug in the control connection with {peer}", failure, peer=self.peer)
 
 
 __all__ = ["Caller", "ControlConnection", "InternalError", "Responders"]

@@ -46,6 +46,11 @@ if TYPE_CHECKING:
 #: Pieces given to one C{writev}; the kernel takes 1024.
 _PIECES = 64
 
+#: Pieces shorter than this that have to wait are put together, up to so many bytes:
+#: apart, each would take some hundred bytes more.
+_SMALL = 1024
+_GATHERED = 64 * 1024
+
 #: Bytes of one write to a descriptor that is non-blocking, or never blocks long.
 _UNLIMITED = 1 << 30
 
@@ -69,7 +74,7 @@ class Descriptor:
         self._loop = loop
         self._fd = fd
         self._owner = owner
-        self._queue: deque[memoryview] = deque()
+        self._queue: deque[memoryview | bytearray] = deque()
         self.unsent = 0
         self._reading = self._writing = self._ending = False
         self.isClosed = False
@@ -142,14 +147,21 @@ class Descriptor:
         """
         if self.isClosed or self._ending:
             return
+        count = 0
+        if not self._queue and self.writeBytes == _UNLIMITED:
+            count = self._writeNow(pieces)
+        left = max(0, count)
         for piece in pieces:
-            if len(piece):
-                self._queue.append(memoryview(piece))
-                self.unsent += len(piece)
-        if not self._writing:
-            if self.writeBytes == _UNLIMITED:
-                self._flush()
-            self._watch()
+            size = len(piece)
+            if size > left:
+                self._append(memoryview(piece)[left:])
+                self.unsent += size - left
+            left = max(0, left - size)
+        if count < 0:
+            self._flush()  # tells what is wrong
+        elif count:
+            self.progressed(count)
+        self._watch()
 
     def endWriting(self) -> None:
         """
@@ -203,10 +215,36 @@ class Descriptor:
 
     # -- inside -------------------------------------------------------------
 
+    def _append(self, piece: Any) -> None:
+        queue = self._queue
+        if len(piece) >= _SMALL or len(queue) < 2:
+            queue.append(memoryview(piece))
+            return
+        # The last one is not the first, of which a part may be written already.
+        last = queue[-1]
+        if isinstance(last, bytearray) and len(last) < _GATHERED:
+            last += piece
+        else:
+            queue.append(bytearray(piece))
+
     def _watch(self) -> None:
         if self._queue and not self._writing and not self.isClosed:
             self._writing = True
             self._loop.addWriter(self)
+
+    def _writeNow(self, pieces: list[Any]) -> int:
+        """
+        With nothing queued, most writes are taken whole, and need no queue.
+
+        @return: bytes that the kernel took; -1 if there is a problem, which writing
+            the queue will meet again.
+        """
+        try:
+            return os.writev(self._fd, pieces)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            return -1
 
     def _flush(self) -> None:
         while self._queue:
@@ -225,12 +263,13 @@ class Descriptor:
         if self._ending and not self._queue and not self.isClosed:
             self._shutdown()
 
-    def _nextPieces(self) -> list[memoryview]:
+    def _nextPieces(self) -> list[memoryview | bytearray]:
         if len(self._queue) == 1 and len(self._queue[0]) <= self.writeBytes:
             return list(self._queue)
-        pieces, left = [], self.writeBytes
+        pieces: list[memoryview | bytearray] = []
+        left = self.writeBytes
         for piece in self._queue:
-            pieces.append(piece[:left])
+            pieces.append(memoryview(piece)[:left])
             left -= len(pieces[-1])
             if left <= 0 or len(pieces) == _PIECES:
                 break
@@ -241,7 +280,7 @@ class Descriptor:
         while self._queue and len(self._queue[0]) <= count:
             count -= len(self._queue.popleft())
         if count:
-            self._queue[0] = self._queue[0][count:]
+            self._queue[0] = memoryview(self._queue[0])[count:]
 
     def _fail(self, problem: str) -> None:
         self._queue.clear()
@@ -296,6 +335,8 @@ class Sink(Descriptor):
             self._delivered(cost)
             return
         self._queued += len(payload)
+        if self._costs and len(payload) < _SMALL and self._costs[-1][1] < _GATHERED:
+            cost += self._costs.pop()[1]
         self._costs.append((self._queued, cost))
         if payload:
             self.write([payload])

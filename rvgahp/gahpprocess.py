@@ -1,10 +1,9 @@
 # -*- test-case-name: tests.test_gahpprocess -*-
 """
-A GAHP as a child process, its stdin and stdout on sockets, its stderr on a pipe.
+A GAHP as a process, its stdin and stdout on sockets, its stderr on a pipe.
 
-Layer 3.  stdin and stdout are two socket pairs: a pipe is read 8 KiB at a time by
-Twisted, and one pair for both would not tell when the GAHP has closed just one of
-them.
+Layer 3.  stdin and stdout are two socket pairs: a pipe is small, and one pair for
+both would not tell when the GAHP has closed just one of them.
 """
 
 from __future__ import annotations
@@ -12,36 +11,18 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from twisted.internet.error import ProcessTerminated
-from twisted.internet.protocol import ProcessProtocol
-from twisted.logger import Logger
-from twisted.python.failure import Failure
-
-from rvgahp import launch
 from rvgahp.descriptor import Descriptor, Sink
 from rvgahp.igahp import GAHPCommand
+from rvgahp.processlauncher import LaunchUser, ProcessLauncher
 
-_UMASK = "022"
 
-
-class ProcessUser(Protocol):
+class ProcessUser(LaunchUser, Protocol):
     """
-    Who is told of the process.
+    Who is told of the process and of what it says.
     """
-
-    def launched(self) -> None:
-        """
-        The program runs.
-        """
-
-    def launchFailed(self, problem: str) -> None:
-        """
-        The program could not be executed.  Nothing else is called.
-        """
 
     def stdoutReceived(self, data: bytes) -> None:
         """
@@ -68,42 +49,62 @@ class ProcessUser(Protocol):
         Frames that cost C{cost} have reached its stdin, or cannot any more.
         """
 
-    def exited(self, signalled: bool, value: int) -> None:
-        """
-        It ended: with status C{value}, or by signal C{value}.
-        """
 
+class _Output(Descriptor):
+    """
+    Its stdout or stderr.
+    """
 
-class _Stdout(Descriptor):
-    def __init__(self, loop: Any, connection: socket.socket, user: ProcessUser) -> None:
-        super().__init__(loop, connection.fileno(), connection)
-        self._user = user
+    def __init__(
+        self,
+        loop: Any,
+        fd: int,
+        owner: socket.socket | None,
+        received: Callable[[bytes], object],
+        ended: Callable[[], object],
+    ) -> None:
+        super().__init__(loop, fd, owner)
+        self._received = received
+        self._ended = ended
 
     def dataReceived(self, data: bytes) -> None:
-        self._user.stdoutReceived(data)
+        self._received(data)
 
     def readEnded(self, problem: str) -> None:
         self.close()
-        self._user.stdoutEnded()
+        self._ended()
 
 
-class GAHPProcess(ProcessProtocol):
+class GAHPProcess:
     """
     One GAHP.
 
     @ivar stdin: where its input goes.
     @ivar stdout: what is read of it.
-    @ivar isAlive: it was started and has not been reaped.
+    @ivar stderr: the same.
     """
 
-    log = Logger()
+    def __init__(self, loop: Any, launcher: ProcessLauncher, user: ProcessUser) -> None:
+        """
+        Make its descriptors.
 
-    def __init__(self, loop: Any, user: ProcessUser) -> None:
-        self._loop = loop
+        @raise OSError: there are none left.
+        """
+        self._launcher = launcher
         self._user = user
-        self._problem = b""
-        self.isAlive = False
-        self._launched = False
+        self._name = 0
+        stdin, childStdin = socket.socketpair()
+        stdout, childStdout = socket.socketpair()
+        stderr, childStderr = os.pipe2(os.O_CLOEXEC)
+        self._streams = [childStdin.detach(), childStdout.detach(), childStderr]
+        stdin.shutdown(socket.SHUT_RD)
+        stdout.shutdown(socket.SHUT_WR)
+        stdin.setblocking(False)
+        stdout.setblocking(False)
+        os.set_blocking(stderr, False)
+        self.stdin = Sink(loop, stdin.fileno(), user.stdinDelivered, self._stdinFailed, stdin)
+        self.stdout = _Output(loop, stdout.fileno(), stdout, user.stdoutReceived, user.stdoutEnded)
+        self.stderr = _Output(loop, stderr, None, user.stderrReceived, user.stderrEnded)
 
     def start(self, command: GAHPCommand, environment: Mapping[str, str], descriptors: int) -> None:
         """
@@ -111,110 +112,41 @@ class GAHPProcess(ProcessProtocol):
         @param descriptors: its soft RLIMIT_NOFILE; 0 leaves ours.
         @raise OSError: no process could be made.
         """
-        stdin, childStdin = socket.socketpair()
-        stdout, childStdout = socket.socketpair()
-        stdin.shutdown(socket.SHUT_RD)
-        stdout.shutdown(socket.SHUT_WR)
-        for ours in (stdin, stdout):
-            ours.setblocking(False)
-        self.stdin = Sink(
-            self._loop, stdin.fileno(), self._user.stdinDelivered, self._stdinFailed, stdin
-        )
-        self.stdout = _Stdout(self._loop, stdout, self._user)
         home = environment.get("HOME", "/")
-        try:
-            self._loop.spawnProcess(
-                self,
-                sys.executable,
-                [
-                    sys.executable,
-                    "-I",
-                    "-S",
-                    launch.__file__,
-                    str(descriptors),
-                    _UMASK,
-                    home if os.path.isdir(home) else "/",
-                    command.program,
-                    *command.arguments,
-                ],
-                {**environment, **command.environment},
-                childFDs={
-                    0: childStdin.fileno(),
-                    1: childStdout.fileno(),
-                    2: "r",
-                    launch.STATUS: "r",
-                },
-            )
-        except BaseException:
-            self.close()
-            raise
-        finally:
-            childStdin.close()
-            childStdout.close()
+        streams, self._streams = self._streams, []
+        self._name = self._launcher.launch(
+            self._user,
+            [command.program, *command.arguments],
+            {**environment, **command.environment},
+            home if os.path.isdir(home) else "/",
+            descriptors,
+            streams,
+        )
         self.stdout.resumeReading()
+        self.stderr.resumeReading()
 
     def signal(self, number: int) -> None:
         """
         Send a signal to the GAHP and the processes it has started.
         """
-        pid = self.transport.pid if self.transport is not None else None
-        if not self.isAlive or pid is None:
-            return
-        for send in (os.killpg, os.kill):  # it may have no group of its own yet
-            try:
-                send(pid, number)
-                return
-            except ProcessLookupError:
-                pass  # or be about to be reaped
+        self._launcher.signal(self._name, number)
 
     def close(self) -> None:
         """
         Let go of its descriptors.
         """
+        for fd in self._streams:
+            os.close(fd)
+        self._streams = []
         self.stdin.close()
         self.stdout.close()
-        if self.transport is not None:
-            self.transport.loseConnection()
+        self.stderr.close()
 
     def _stdinFailed(self, problem: str) -> None:
         """
         It reads no more; what was for it is gone, as with a pipe.
         """
         self.stdin.close()
-
-    # -- ProcessProtocol ----------------------------------------------------
-
-    def connectionMade(self) -> None:
-        self.isAlive = True
-
-    def childDataReceived(self, childFD: int, data: bytes) -> None:
-        if childFD == launch.STATUS:
-            self._problem += data
-        else:
-            self._user.stderrReceived(data)
-
-    def childConnectionLost(self, childFD: int) -> None:
-        if childFD == launch.STATUS:
-            if not self._problem:
-                self._launched = True
-                self._user.launched()
-        elif self._launched:
-            self._user.stderrEnded()
-
-    def processExited(self, reason: Failure) -> None:
-        self.isAlive = False
-        if self._problem or not self._launched:
-            self.close()
-            text = self._problem.decode("utf-8", "replace") or "its start failed"
-            self._user.launchFailed(text)
-            return
-        end = reason.value
-        if not isinstance(end, ProcessTerminated):
-            self._user.exited(False, 0)
-        elif end.signal is not None:
-            self._user.exited(True, end.signal)
-        else:
-            self._user.exited(False, end.exitCode or 0)
 
 
 def describeEnd(signalled: bool, value: int) -> str:

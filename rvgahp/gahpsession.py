@@ -25,6 +25,7 @@ from rvgahp.frames import Frame
 from rvgahp.gahpprocess import GAHPProcess, describeEnd
 from rvgahp.handshake import GAHP_STREAM
 from rvgahp.igahp import GAHPCommand
+from rvgahp.processlauncher import ProcessLauncher
 from rvgahp.session import SecuritySession
 from rvgahp.settings import Settings
 from rvgahp.stderrqueue import StderrQueue
@@ -54,6 +55,7 @@ class GAHPSession:
     @ivar started: fires with C{None} when the program runs; fails with
         L{StartFailed}.
     @ivar phase: where it is.
+    @ivar isAbandoned: the proxy has said that its client is gone.
     """
 
     log = Logger()
@@ -64,6 +66,7 @@ class GAHPSession:
         session: SecuritySession,
         settings: Settings,
         budget: Budget,
+        launcher: ProcessLauncher,
         dial: Callable[[], Deferred[socket.socket]],
         tickets: list[bytes],
         over: Callable[[GAHPSession, str], object],
@@ -73,7 +76,9 @@ class GAHPSession:
         @param tickets: for the stream 0.  B{Secret} until they are used.
         @param over: called once, when nothing is left, with the reason, which is
             empty if all was in good order.
+        @raise OSError: no descriptors are left.
         """
+        self._process = GAHPProcess(reactor, launcher, self)
         self._reactor = reactor
         self._session = session
         self._stdinGrace: float = settings.get("RVGAHP_STDIN_GRACE")
@@ -85,10 +90,10 @@ class GAHPSession:
         self.phase = Phase.STARTING
         self.started: Deferred[None] = Deferred()
         self._carrier = Carrier(reactor, Stream(settings.get("RVGAHP_REPLAY_LIMIT"), budget), self)
-        self._process = GAHPProcess(reactor, self)
         self._stderr = StderrQueue()
         self._status: tuple[bool, int] | None = None
         self._stdoutOpen = self._stderrOpen = True
+        self.isAbandoned = False
         self._discarding = self._told = self._stdinOver = False
         self._lastOutput = 0.0
         self._timers: list[Any] = []
@@ -123,7 +128,7 @@ class GAHPSession:
         """
         The proxy says that the client is gone: nobody will read what comes.
         """
-        self._discarding = True
+        self._discarding = self.isAbandoned = True
         if self.phase is Phase.EXITED:
             self._finish("")
         else:
@@ -143,7 +148,9 @@ class GAHPSession:
         if not self._tickets:
             self._channelFailed("no attempt is left")
             return
-        self._dial().addCallbacks(self._dialled, lambda f: self._channelFailed(f.getErrorMessage()))
+        dialling = self._dial()
+        dialling.addCallback(self._dialled)
+        dialling.addErrback(lambda failure: self._channelFailed(failure.getErrorMessage()))
 
     def _dialled(self, connection: socket.socket) -> None:
         if self.phase is Phase.OVER:
@@ -174,7 +181,6 @@ class GAHPSession:
             self._lostForGood(f"the site could not open a channel: {reason}")
 
     def channelOpened(self) -> None:
-        self.log.debug("Session {session}: channel open", session=self.sessionId)
         self.roomMade()
 
     def channelLost(self, reason: str) -> None:
@@ -286,6 +292,8 @@ class GAHPSession:
             self._carrier.send(frames.STDERR, self._stderr.take(min(room, limits.STDERR_BYTES)))
 
     def exited(self, signalled: bool, value: int) -> None:
+        if self.phase is Phase.OVER:
+            return
         self._status = signalled, value
         self._lastOutput = self._reactor.seconds()
         self.log.info(

@@ -74,7 +74,7 @@ class GAHPTable:
         command = self._commands.get(name)
         if command is None:
             raise UnknownGAHP(
-                f"the site offers no GAHP named {name!r} (it has: {', '.join(self.names())})"
+                f"the site offers no GAHP named {name[:80]!r} (it has: {', '.join(self.names())})"
             )
         program = shutil.which(command.program)
         if program is None:

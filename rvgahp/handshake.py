@@ -11,14 +11,17 @@ from __future__ import annotations
 from struct import Struct
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256, Hash
 from cryptography.hazmat.primitives.hmac import HMAC
 
-from rvgahp import limits
+from rvgahp import limits, x25519
 from rvgahp.errors import ChannelLost, PolicyConflict, ProtocolError
 from rvgahp.policy import Outcome, Policy, resolve
 from rvgahp.session import SecuritySession, derive
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 DIAL, ACCEPT, CONFIRM, REFUSAL = 1, 2, 3, 4
 
@@ -189,7 +192,7 @@ class _Secrets:
 
     def __init__(self, private: X25519PrivateKey, public: bytes, traffic: bytes, t1: bytes) -> None:
         try:
-            shared = private.exchange(X25519PublicKey.from_public_bytes(public))
+            shared = x25519.exchange(private, public)
         except ValueError:
             raise ProtocolError("The peer's public key in a handshake is worthless.") from None
         keys = derive(shared, traffic, b"channel " + t1, 128)
@@ -216,7 +219,7 @@ class Dialer:
         @param private: the ephemeral key; made here but in tests of vectors.
         """
         self._session = session
-        self._private = private or X25519PrivateKey.generate()
+        self._private = private or x25519.generate()
         body = b"".join(
             (
                 bytes((DIAL,)),
@@ -309,7 +312,7 @@ class Answerer:
         @raise PolicyConflict: its policy is not the one the session was made with.
         """
         _checkDialPolicy(session, dial)
-        private = private or X25519PrivateKey.generate()
+        private = private or x25519.generate()
         body = b"".join(
             (
                 bytes((ACCEPT,)),

@@ -1,3 +1,4 @@
+# -*- test-case-name: tests.test_gahptable -*-
 """
 What a site may add: kinds of GAHP.
 

@@ -1,3 +1,4 @@
+# -*- test-case-name: tests.test_limits -*-
 """
 Every number of the protocol and of the daemons, with its unit and its reason.
 
@@ -133,8 +134,8 @@ ACK_BYTES = 256 * 1024
 #: Seconds that a smaller acknowledgement may wait for company.
 ACK_DELAY = 0.2
 
-#: Bytes asked of one read of a socket or pipe.
-READ_BYTES = 128 * 1024
+#: Bytes asked of one read of a socket or pipe: what one record and frame can carry.
+READ_BYTES = FRAME_PAYLOAD_BYTES
 
 #: Bytes that a descriptor may have waiting for the kernel before its channel
 #: stops sealing more, so that an acknowledgement is never far back.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import stat
 from collections.abc import Callable
 from typing import Any
 
@@ -64,7 +65,12 @@ class Listener(Descriptor):
                     return
                 continue  # the dialler gave up meanwhile
             connection.setblocking(False)
-            self._accepted(connection)
+            try:
+                self._accepted(connection)
+            except Exception:
+                # Out of here it would make the reactor drop the port.
+                self.log.failure("A bug in taking a connection")
+                connection.close()
 
     def _exhausted(self, problem: OSError) -> None:
         self.log.error(
@@ -96,8 +102,17 @@ def listenTCP(interface: str, port: int) -> socket.socket:
         )
     except (OSError, OverflowError) as e:
         where = f"{interface or 'all interfaces'} port {port}"
-        reason = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
-        raise ConfigurationError(f"Cannot listen on {where}: {reason}.") from None
+        raise ConfigurationError(f"Cannot listen on {where}: {_reason(e)}.") from None
+
+
+def _reason(problem: Exception) -> str:
+    """
+    @return: the kernel's words; C{create_server} adds to them.
+    """
+    number = getattr(problem, "errno", None)
+    if number is not None and number > 0:
+        return os.strerror(number)
+    return getattr(problem, "strerror", None) or str(problem)
 
 
 def _isAlive(path: str) -> bool:
@@ -118,25 +133,38 @@ def listenUNIX(path: str, mode: int) -> socket.socket:
     @return: a listening socket.  One that a dead process left is replaced.
     @raise ConfigurationError: it cannot be had; another process listens there.
     """
+    if os.path.lexists(path) and not stat.S_ISSOCK(os.lstat(path).st_mode):
+        raise ConfigurationError(
+            f"Cannot listen on {path}: what is there is no socket, and is not replaced; name"
+            " another path, or remove it."
+        )
     if os.path.lexists(path) and _isAlive(path):
         raise ConfigurationError(
             f"Cannot listen on {path}: another process listens there; is a proxy running already?"
         )
     # Bound under another name and then renamed: nobody finds it before its mode
     # is right, and a predecessor's is replaced in one step.
-    temporary = f"{path}.{os.getpid()}"
+    # Its name is short: a path may have no more than 107 bytes.
+    temporary = os.path.join(os.path.dirname(path), f".{os.getpid()}")
     port = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        if os.path.lexists(temporary):
-            os.unlink(temporary)
+        _removeIfThere(temporary)
         port.bind(temporary)
         os.chmod(temporary, mode)
         port.listen(limits.LISTEN_BACKLOG)
         os.rename(temporary, path)
     except OSError as e:
         port.close()
-        raise ConfigurationError(f"Cannot listen on {path}: {e.strerror or e}.") from None
+        _removeIfThere(temporary)
+        raise ConfigurationError(f"Cannot listen on {path}: {_reason(e)}.") from None
     return port
+
+
+def _removeIfThere(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
 
 
 def removeSocket(path: str, inode: int) -> None:

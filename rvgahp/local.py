@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.protocols.amp import AmpBox, BoxDispatcher, IBoxSender
+from twisted.protocols.amp import (
+    AmpBox,
+    BoxDispatcher,
+    IBoxSender,
+    NoEmptyBoxes,
+    RemoteAmpError,
+)
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -30,7 +36,7 @@ from rvgahp.errors import Busy, NotAuthorized, ProtocolError
 from rvgahp.peercred import LocalUser, peerOf
 
 if TYPE_CHECKING:
-    from rvgahp.proxy import ProxySession
+    from rvgahp.proxysession import ProxySession
 
 #: Boxes waiting for a client that does not read; then we do not read either.
 _WAITING_BOXES = 16
@@ -74,6 +80,7 @@ class LocalConnection(Descriptor):
         self._session: ProxySession | None = None
         self._asked = False
         self._handing: socket.socket | None = None
+        self._retrying: Any = None
         self._dispatcher = BoxDispatcher(Requests(self))
         self._dispatcher.startReceivingBoxes(self)
         self.caller = Caller(self._dispatcher, loop)
@@ -129,11 +136,12 @@ class LocalConnection(Descriptor):
         self._boxes.append((memoryview(box.serialize()), connection))
         if len(self._boxes) >= _WAITING_BOXES:
             self.pauseReading()
-        if not self._writing:
+        if not self._writing and self._retrying is None:
             self.doWrite()
 
     def unhandledError(self, failure: Failure) -> None:
-        self.log.failure("A bug in the conversation with a client", failure)
+        if not failure.check(RemoteAmpError):  # the refusal of what wants no answer
+            self.log.failure("A bug in the conversation with a client", failure)
 
     # -- events -------------------------------------------------------------
 
@@ -151,10 +159,11 @@ class LocalConnection(Descriptor):
             return
         try:
             for box in self._reader.read(data):
-                self._dispatcher.ampBoxReceived(AmpBox(box))
+                if not self.isClosed:
+                    self._dispatcher.ampBoxReceived(AmpBox(box))
         except ProtocolError as e:
             self.lost(str(e))
-        except KeyError:
+        except (KeyError, NoEmptyBoxes):
             self.lost("it answered what it was not asked, or sent no box of ours")
 
     def doWrite(self) -> None:
@@ -201,11 +210,11 @@ class LocalConnection(Descriptor):
         if self._writing:
             self._writing = False
             self._loop.removeWriter(self)
-        self._loop.callLater(_RETRY, self._retry)
+        self._retrying = self._loop.callLater(_RETRY, self._retry)
 
     def _retry(self) -> None:
-        if not self.isClosed and not self._writing:
-            self.doWrite()
+        self._retrying = None
+        self.doWrite()
 
     def readEnded(self, problem: str) -> None:
         self.lost(problem)
@@ -221,17 +230,21 @@ class LocalConnection(Descriptor):
                 "Client of {user}: {problem}; closed", user=self.user.name, problem=problem
             )
         self.close()
-        self._dispatcher.stopReceivingBoxes(Failure(ConnectionError("the client is gone")))
         self._clients.gone(self)
         if self._session is not None:
             self._session.clientGone()
 
     def close(self) -> None:
+        if self.isClosed:
+            return
         for _, connection in self._boxes:
             if connection is not None:
                 connection.close()
         self._boxes.clear()
+        if self._retrying is not None:
+            self._retrying.cancel()
         super().close()
+        self._dispatcher.stopReceivingBoxes(Failure(ConnectionError("the client is gone")))
 
 
 class Clients:

@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred, TimeoutError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from rvgahp import commands, limits
+from rvgahp import limits
 from rvgahp.errors import (
     Busy,
     ConfigurationError,
@@ -28,10 +28,12 @@ from rvgahp.errors import (
     RvgahpError,
     SessionGone,
     StartFailed,
+    UnknownGAHP,
     VersionMismatch,
 )
-from rvgahp.names import checkSite
+from rvgahp.names import checkGAHPName, checkSite
 from rvgahp.policy import Outcome
+from rvgahp.proxysession import ProxySession
 from rvgahp.session import SecuritySession
 from rvgahp.settings import Settings
 from rvgahp.tickets import TicketBook
@@ -58,114 +60,6 @@ def commonVersion(offered: list[int]) -> int:
             f" {list(limits.PROTOCOL_VERSIONS)} here; upgrade the older side"
         )
     return max(common)
-
-
-class ProxySession:
-    """
-    One session as the proxy sees it, from StartGAHP to the client's end.
-    """
-
-    log = Logger()
-
-    def __init__(self, proxy: Proxy, session: SecuritySession, site: str, client: LocalConnection):
-        self._proxy = proxy
-        self.session = session
-        self.site = site
-        self.client = client
-        self._introduced = False
-        self._busy = False
-        self._over = False
-        self._waiting: dict[int, tuple[socket.socket, Any]] = {}
-
-    @property
-    def sessionId(self) -> str:
-        """
-        The session's id.
-        """
-        return self.session.sessionId
-
-    # -- channels -----------------------------------------------------------
-
-    def channelArrived(self, stream: int, connection: socket.socket) -> None:
-        """
-        The CE dialled a channel.
-        """
-        self._forget(stream)
-        if self._introduced and not self._busy:
-            self._hand(stream, connection)
-            return
-        timer = self._proxy.reactor.callLater(self._patience(), self._forget, stream)
-        self._waiting[stream] = connection, timer
-
-    def _patience(self) -> float:
-        """
-        @return: seconds that a channel may wait for its client.
-        """
-        return limits.HANDOVER_TIMEOUT + (0 if self._introduced else self._proxy.startTimeout)
-
-    def introduced(self) -> None:
-        """
-        The client has its answer; channels can be handed over.
-        """
-        self._introduced = True
-        self._next()
-
-    def _hand(self, stream: int, connection: socket.socket) -> None:
-        self._busy = True
-        taken = self.client.handOver(self.sessionId, stream, connection)
-        taken.addCallbacks(self._taken, self._notTaken)
-
-    def _taken(self, _: object) -> None:
-        self._busy = False
-        self._next()
-
-    def _notTaken(self, failure: Failure) -> None:
-        """
-        The client does not read, or is gone; it gets no second descriptor.
-        """
-        if failure.check(TimeoutError):
-            self.log.warn("Session {session}: its client does not read", session=self.sessionId)
-
-    def _next(self) -> None:
-        if self._waiting and not self._busy:
-            stream = next(iter(self._waiting))
-            connection, timer = self._waiting.pop(stream)
-            timer.cancel()
-            self._hand(stream, connection)
-
-    def _forget(self, stream: int) -> None:
-        if stream in self._waiting:
-            connection, timer = self._waiting.pop(stream)
-            connection.close()
-            if timer.active():
-                timer.cancel()
-
-    # -- the end ------------------------------------------------------------
-
-    def clientGone(self) -> None:
-        """
-        The client's connection has ended.
-        """
-        if not self._over:
-            self.close()
-            self._proxy.clientGone(self)
-
-    def lost(self, reason: str) -> None:
-        """
-        The CE has ended the session.
-        """
-        self.close()
-        told = self.client.caller.call
-        told(commands.SessionLost, session=self.sessionId, reason=reason)
-
-    def close(self) -> None:
-        """
-        No more channels.
-        """
-        self._over = True
-        self._proxy.sessions.pop(self.sessionId, None)
-        for stream in list(self._waiting):
-            self._forget(stream)
 
 
 class Proxy:
@@ -206,10 +100,14 @@ class Proxy:
         """
         A client asks for a GAHP.
 
-        @return: fires with the values of L{commands.RequestGAHP}, the session key
+        @return: fires with the values of L{rvgahp.commands.RequestGAHP}, the session key
             (B{secret}) among them; fails with its errors.
         """
         version = commonVersion(versions)
+        try:
+            checkGAHPName(gahp)
+        except ConfigurationError as e:
+            raise UnknownGAHP(str(e)) from None
         connection = self._connectionOf(site)
         session = self._makeSession(connection, gahp)
         record = ProxySession(self, session, site, client)
@@ -238,7 +136,8 @@ class Proxy:
             raise NoSuchSite(str(e)) from None
         if connection is not None and connection.isReady:
             return connection
-        known = ", ".join(sorted(self.sites)[:10]) or "none"
+        ready = sorted(name for name, connection in self.sites.items() if connection.isReady)
+        known = ", ".join(ready[:10]) or "none"
         raise NoSuchSite(
             f"site {site} is not connected to the proxy (connected: {known});"
             " check the name, and that rvgahp-ce runs at the site"
@@ -299,22 +198,35 @@ class Proxy:
         self, failure: Failure, record: ProxySession, connection: SiteConnection
     ) -> Failure:
         record.close()
-        if failure.check(TimeoutError):
-            connection.end(record.sessionId, "the start took too long")
-            reason = (
-                f"site {record.site} gave no answer within {self.startTimeout:g} s"
-                " (StartGAHP); see the log of its rvgahp-ce"
-            )
-        elif failure.check(RvgahpError):
-            reason = failure.getErrorMessage()
-        else:
-            reason = f"the connection to site {record.site} was lost; try again"
+        reason = self._problem(failure, record, connection)
         self.log.warn(
             "Session {session}: not started: {reason}", session=record.sessionId, reason=reason
         )
         if failure.check(RvgahpError):
             return failure
+        # It may have started all the same.
+        connection.end(record.sessionId, "its start was given up")
         return Failure(StartFailed(reason))
+
+    def _problem(
+        self, failure: Failure, record: ProxySession, connection: SiteConnection
+    ) -> str:
+        """
+        @return: why it was not started, for people.
+        """
+        if failure.check(RvgahpError):
+            return failure.getErrorMessage()
+        if failure.check(TimeoutError):
+            return (
+                f"site {record.site} gave no answer within {self.startTimeout:g} s"
+                " (StartGAHP); see the log of its rvgahp-ce"
+            )
+        if not connection.control.connected:
+            return f"the connection to site {record.site} was lost; try again"
+        return (
+            f"the answer of site {record.site} to StartGAHP was not understood"
+            f" ({failure.getErrorMessage()}); upgrade the older side"
+        )
 
     def clientGone(self, record: ProxySession) -> None:
         """
@@ -324,9 +236,12 @@ class Proxy:
         if connection is not None:
             connection.end(record.sessionId, "its client is gone")
         else:
-            self._remember(record.sessionId, record.site)
+            self.remember(record.sessionId, record.site)
 
-    def _remember(self, sessionId: str, site: str) -> None:
+    def remember(self, sessionId: str, site: str) -> None:
+        """
+        The session is over, and the CE could not be told.
+        """
         self._gone[sessionId] = site
         while len(self._gone) > _REMEMBERED:
             del self._gone[next(iter(self._gone))]
@@ -385,10 +300,8 @@ class Proxy:
 
         @return: those whose clients are known to be gone.
         """
-        gone = [name for name in sessionIds if self._gone.get(name) == site]
-        for name in gone:
-            del self._gone[name]
-        return gone
+        # They are kept: the answer may be lost, and then the CE lists them again.
+        return [name for name in sessionIds if self._gone.get(name) == site]
 
     def siteReady(self, site: str, sessionIds: set[str]) -> None:
         """

@@ -117,9 +117,9 @@ def connect(path: str) -> socket.socket:
     """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # Not settimeout(): a non-blocking connect fails at once where others wait too.
-    connection.setsockopt(
-        socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(int(limits.CONNECT_TIMEOUT), 0)
-    )
+    seconds = int(limits.CONNECT_TIMEOUT)
+    limit = _TIMEVAL.pack(seconds, int((limits.CONNECT_TIMEOUT - seconds) * 1e6))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
     try:
         connection.connect(path)
     except OSError as e:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from functools import partial
 from typing import Any
 
@@ -60,6 +61,18 @@ class Options(DaemonOptions):
     )
 
 
+class CannotStart(SystemExit, Exception):
+    """
+    Ends twistd with a sentence.  As an L{Exception} it makes a daemon's twistd tell
+    whoever started it, who would wait for ever, and remove its pid file; as a
+    L{SystemExit} it is no traceback.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = 1  # in place of the sentence, which would be said twice
+
+
 class ProxyService(Service):
     """
     Listens, for as long as it runs.
@@ -76,13 +89,15 @@ class ProxyService(Service):
 
     def privilegedStartService(self) -> None:
         """
-        @raise SystemExit: a port or path cannot be had; twistd ends with the reason.
+        @raise CannotStart: a port or path cannot be had.
         """
         try:
             self._listen()
         except ConfigurationError as e:
             self.log.critical("{problem}", problem=e)
-            raise SystemExit(f"rvgahp-proxy: {e}") from None
+            # twistd's own stderr is the log by now.
+            print(f"rvgahp-proxy: {e}", file=sys.__stderr__)
+            raise CannotStart(str(e)) from None
 
     def _listen(self) -> None:
         for note in self._settings.notes:

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -98,12 +98,24 @@ class Daemon:
     One twistd, and what it has said of itself.
 
     @ivar said: the fields of its notification.
+    @ivar directory: where it has its files.
+    @ivar log: its log.
     """
 
-    def __init__(self, directory: Path, plugin: str, config: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        plugin: str,
+        config: Path,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """
+        @param interrupted: tells whether to give up waiting for its start.
+        """
+        self._interrupted = interrupted
         self._name = plugin
-        self._log = directory / f"{plugin}.log"
-        self._directory = directory
+        self.log = directory / f"{plugin}.log"
+        self.directory = directory
         twistd = Path(sys.executable).with_name("twistd")
         program = str(twistd) if twistd.exists() else shutil.which("twistd") or "twistd"
         self.command = [
@@ -111,7 +123,7 @@ class Daemon:
             "--nodaemon",
             "--no_save",
             "--pidfile=",
-            f"--logfile={self._log}",
+            f"--logfile={self.log}",
             plugin,
             f"--config={config}",
         ]
@@ -126,21 +138,21 @@ class Daemon:
         @raise StartFailed: it does not; the sentence has its last words.
         """
         self.stop()
-        path = str(self._directory / f".{self._name}.ready")
+        path = str(self.directory / f".{self._name}.ready")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
             ready.bind(path)
             ready.settimeout(0.1)
             environment = {
                 **os.environ,
                 "NOTIFY_SOCKET": path,
-                "RVGAHP_BLAH_DIR": str(self._directory / "blah"),
+                "RVGAHP_BLAH_DIR": str(self.directory / "blah"),
             }
             self.process = subprocess.Popen(
                 self.command,
                 env=environment,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
             try:
@@ -154,7 +166,7 @@ class Daemon:
             try:
                 lines = ready.recv(65536).decode().splitlines()
             except TimeoutError:
-                if process.poll() is not None:
+                if process.poll() is not None or self._interrupted():
                     break
                 continue
             self.said.update(line.partition("=")[::2] for line in lines)
@@ -164,11 +176,11 @@ class Daemon:
 
     def _lastWords(self, process: subprocess.Popen[bytes]) -> str:
         self._end(process)
-        words = process.stderr.read().decode("utf-8", "replace") if process.stderr else ""
-        if not words.strip() and self._log.exists():
-            words = self._log.read_text(errors="replace")
+        words = process.stdout.read().decode("utf-8", "replace") if process.stdout else ""
+        if not words.strip() and self.log.exists():
+            words = self.log.read_text(errors="replace")
         lines = [line for line in words.splitlines() if line.strip()]
-        return " / ".join(lines[-3:]) or f"no reason given; see {self._log}"
+        return " / ".join(lines[-3:]) or f"no reason given; see {self.log}"
 
     def stop(self) -> None:
         """
@@ -176,8 +188,8 @@ class Daemon:
         """
         if self.process is not None:
             self._end(self.process)
-            if self.process.stderr is not None:
-                self.process.stderr.close()
+            if self.process.stdout is not None:
+                self.process.stdout.close()
 
     @staticmethod
     def _end(process: subprocess.Popen[bytes]) -> None:
@@ -208,6 +220,7 @@ class Sandbox:
         gahps: dict[str, str] | None = None,
         connect: tuple[str, int] | None = None,
         extraSettings: Mapping[str, str] | None = None,
+        interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
         """
         @param directory: made if it is not there; by default a temporary one,
@@ -217,6 +230,7 @@ class Sandbox:
         @param connect: what the CE dials in place of the proxy's own address.
         @param extraSettings: further lines for the configuration files, by daemon:
             C{"rvgahp-proxy"} and C{"rvgahp-ce"}.
+        @param interrupted: tells whether to give up a start.
         @raise ConfigurationError: something cannot be as it is asked for.
         """
         self._temporary = directory is None
@@ -230,10 +244,10 @@ class Sandbox:
         self._gahps = gahps or {}
         self._connect = connect
         self._extraSettings = dict(extraSettings or {})
-        self.proxy = Daemon(
-            self.directory, "rvgahp-proxy", self.directory / "condor_config.rvgahp-proxy"
+        self.proxy, self.ce = (
+            Daemon(self.directory, name, self.directory / f"condor_config.{name}", interrupted)
+            for name in ("rvgahp-proxy", "rvgahp-ce")
         )
-        self.ce = Daemon(self.directory, "rvgahp-ce", self.directory / "condor_config.rvgahp-ce")
 
     @property
     def socket(self) -> str:

@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_settingkinds -*-
 """
 The kinds of values that a setting can have: how its text is read and what is
-allowed.  Layer 0: pure; the standard library, L{rvgahp.names}, L{rvgahp.policy}
+allowed.  Layer 2: pure; the standard library, L{rvgahp.names}, L{rvgahp.policy}
 and L{rvgahp.errors}.
 
 A kind's C{parse} raises L{ValueError} for a bad text; whoever reads a setting

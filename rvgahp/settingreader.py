@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_settings -*-
 """
 From what condor_config says to the values of the settings' table, every name
-and every value checked.  Layer 3, for L{rvgahp.settings};
+and every value checked.  Layer 2, for L{rvgahp.settings};
 L{rvgahp.configuration}, L{rvgahp.settingtable} and below.
 """
 

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_settings -*-
 """
-The settings of a daemon, read from condor_config, checked and typed.  Layer 3;
+The settings of a daemon, read from condor_config, checked and typed.  Layer 2;
 L{rvgahp.settingreader} and below.
 
 L{rvgahp.settingtable} has the table of all settings.  Each has one value, from

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_settingtable -*-
 """
-The table of every setting, one row each.  Layer 0: pure;
+The table of every setting, one row each.  Layer 2: pure;
 L{rvgahp.settingkinds} and L{rvgahp.policy}.
 
 To add a setting, add a row here, and the row that C{tests/test_settingtable.py}

@@ -23,7 +23,8 @@ from rvgahp.credentials import siteOf
 from rvgahp.errors import CredentialError, NotAuthorized, SiteTaken
 from rvgahp.gate import WaitingRoom
 from rvgahp.policy import Policy
-from rvgahp.proxy import Proxy, ProxySession, commonVersion
+from rvgahp.proxy import Proxy, commonVersion
+from rvgahp.proxysession import ProxySession
 from rvgahp.tls import explain
 
 if TYPE_CHECKING:
@@ -89,10 +90,16 @@ class SiteConnection(Responders):
         )
         self.control.abort()
 
-    def _lost(self, reason: Failure) -> None:
+    def abandon(self) -> None:
+        """
+        It needs no place and no deadline any more.
+        """
         self._waiting.leave(self)
         if self._deadline.active():
             self._deadline.cancel()
+
+    def _lost(self, reason: Failure) -> None:
+        self.abandon()
         if self._proxy.sites.get(self.site) is self:
             del self._proxy.sites[self.site]
             self.log.warn(
@@ -119,8 +126,10 @@ class SiteConnection(Responders):
         gahps: list[str],
         policy: str,
     ) -> Deferred[dict[str, Any]]:
+        if self.instance:
+            raise NotAuthorized("Hello has been said already")
         version = commonVersion(versions)
-        if site != self.site:
+        if not self.site or site != self.site:
             raise NotAuthorized(f"the certificate is of site {self.site}, and Hello says {site}")
         if len(instance) != 16:
             raise NotAuthorized("the instance in Hello does not have 16 bytes")
@@ -135,29 +144,39 @@ class SiteConnection(Responders):
         }
         return self._takeSite().addCallback(lambda _: self._greeted(software, answer))
 
-    def _takeSite(self) -> Deferred[Any]:
+    def _takeSite(self, silent: SiteConnection | None = None) -> Deferred[Any]:
         """
+        @param silent: one that did not answer.
         @return: fires when the site's name is free; fails with L{SiteTaken}.
         """
         other = self._proxy.sites.get(self.site)
-        if other is None or other.instance == self.instance:
+        if other is None or other is silent or other.instance == self.instance:
             return succeed(None)
         asked = other.control.caller.call(commands.Ping, limits.TAKEOVER_PING_TIMEOUT)
-        return asked.addCallbacks(self._taken, lambda _: None, (other,))
+        # Meanwhile a third one may have taken its place.
+        return asked.addCallbacks(self._taken, lambda _: self._takeSite(other), (other,))
 
     def _taken(self, _: object, other: SiteConnection) -> None:
+        self.log.warn(
+            "Site {site}: refused another CE, at {address}: one at {other} is connected and alive",
+            site=self.site,
+            address=self.address,
+            other=other.address,
+        )
         raise SiteTaken(
             f"site {self.site} is taken: another rvgahp-ce, at {other.address}, is connected and"
             " alive; stop it, or give this one a certificate with a name of its own"
         )
 
     def _greeted(self, software: str, answer: dict[str, Any]) -> dict[str, Any]:
+        if not self.control.connected:
+            # It went while the other was asked; it must not take that one's place.
+            raise NotAuthorized("the connection has ended")
         former = self._proxy.sites.pop(self.site, None)
         if former is not None:
             former.control.abort()
         self._proxy.sites[self.site] = self
-        self._waiting.leave(self)
-        self._deadline.cancel()
+        self.abandon()
         self.control.greeted()
         self.log.info(
             "Site {site}: connected from {address} ({software}); offers {gahps}",
@@ -238,6 +257,7 @@ class SiteConnection(Responders):
         told.addErrback(self._notTold, sessionId)
 
     def _notTold(self, failure: Failure, sessionId: str) -> None:
+        self._proxy.remember(sessionId, self.site)  # for its next Sessions
         self.log.warn(
             "Site {site}: could not be told that session {session} is over: {reason}",
             site=self.site,
@@ -259,5 +279,8 @@ def accept(
     secured = TLSMemoryBIOFactory(contextFactory, False, factory, clock=proxy.reactor)
     try:
         proxy.reactor.adoptStreamConnection(connection.fileno(), connection.family, secured)
+    except OSError:
+        site.abandon()
+        raise
     finally:
         connection.close()  # Twisted has its own copy

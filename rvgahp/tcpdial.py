@@ -56,7 +56,7 @@ class _Attempt(Descriptor):
         self.connection = socket.socket(family, socket.SOCK_STREAM)
         self.connection.setblocking(False)
         super().__init__(loop, self.connection.fileno(), self.connection)
-        self.done: Deferred[socket.socket] = Deferred()
+        self.done: Deferred[socket.socket] = Deferred(lambda _: self._giveUp())
         self._deadline = loop.callLater(
             limits.DIAL_TIMEOUT, self._failed, f"no answer within {limits.DIAL_TIMEOUT:g} s"
         )
@@ -86,12 +86,14 @@ class _Attempt(Descriptor):
         self._failed(os.strerror(problem) if problem else "the connection was refused")
 
     def _failed(self, problem: str) -> None:
-        if self.isClosed:
-            return
+        if not self.isClosed:
+            self._giveUp()
+            self.done.errback(ChannelLost(problem))
+
+    def _giveUp(self) -> None:
         if self._deadline.active():
             self._deadline.cancel()
         self.close()
-        self.done.errback(ChannelLost(problem))
 
 
 def _resolve(reactor: Any, host: str, port: int) -> Deferred[list[IPv4Address | IPv6Address]]:
@@ -111,7 +113,8 @@ def _resolve(reactor: Any, host: str, port: int) -> Deferred[list[IPv4Address | 
 async def dialTCP(reactor: Any, host: str, port: int) -> socket.socket:
     """
     @param host: a name or an address.
-    @return: a connected, non-blocking socket.
+    @return: a connected, non-blocking socket.  The Deferred that is made of this may
+        be cancelled.
     @raise ChannelLost: no address of the host could be reached.
     """
     problem = "the name does not resolve"
@@ -120,4 +123,6 @@ async def dialTCP(reactor: Any, host: str, port: int) -> socket.socket:
             return await _Attempt(reactor, address).done
         except ChannelLost as e:
             problem = str(e)
+        except OSError as e:  # no descriptor, or no IPv6 on this host
+            problem = e.strerror or str(e)
     raise ChannelLost(f"{host} port {port} could not be reached: {problem}")

@@ -27,6 +27,7 @@ class TicketBook(Generic[T]):
         self._tickets: dict[bytes, tuple[T, float]] = {}
 
     def __len__(self) -> int:
+        self._expire()
         return len(self._tickets)
 
     def issue(self, purpose: T) -> bytes:

@@ -10,7 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from OpenSSL.SSL import Error as OpenSSLError
-from service_identity import VerificationError
+from service_identity import CertificateError, VerificationError
+from service_identity.cryptography import (
+    verify_certificate_hostname,
+    verify_certificate_ip_address,
+)
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.ssl import (
     Certificate,
@@ -22,22 +27,27 @@ from twisted.internet.ssl import (
 )
 from twisted.python.failure import Failure
 
+from rvgahp.errors import CredentialError
+
 if TYPE_CHECKING:
+    from OpenSSL.SSL import Connection
+
     from rvgahp.credentials import Credentials
 
 #: OpenSSL's words for what goes wrong most often, and ours.
 _EXPLANATIONS = (
-    ("certificate has expired", "its certificate has expired"),
     ("certificate expired", "our certificate has expired, it says"),
-    ("not yet valid", "its certificate is not valid yet; compare the clocks"),
     ("unknown ca", "it does not know the authority (CA) that signed our certificate"),
     ("bad certificate", "it refuses our certificate"),
     ("certificate required", "it wants a certificate of ours"),
-    ("unsupported certificate purpose", "its certificate is not for this role"),
-    ("unsuitable certificate purpose", "its certificate is not for this role"),
     ("unsupported certificate", "our certificate is not for this role, it says"),
     ("peer did not return a certificate", "it showed no certificate"),
-    ("certificate verify failed", "its certificate is not signed by an authority (CA) we know"),
+    # OpenSSL does not tell which; the other side is told, in the alert.
+    (
+        "certificate verify failed",
+        "its certificate cannot be verified: its authority (CA) is not one we know, or it has"
+        " expired, or it is for another role",
+    ),
     ("unsupported protocol", "it does not speak TLS 1.3"),
     ("protocol version", "it does not speak TLS 1.3"),
     ("version too low", "it does not speak TLS 1.3"),
@@ -98,6 +108,25 @@ def clientOptions(credentials: Credentials, host: str) -> Any:
             "extraCertChain": _chain(credentials),
         },
     )
+
+
+def checkHost(connection: Connection, host: str) -> None:
+    """
+    See that the proxy's certificate is for C{host}, once TLS is set up.  Twisted looks
+    too, but lets pass what it cannot read: a certificate without alternative names, or
+    with a URI such as that of a CE's.
+
+    @raise CredentialError: it is not.
+    """
+    certificate = connection.get_peer_certificate(as_cryptography=True)
+    isAddress = isIPAddress(host) or isIPv6Address(host)
+    verify = verify_certificate_ip_address if isAddress else verify_certificate_hostname
+    try:
+        if certificate is None:
+            raise CertificateError("there is none")
+        verify(certificate, host)
+    except (VerificationError, CertificateError, ValueError):
+        raise CredentialError(f"its certificate is not for {host}") from None
 
 
 def explain(reason: Failure, host: str = "") -> str:

@@ -1,9 +1,6 @@
 """
 A sandbox for tests: real processes on loopback, clients with deadlines, and what is
-left of them.
-
-Each class of tests has one sandbox, started for its first test and stopped when
-another class begins.  Nothing here sleeps for luck: L{tests.procfs.waitFor} looks
+left of them.  Nothing here sleeps for luck: L{tests.procfs.waitFor} looks
 until a deadline.
 
 C{RVGAHP_SOAK=1} in the environment asks for the full numbers (C{make soak}).
@@ -11,20 +8,19 @@ C{RVGAHP_SOAK=1} in the environment asks for the full numbers (C{make soak}).
 
 from __future__ import annotations
 
-import atexit
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from rvgahp.sandbox import SITE, Sandbox
+from rvgahp.credentials import makeCECredentials
+from rvgahp.sandbox import SITE, Daemon, Sandbox
 from tests.procfs import (
     PATIENCE,
     childrenOf,
@@ -34,6 +30,7 @@ from tests.procfs import (
     waitFor,
     withEnvironment,
 )
+from tests.relay import Relay
 
 #: Whether the full numbers are asked for.
 SOAK = os.environ.get("RVGAHP_SOAK") == "1"
@@ -43,9 +40,6 @@ SOAK = os.environ.get("RVGAHP_SOAK") == "1"
 PROMPT = 2.0 if SOAK else 10.0
 
 _GAHPS = Path(__file__).with_name("gahps.py")
-
-#: What a log must never hold: the traces of a bug.
-_BUGS = ("Traceback", "A bug in", "Unhandled")
 
 
 def program(name: str) -> str:
@@ -86,7 +80,7 @@ class Run:
 
 
 def runProgram(
-    words: list[str], sent: bytes | None = None, seconds: float = PATIENCE, **popen: Any
+    words: Sequence[str | bytes], sent: bytes | None = None, seconds: float = PATIENCE, **popen: Any
 ) -> Run:
     """
     @param sent: bytes for its stdin.
@@ -101,7 +95,7 @@ def runProgram(
             process.kill()
             output, errors = process.communicate()
             raise AssertionError(
-                f"{shlex.join(words)} did not end within {seconds:g} s; it wrote"
+                f"{words!r} did not end within {seconds:g} s; it wrote"
                 f" {(output or b'')[:200]!r} and {(errors or b'')[:400]!r}"
             ) from None
     return Run(process.returncode, output or b"", errors or b"", time.monotonic() - started)
@@ -119,25 +113,46 @@ class Playground:
         gahps: Mapping[str, str] | None = None,
         proxySettings: str = "",
         ceSettings: str = "",
-        **sandbox: Any,
+        relay: Relay | None = None,
     ) -> None:
         """
         @param gahps: command lines by name.
         @param proxySettings: further lines for the proxy's configuration file.
         @param ceSettings: further lines for the CE's.
-        @param sandbox: further arguments for L{Sandbox}.
+        @param relay: what the CE is to dial in place of the proxy.
         """
-        extra = {"rvgahp-proxy": proxySettings, "rvgahp-ce": ceSettings}
-        self.sandbox = Sandbox(gahps=dict(gahps or {}), extraSettings=extra, **sandbox)
+        self.sandbox = Sandbox(
+            gahps=dict(gahps or {}),
+            connect=relay.address if relay else None,
+            extraSettings={"rvgahp-proxy": proxySettings, "rvgahp-ce": ceSettings},
+        )
+        self._relay = relay
         self._clients: list[subprocess.Popen[bytes]] = []
-        self._baseline: dict[str, int] = {}
+        self._further: list[Daemon] = []
+        self._launchers: list[int] = []
 
     def start(self) -> Playground:
         """
         Start proxy and CE.
         """
-        self.sandbox.__enter__()
+        try:
+            self.sandbox.startProxy()
+            if self._relay is not None:
+                self._relay.target = ("127.0.0.1", self.sandbox.port)
+            self.sandbox.startCE()
+            self._launchers = childrenOf(self.cePid)
+        except BaseException:
+            self.stop()
+            raise
         return self
+
+    @property
+    def relay(self) -> Relay:
+        """
+        What lies between the CE and the proxy.
+        """
+        assert self._relay is not None
+        return self._relay
 
     def stop(self) -> None:
         """
@@ -146,7 +161,10 @@ class Playground:
         @raise AssertionError: a process of it was left behind; it is killed.
         """
         self.endClients()
+        self.endFurther()
         self.sandbox.stop()
+        if self._relay is not None:
+            self._relay.stop()
         try:
             waitFor(lambda: not self.strays(), "the end of all that this sandbox started")
         finally:
@@ -157,7 +175,37 @@ class Playground:
         """
         @return: the processes that descend from this sandbox's daemons, these included.
         """
-        return withEnvironment("RVGAHP_BLAH_DIR", str(self.sandbox.directory / "blah"))
+        launchers = [pid for pid in self._launchers if isAlive(pid)]
+        return withEnvironment("RVGAHP_BLAH_DIR", f"{self.sandbox.directory}/") + launchers
+
+    def addCE(
+        self, site: str, gahps: Mapping[str, str] | None = None, settings: str = ""
+    ) -> Daemon:
+        """
+        @param site: its name; its credentials are made by the sandbox's authority.
+        @return: one more CE, not started yet.  It ends with the sandbox.
+        """
+        directory = self.sandbox.directory / f"ce{len(self._further)}"
+        if not directory.exists():
+            makeCECredentials(self.sandbox.directory, site, directory)
+        names = "".join(f"RVGAHP_GAHP_{name} = {line}\n" for name, line in (gahps or {}).items())
+        config = directory / "condor_config"
+        config.write_text(
+            f"RVGAHP_BROKER_HOST = 127.0.0.1\nRVGAHP_BROKER_PORT = {self.sandbox.port}\n"
+            f"RVGAHP_GAHP_NAMES = {' '.join(gahps or {})}\n{names}{settings}"
+        )
+        daemon = Daemon(directory, "rvgahp-ce", config)
+        self._further.append(daemon)
+        return daemon
+
+    def endFurther(self) -> None:
+        """
+        End the CEs that were added.
+        """
+        for daemon in self._further:
+            daemon.stop()
+            shutil.rmtree(daemon.directory)
+        self._further.clear()
 
     @property
     def proxyPid(self) -> int:
@@ -198,7 +246,7 @@ class Playground:
         """
         return runProgram(self.words(name, site), sent, seconds, **popen)
 
-    def client(self, name: str, **popen: Any) -> subprocess.Popen[bytes]:
+    def client(self, name: str, site: str = SITE, **popen: Any) -> subprocess.Popen[bytes]:
         """
         Start a client, its stdio on pipes.  L{endClients} ends it.
         """
@@ -207,7 +255,7 @@ class Playground:
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
         }
-        process = subprocess.Popen(self.words(name), **{**options, **popen})
+        process = subprocess.Popen(self.words(name, site), **{**options, **popen})
         self._clients.append(process)
         return process
 
@@ -227,9 +275,9 @@ class Playground:
 
     def gahpPids(self) -> list[int]:
         """
-        @return: the GAHPs that run.
+        @return: the GAHPs that run: they are the children of the CE's launcher.
         """
-        return childrenOf(self.cePid)
+        return [pid for child in childrenOf(self.cePid) for pid in childrenOf(child)]
 
     def awaitNoGAHP(self, seconds: float = PATIENCE) -> None:
         """
@@ -239,10 +287,12 @@ class Playground:
 
     def counts(self) -> dict[str, int]:
         """
-        @return: descriptors, threads and children of proxy and CE.
+        @return: descriptors, threads and children of proxy, CE and the CE's launcher.
         """
+        pids = {"proxy": self.proxyPid, "CE": self.cePid}
+        pids |= {"launcher": pid for pid in childrenOf(self.cePid)}
         found = {}
-        for name, pid in (("proxy", self.proxyPid), ("CE", self.cePid)):
+        for name, pid in pids.items():
             found[f"descriptors of the {name}"] = descriptors(pid)
             found[f"threads of the {name}"] = threads(pid)
             found[f"children of the {name}"] = len(childrenOf(pid))
@@ -286,88 +336,3 @@ def _closeQuietly(stream: IO[bytes]) -> None:
         stream.close()
     except BrokenPipeError:
         pass
-
-
-_current: dict[type, Playground] = {}
-
-
-def _stopCurrent() -> None:
-    while _current:
-        _current.popitem()[1].stop()
-
-
-atexit.register(_stopCurrent)
-
-
-class PlaygroundTestCase(SynchronousTestCase):
-    """
-    Tests that share a sandbox.
-
-    @cvar gahps: command lines by name.
-    @cvar proxySettings: further lines for the proxy's configuration file.
-    @cvar ceSettings: further lines for the CE's.
-    """
-
-    gahps: Mapping[str, str] = {}
-    proxySettings = ""
-    ceSettings = ""
-
-    def setUp(self) -> None:
-        kind = type(self)
-        known = _current.get(kind)
-        if known is None or known.sandbox.deadDaemon():
-            _stopCurrent()
-            _current[kind] = self.makePlayground().start()
-        self.playground = _current[kind]
-        self.addCleanup(self._checkLogs)
-        self.addCleanup(self.playground.endClients)
-        self._logged = {daemon: len(self.playground.log(daemon)) for daemon in ("proxy", "ce")}
-
-    def makePlayground(self) -> Playground:
-        """
-        @return: this class's, not started yet.
-        """
-        return Playground(self.gahps, self.proxySettings, self.ceSettings)
-
-    def before(self, daemon: str) -> int:
-        """
-        @return: how long the daemon's log was at the beginning of the test.
-        """
-        return self._logged[daemon]
-
-    def _checkLogs(self) -> None:
-        """
-        Nothing that a test does may show a bug in a daemon.
-        """
-        for daemon, start in self._logged.items():
-            text = self.playground.log(daemon)[start:]
-            for word in _BUGS:
-                self.assertNotIn(word, text, f"in the log of the {daemon}: {text}")
-
-    def assertGone(self, pid: int) -> None:
-        """
-        The process ends.
-        """
-        waitFor(lambda: not isAlive(pid), f"the end of process {pid}")
-
-    def assertRefused(self, run: Run, *words: str) -> None:
-        """
-        A client ended as it does where it could not get a GAHP: status 255, nothing on
-        stdout, one sentence on stderr, promptly.
-
-        @param words: what the sentence must have.
-        """
-        self.assertEqual(run.status, 255, run)
-        self.assertEqual(run.output, b"", run)
-        self.assertEqual(run.errors.count("\n"), 1, run)
-        self.assertTrue(run.errors.startswith("rvgahp_client: "), run)
-        for word in words:
-            self.assertIn(word, run.errors)
-        self.assertLess(run.seconds, PROMPT)
-
-    def assertServes(self, name: str = "cat") -> None:
-        """
-        The sandbox still works.
-        """
-        run = self.playground.run(name, b"does it still work?\n")
-        self.assertEqual((run.status, run.output, run.errors), (0, b"does it still work?\n", ""))

@@ -73,12 +73,12 @@ def childrenOf(pid: int) -> list[int]:
     return sorted(found)
 
 
-def withEnvironment(name: str, value: str) -> list[int]:
+def withEnvironment(name: str, prefix: str) -> list[int]:
     """
-    @return: the processes, zombies not counted, that were started with this in their
-        environment.
+    @return: the processes, zombies not counted, that were started with a variable
+        C{name} whose value begins with C{prefix}.
     """
-    wanted = f"{name}={value}".encode()
+    wanted = f"{name}={prefix}".encode()
     found = []
     for entry in os.listdir("/proc"):
         if entry.isdigit():
@@ -86,7 +86,7 @@ def withEnvironment(name: str, value: str) -> list[int]:
                 variables = Path(f"/proc/{entry}/environ").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if wanted in variables:
+            if any(variable.startswith(wanted) for variable in variables):
                 found.append(int(entry))
     return found
 

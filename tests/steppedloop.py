@@ -90,8 +90,8 @@ class SteppedLoop(Clock):
         """
         end = self.seconds() + seconds
         self.settle()
-        while self._next() <= end:
-            self.advance(self._next() - self.seconds())
+        while self.nextCall() <= end:
+            self.advance(self.nextCall() - self.seconds())
             self.settle()
         self.advance(max(0.0, end - self.seconds()))
         self.settle()
@@ -104,13 +104,16 @@ class SteppedLoop(Clock):
         for _ in range(_TURNS):
             if isDone():
                 return
-            if not self.turn():
-                if self._next() > end:
+            if not self.turn() and not isDone():
+                if self.nextCall() > end:
                     break
-                self.advance(max(0.0, self._next() - self.seconds()))
+                self.advance(max(0.0, self.nextCall() - self.seconds()))
         raise AssertionError(f"it was not done within {seconds} s")
 
-    def _next(self) -> float:
+    def nextCall(self) -> float:
+        """
+        @return: when the next delayed call is due.
+        """
         return min((call.getTime() for call in self.getDelayedCalls()), default=float("inf"))
 
 

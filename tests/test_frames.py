@@ -141,7 +141,9 @@ class FrameReaderTests(SynchronousTestCase):
         self.assertEqual(reader.read(wire[:4]), [])
         first = reader.read(wire[4:6])
         second = reader.read(wire[6:])
-        self.assertEqual([(bytes(f.payload), f.cost) for f in first + second], [(b"ab", 6), (b"cdef", 4)])
+        self.assertEqual(
+            [(bytes(f.payload), f.cost) for f in first + second], [(b"ab", 6), (b"cdef", 4)]
+        )
 
     def test_dataIsNotCopied(self) -> None:
         """

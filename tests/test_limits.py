@@ -9,7 +9,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from rvgahp import limits
 from rvgahp.frames import STDOUT, encodeFrame
 from rvgahp.policy import MAX_ENCODED
-from rvgahp.records import HEADER
 from rvgahp.stream import ASSURED_BYTES
 
 

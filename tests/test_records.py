@@ -176,7 +176,9 @@ class RecordTests(SynchronousTestCase):
         """
         for outcome in PROTECTED:
             for other in Outcome:
-                wire = sealed(Sealer(other, KEY if other is not outcome else bytes(32)), DATA, 0, KEY)
+                wire = sealed(
+                    Sealer(other, KEY if other is not outcome else bytes(32)), DATA, 0, KEY
+                )
                 with self.assertRaises(ProtocolError):
                     opened(Opener(outcome, KEY), wire)
 
@@ -278,15 +280,14 @@ class ReceiveBufferTests(SynchronousTestCase):
         """
         What is put in comes out in the same order, whatever is dropped when.
         """
-        buffer, model, count = ReceiveBuffer(), b"", 0
-        for put, drop in steps:
+        buffer, model = ReceiveBuffer(), b""
+        for count, (put, drop) in enumerate(steps):
             if len(model) > 262_172:  # more than a record: its reader would have taken it
                 buffer.drop(len(model))
                 model = b""
             space = buffer.space()
             put = min(put, len(space))
             part = (count.to_bytes(4, "big") * (put // 4 + 1))[:put]
-            count += 1
             space[:put] = part
             buffer.filled(put)
             model += part

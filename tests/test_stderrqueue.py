@@ -43,9 +43,7 @@ class StderrQueueTests(SynchronousTestCase):
         queue.put(b"0123456789")
         queue.put(b"abc")
         self.assertEqual(len(queue), 10)
-        self.assertEqual(
-            queue.take(100), b"[rvgahp: 3 bytes of stderr dropped]\n" + b"3456789abc"
-        )
+        self.assertEqual(queue.take(100), b"[rvgahp: 3 bytes of stderr dropped]\n" + b"3456789abc")
         queue.put(b"more")
         self.assertEqual(queue.take(100), b"more")
 

@@ -11,8 +11,9 @@ import subprocess
 import time
 
 from rvgahp import limits
-from tests.playground import SOAK, Playground, PlaygroundTestCase, gahp
+from tests.playground import SOAK, Playground, gahp
 from tests.procfs import PATIENCE, isAlive, waitFor
+from tests.wholecase import PlaygroundTestCase
 
 _KILL_GRACE = 0.5
 _STDIN_GRACE = 0.5

@@ -9,8 +9,9 @@ import os
 import subprocess
 import time
 
-from tests.playground import PlaygroundTestCase, gahp
+from tests.playground import gahp
 from tests.procfs import PATIENCE, isAlive, residentBytes, waitFor
+from tests.wholecase import PlaygroundTestCase
 
 _MIB = 1 << 20
 

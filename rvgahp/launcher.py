@@ -1,0 +1,253 @@
+# -*- test-case-name: tests.test_launcher -*-
+"""
+The launcher: a small process of the CE's, whose children the GAHPs are.
+
+Layer 2: run as a program, C{python -I -S launcher.py}, with the standard library
+only.  It forks, and so each GAHP has a process group, signal dispositions, umask,
+limits and directory of its own, none of which Twisted's C{spawnProcess} sets.  It is
+small and has one thread, so that a fork costs little.  And when the CE dies, whoever
+killed it, the launcher ends the GAHPs.
+
+Descriptor 0 is a sequenced-packet socket to L{rvgahp.processlauncher}; each packet is
+one JSON object.  Requests: C{start} (an id, with program, arguments, environment,
+directory, umask, descriptors, and three descriptors beside it) and C{signal} (an id,
+with a number).  Reports, all with the C{id}: C{pid} when the program runs, else
+C{problem}; and after C{pid} once C{signalled} and C{value}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: Bytes of one packet, at the most; the kernel's default allows a little more.
+PACKET_BYTES = 200_000
+
+_STREAMS = 3
+_LAST_SIGNAL = 64
+
+
+class Child:
+    """
+    One GAHP from its fork until it is reaped.
+
+    @ivar name: the id by which the CE knows it.
+    @ivar status: the descriptor that its successful exec closes; -1 afterwards.
+    """
+
+    def __init__(self, name: int, pid: int, status: int) -> None:
+        self.name = name
+        self.pid = pid
+        self.status = status
+
+
+class Launcher:
+    """
+    Starts what it is asked to start, until its CE is gone.
+    """
+
+    def __init__(self, control: socket.socket, wake: int, grace: float) -> None:
+        """
+        @param wake: becomes readable when a child has ended.
+        @param grace: seconds from TERM to KILL when the CE is gone.
+        """
+        self._control = control
+        self._wake = wake
+        self._grace = grace
+        self._children: dict[int, Child] = {}  # by pid
+        self._poll = select.poll()
+        self._isOver = False
+
+    def run(self) -> None:
+        """
+        Serve until the CE is gone, and then see to it that no GAHP is left.
+        """
+        self._poll.register(self._control, select.POLLIN)
+        self._poll.register(self._wake, select.POLLIN)
+        while not self._isOver:
+            self._turn(None)
+        self._poll.unregister(self._control)
+        for number, patience in ((signal.SIGTERM, self._grace), (signal.SIGKILL, self._grace)):
+            for child in self._children.values():
+                _signalGroup(child.pid, signal.SIGCONT)
+                _signalGroup(child.pid, number)
+            self._waitForChildren(patience)
+
+    def _waitForChildren(self, patience: float) -> None:
+        steps = int(patience * 10) + 1
+        while self._children and steps:
+            self._turn(100)
+            steps -= 1
+
+    def _turn(self, timeout: int | None) -> None:
+        for fd, _ in self._poll.poll(timeout):
+            if fd == self._control.fileno():
+                self._requested()
+            elif fd == self._wake:
+                os.read(fd, 4096)
+                self._reap()
+            else:
+                for child in list(self._children.values()):
+                    if child.status == fd:
+                        self._executed(child)
+
+    # -- requests -----------------------------------------------------------
+
+    def _requested(self) -> None:
+        try:
+            data, fds, _, _ = socket.recv_fds(
+                self._control, PACKET_BYTES, _STREAMS, socket.MSG_CMSG_CLOEXEC
+            )
+        except OSError:
+            data, fds = b"", []
+        if not data:
+            self._isOver = True
+            return
+        for fd in fds:
+            os.set_inheritable(fd, False)  # recv_fds makes nothing of its flags before 3.12
+        request = json.loads(data)
+        try:
+            if "start" in request:
+                self._start(request["start"], request, fds)
+            else:
+                self._signal(request["signal"], request["number"])
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def _start(self, name: int, request: dict[str, Any], fds: list[int]) -> None:
+        read, write = os.pipe()
+        try:
+            pid = os.fork()
+        except OSError as e:
+            os.close(read)
+            os.close(write)
+            self._report(id=name, problem=f"no process could be made ({e.strerror})")
+            return
+        if pid == 0:
+            _become(request, fds, write)
+        os.close(write)
+        child = Child(name, pid, read)
+        self._children[pid] = child
+        self._poll.register(read, select.POLLIN)
+
+    def _signal(self, name: int, number: int) -> None:
+        for child in self._children.values():
+            if child.name == name:
+                _signalGroup(child.pid, number)
+
+    # -- reports ------------------------------------------------------------
+
+    def _executed(self, child: Child) -> None:
+        """
+        A child has executed its program, or said why not.
+        """
+        problem = os.read(child.status, 4096)
+        self._poll.unregister(child.status)
+        os.close(child.status)
+        child.status = -1
+        if problem:
+            self._report(id=child.name, problem=problem.decode("utf-8", "replace"))
+            child.name = -1  # nobody asks how it ends
+        else:
+            self._report(id=child.name, pid=child.pid)
+
+    def _reap(self) -> None:
+        for child in list(self._children.values()):
+            pid, status = os.waitpid(child.pid, os.WNOHANG)
+            if pid:
+                del self._children[pid]
+                self._ended(child, status)
+
+    def _ended(self, child: Child, status: int) -> None:
+        if child.status >= 0:
+            self._executed(child)
+        code = os.waitstatus_to_exitcode(status)
+        if child.name >= 0:
+            self._report(id=child.name, signalled=code < 0, value=abs(code))
+
+    def _report(self, **report: Any) -> None:
+        try:
+            self._control.send(json.dumps(report).encode(), socket.MSG_NOSIGNAL)
+        except OSError:
+            self._isOver = True  # the CE is gone
+
+
+def _signalGroup(pid: int, number: int) -> None:
+    for send in (os.killpg, os.kill):  # it may have no group of its own yet
+        try:
+            send(pid, number)
+            return
+        except ProcessLookupError:
+            pass
+
+
+def _become(request: dict[str, Any], fds: list[int], status: int) -> None:
+    """
+    In the child: become the program, or say why not and exit with 127.
+    """
+    program = request["program"]
+    try:
+        # A group, not a session: a stopped process whose parent dies is then hung up.
+        os.setpgid(0, 0)
+        os.umask(request["umask"])
+        if request["descriptors"]:
+            hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+            resource.setrlimit(resource.RLIMIT_NOFILE, (request["descriptors"], hard))
+        os.chdir(request["directory"])
+        for target, fd in enumerate(fds):
+            os.dup2(fd, target)
+        os.execve(program, [program, *request["arguments"]], request["environment"])
+    except (OSError, ValueError) as e:
+        os.write(status, _reason(e, program).encode("utf-8", "replace"))
+    finally:
+        os._exit(127)
+
+
+def _reason(problem: OSError | ValueError, program: str) -> str:
+    if isinstance(problem, ValueError):
+        return f"{program}: {problem}"
+    what = problem.filename or program
+    if what == program and isinstance(problem, FileNotFoundError) and os.path.exists(program):
+        return f"{program}: the interpreter that it names is not there"
+    return f"{what}: {problem.strerror}"
+
+
+def _settleSignals() -> int:
+    """
+    Nothing is ignored, caught or blocked here that the GAHPs should not find so.
+
+    @return: a descriptor that becomes readable when a child has ended.
+    """
+    for number in range(1, _LAST_SIGNAL + 1):
+        try:
+            signal.signal(number, signal.SIG_DFL)
+        except (OSError, ValueError):
+            pass  # KILL, STOP and those the C library keeps
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # exec makes it the default again
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    return read
+
+
+def main() -> None:
+    """
+    The program.
+    """
+    os.setpgid(0, 0)  # what the terminal sends to the CE is not for us
+    control = socket.socket(fileno=0)
+    Launcher(control, _settleSignals(), float(sys.argv[1])).run()
+
+
+if __name__ == "__main__":
+    main()

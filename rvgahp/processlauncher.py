@@ -1,0 +1,286 @@
+# -*- test-case-name: tests.test_processlauncher -*-
+"""
+The CE's side of L{rvgahp.launcher}, which is the parent of all GAHPs.
+
+Layer 3.  The launcher is started when it is first needed, and again after it was
+lost.
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import signal
+import socket
+import sys
+from collections import deque
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.protocol import ProcessProtocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from rvgahp import launcher
+from rvgahp.descriptor import Descriptor
+
+_UMASK = 0o022
+
+
+class LaunchUser(Protocol):
+    """
+    Who is told of a launched process.
+    """
+
+    def launched(self) -> None:
+        """
+        The program runs.
+        """
+
+    def launchFailed(self, problem: str) -> None:
+        """
+        The program could not be executed.  Nothing else is called.
+        """
+
+    def exited(self, signalled: bool, value: int) -> None:
+        """
+        It ended: with status C{value}, or by signal C{value}.
+        """
+
+
+class _Words(ProcessProtocol):
+    """
+    What the launcher itself says: nothing, unless it has a bug.
+    """
+
+    log = Logger()
+
+    def __init__(self) -> None:
+        self.ended: Deferred[None] = Deferred()
+
+    def childDataReceived(self, childFD: int, data: bytes) -> None:
+        self.log.error("The launcher: {words}", words=data.decode("utf-8", "replace").strip())
+
+    def processEnded(self, reason: Failure) -> None:
+        self.ended.callback(None)
+
+
+class _Link(Descriptor):
+    """
+    The packets to and from one launcher.
+    """
+
+    def __init__(self, loop: Any, connection: socket.socket, owner: ProcessLauncher) -> None:
+        super().__init__(loop, connection.fileno(), connection)
+        self._connection = connection
+        self._ownerOfAll = owner
+        self._packets: deque[tuple[bytes, list[int]]] = deque()
+        self.resumeReading()
+
+    def send(self, request: dict[str, Any], fds: list[int] | None = None) -> None:
+        """
+        Send a request now or as soon as it is taken; C{fds} are closed then.
+        """
+        self._packets.append((json.dumps(request).encode(), fds or []))
+        if not self._writing:
+            self.doWrite()
+
+    def doWrite(self) -> None:
+        while self._packets:
+            data, fds = self._packets[0]
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+            try:
+                self._connection.sendmsg([data], rights)
+            except BlockingIOError:
+                break
+            except OSError as e:
+                self._refuse(e)
+                return
+            self._sent()
+        self._watchPackets()
+
+    def _watchPackets(self) -> None:
+        if bool(self._packets) != self._writing and not self.isClosed:
+            self._writing = not self._writing
+            watch = self._loop.addWriter if self._writing else self._loop.removeWriter
+            watch(self)
+
+    def _sent(self) -> None:
+        for fd in self._packets.popleft()[1]:
+            os.close(fd)
+
+    def _refuse(self, problem: OSError) -> None:
+        """
+        The first packet cannot be sent: too large, or nobody is there.
+        """
+        request = json.loads(self._packets[0][0])
+        self._sent()
+        if "start" in request:
+            self._ownerOfAll.failed(request["start"], problem.strerror or str(problem))
+        self._loop.callLater(0, self.doWrite)
+
+    def doRead(self) -> None:
+        try:
+            data = self._connection.recv(launcher.PACKET_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._ownerOfAll.reported(json.loads(data))
+        else:
+            self.readEnded("")
+
+    def readEnded(self, problem: str) -> None:
+        if not self.isClosed:
+            self.close()
+            self._ownerOfAll.lost()
+
+    def close(self) -> None:
+        while self._packets:
+            self._sent()
+        super().close()
+
+
+class ProcessLauncher:
+    """
+    Starts processes by way of the launcher.
+    """
+
+    log = Logger()
+
+    def __init__(self, reactor: Any, grace: float) -> None:
+        """
+        @param grace: seconds from TERM to KILL if the CE dies.
+        """
+        self._reactor = reactor
+        self._grace = grace
+        self._link: _Link | None = None
+        self._users: dict[int, LaunchUser] = {}
+        self._pids: dict[int, int] = {}
+        self._count = 0
+        self._ended: Deferred[None] = succeed(None)
+
+    def start(self) -> None:
+        """
+        Start the launcher, if there is none.
+
+        @raise OSError: it cannot be started.
+        """
+        if self._link is not None:
+            return
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        words = [sys.executable, "-I", "-S", launcher.__file__, str(self._grace)]
+        protocol = _Words()
+        try:
+            self._reactor.spawnProcess(
+                protocol, sys.executable, words, {}, childFDs={0: theirs.fileno(), 1: "r", 2: "r"}
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self._link = _Link(self._reactor, ours, self)
+        self._ended = protocol.ended
+
+    def stop(self) -> Deferred[None]:
+        """
+        Let go of the launcher; it ends what still runs, and itself.
+
+        @return: fires when nothing of it is left.
+        """
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+        return self._ended
+
+    def launch(
+        self,
+        user: LaunchUser,
+        words: list[str],
+        environment: dict[str, str],
+        directory: str,
+        descriptors: int,
+        streams: list[int],
+    ) -> int:
+        """
+        Start a process; C{user} is told how that ends.
+
+        @param words: the program's path and its arguments.
+        @param descriptors: its soft RLIMIT_NOFILE; 0 leaves ours.
+        @param streams: its stdin, stdout and stderr; closed here when they are on
+            their way.
+        @return: a number, for L{signal}.
+        @raise OSError: there is no launcher.
+        """
+        try:
+            self.start()
+        except OSError:
+            for fd in streams:
+                os.close(fd)
+            raise
+        self._count += 1
+        self._users[self._count] = user
+        request = {
+            "start": self._count,
+            "program": words[0],
+            "arguments": words[1:],
+            "environment": environment,
+            "directory": directory,
+            "umask": _UMASK,
+            "descriptors": descriptors,
+        }
+        assert self._link is not None
+        self._link.send(request, streams)
+        return self._count
+
+    def signal(self, name: int, number: int) -> None:
+        """
+        Send a signal to a process and those it has started, if it still runs.
+        """
+        if self._link is not None and name in self._users:
+            self._link.send({"signal": name, "number": number})
+
+    # -- from the launcher --------------------------------------------------
+
+    def reported(self, report: dict[str, Any]) -> None:
+        """
+        A report has come.
+        """
+        name = report["id"]
+        if "pid" in report:
+            self._pids[name] = report["pid"]
+            self._users[name].launched()
+        elif "problem" in report:
+            self.failed(name, report["problem"])
+        else:
+            self._pids.pop(name, None)
+            self._users.pop(name).exited(report["signalled"], report["value"])
+
+    def failed(self, name: int, problem: str) -> None:
+        """
+        A process could not be started.
+        """
+        self._users.pop(name).launchFailed(problem)
+
+    def lost(self) -> None:
+        """
+        The launcher is gone: so are the exit statuses of its children, and so
+        should they be.
+        """
+        self._link = None
+        self.log.error("The launcher was lost; {count} GAHPs end with it", count=len(self._users))
+        users, self._users = self._users, {}
+        pids, self._pids = self._pids, {}
+        for name, user in users.items():
+            if name not in pids:
+                user.launchFailed("the CE's launcher was lost")
+                continue
+            try:
+                os.killpg(pids[name], signal.SIGKILL)
+            except OSError:
+                pass  # it has ended by itself
+            user.exited(True, signal.SIGKILL)

@@ -1,0 +1,137 @@
+# -*- test-case-name: tests.test_proxysession -*-
+"""
+One session as the proxy sees it: which client is introduced to which site, and the
+channels that wait to be handed over.  C{doc/protocol.rst}, steps 6 and 11.
+
+Layer 4.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import TimeoutError
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from rvgahp import commands, limits
+from rvgahp.session import SecuritySession
+
+if TYPE_CHECKING:
+    from rvgahp.local import LocalConnection
+    from rvgahp.proxy import Proxy
+
+#: Channels of one session that wait for their client, at the most: each takes a
+#: descriptor, and a client that reads takes one in milliseconds.
+MOST_WAITING = 32
+
+
+class ProxySession:
+    """
+    One session as the proxy sees it, from StartGAHP to the client's end.
+    """
+
+    log = Logger()
+
+    def __init__(self, proxy: Proxy, session: SecuritySession, site: str, client: LocalConnection):
+        self._proxy = proxy
+        self.session = session
+        self.site = site
+        self.client = client
+        self._introduced = False
+        self._busy = False
+        self._over = False
+        self._waiting: dict[int, tuple[socket.socket, Any]] = {}
+
+    @property
+    def sessionId(self) -> str:
+        """
+        The session's id.
+        """
+        return self.session.sessionId
+
+    # -- channels -----------------------------------------------------------
+
+    def channelArrived(self, stream: int, connection: socket.socket) -> None:
+        """
+        The CE dialled a channel.
+        """
+        self._forget(stream)
+        if len(self._waiting) >= MOST_WAITING:
+            self._forget(next(iter(self._waiting)))
+        if self._introduced and not self._busy:
+            self._hand(stream, connection)
+            return
+        timer = self._proxy.reactor.callLater(self._patience(), self._forget, stream)
+        self._waiting[stream] = connection, timer
+
+    def _patience(self) -> float:
+        """
+        @return: seconds that a channel may wait for its client.
+        """
+        return limits.HANDOVER_TIMEOUT + (0 if self._introduced else self._proxy.startTimeout)
+
+    def introduced(self) -> None:
+        """
+        The client has its answer; channels can be handed over.
+        """
+        self._introduced = True
+        self._next()
+
+    def _hand(self, stream: int, connection: socket.socket) -> None:
+        self._busy = True
+        taken = self.client.handOver(self.sessionId, stream, connection)
+        taken.addCallbacks(self._taken, self._notTaken)
+
+    def _taken(self, _: object) -> None:
+        self._busy = False
+        self._next()
+
+    def _notTaken(self, failure: Failure) -> None:
+        """
+        The client does not read, or is gone; it gets no second descriptor.
+        """
+        if failure.check(TimeoutError):
+            self.log.warn("Session {session}: its client does not read", session=self.sessionId)
+
+    def _next(self) -> None:
+        if self._waiting and not self._busy:
+            stream = next(iter(self._waiting))
+            connection, timer = self._waiting.pop(stream)
+            timer.cancel()
+            self._hand(stream, connection)
+
+    def _forget(self, stream: int) -> None:
+        if stream in self._waiting:
+            connection, timer = self._waiting.pop(stream)
+            connection.close()
+            if timer.active():
+                timer.cancel()
+
+    # -- the end ------------------------------------------------------------
+
+    def clientGone(self) -> None:
+        """
+        The client's connection has ended.
+        """
+        if not self._over:
+            self.close()
+            self._proxy.clientGone(self)
+
+    def lost(self, reason: str) -> None:
+        """
+        The CE has ended the session.
+        """
+        self.close()
+        told = self.client.caller.call
+        told(commands.SessionLost, session=self.sessionId, reason=reason)
+
+    def close(self) -> None:
+        """
+        No more channels.
+        """
+        self._over = True
+        self._proxy.sessions.pop(self.sessionId, None)
+        for stream in list(self._waiting):
+            self._forget(stream)

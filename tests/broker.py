@@ -1,0 +1,238 @@
+"""
+A proxy on a clock of its own: its CEs come over TLS in memory, its clients over real
+UNIX sockets.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from rvgahp import commands
+from rvgahp.configuration import Configuration
+from rvgahp.control import ControlConnection, Responders
+from rvgahp.gate import WaitingRoom
+from rvgahp.local import Clients
+from rvgahp.proxy import Proxy
+from rvgahp.settings import settingsFrom
+from rvgahp.siteconnection import SiteConnection
+from rvgahp.tls import clientOptions
+from tests.identities import HOST, SITE, ceCredentials
+from tests.localclient import LocalClient
+from tests.steppedloop import SteppedLoop, descriptorCount, socketPair
+from tests.tlspair import TWISTED_WARNINGS, TLSPair
+
+POLICY = "R:R:AES"
+
+
+class CEDouble(Responders):
+    """
+    A CE that says and answers what a test wants.
+
+    @ivar starts: the arguments of each StartGAHP.
+    @ivar ends: session and reason of each EndSession.
+    @ivar answer: makes the answer to StartGAHP.
+    @ivar answersPings: whether it seems alive.
+    @ivar reason: why its connection ended, once it has.
+    """
+
+    def __init__(self, clock: Any, site: str, instance: bytes) -> None:
+        self.site = site
+        self.instance = instance
+        self.starts: list[dict[str, Any]] = []
+        self.ends: list[tuple[str, str]] = []
+        self.answer: Callable[[], Any] = lambda: {"tunnelPort": 0}
+        self.answersPings = True
+        self.reason: Failure | None = None
+        self.control = ControlConnection(clock, self, lambda _: None, self._lost)
+
+    def _lost(self, reason: Failure) -> None:
+        self.reason = reason
+
+    def call(self, command: Any, **arguments: Any) -> Deferred[dict[str, Any]]:
+        """
+        Call the proxy.
+        """
+        return self.control.caller.call(command, **arguments)
+
+    def hello(self, **changes: Any) -> Deferred[dict[str, Any]]:
+        """
+        Say Hello.
+        """
+        arguments = {
+            "versions": [1],
+            "instance": self.instance,
+            "site": self.site,
+            "software": "double 1",
+            "gahps": ["blahpd"],
+            "policy": POLICY,
+        }
+        return self.call(commands.Hello, **{**arguments, **changes})
+
+    def list(self, *sessions: str, last: bool = True) -> Deferred[dict[str, Any]]:
+        """
+        List sessions.
+        """
+        entries = [{"session": name, "claim": bytes(32)} for name in sessions]
+        return self.call(commands.Sessions, sessions=entries, last=last)
+
+    @commands.StartGAHP.responder
+    def start(self, **arguments: Any) -> Any:
+        self.starts.append(arguments)
+        return self.answer()
+
+    @commands.EndSession.responder
+    def end(self, session: str, reason: str) -> dict[str, Any]:
+        self.ends.append((session, reason))
+        return {}
+
+    @commands.Ping.responder
+    def ping(self) -> Any:
+        return {} if self.answersPings else Deferred()
+
+
+class BrokerTestCase(SynchronousTestCase):
+    """
+    A proxy, with as many CEs and clients as a test wants.  When all of them have gone,
+    nothing may be left of them.
+    """
+
+    suppress = TWISTED_WARNINGS
+
+    #: The proxy's settings.
+    settings: dict[str, str] = {}
+
+    def setUp(self) -> None:
+        """
+        Start the proxy.
+        """
+        self.before = descriptorCount()
+        self.loop = SteppedLoop()
+        settings = settingsFrom("proxy", Configuration(None, self.settings))
+        self.proxy = Proxy(self.loop, settings)
+        self.room = WaitingRoom(100, 100)
+        self.clients = Clients(self.loop, self.proxy.requestGAHP, 100)
+        self.local: list[LocalClient] = []
+        self.pairs: list[TLSPair] = []
+        self.kept: list[socket.socket] = []
+
+    def tearDown(self) -> None:
+        """
+        All go.
+        """
+        for client in self.local:
+            client.close()
+        for kept in self.kept:
+            kept.close()
+        self.settle()
+        for site in list(self.proxy.sites.values()):
+            site.control.close()
+        self.room.clear()
+        self.settle()
+        self.assertEqual((self.proxy.sites, self.proxy.sessions), ({}, {}))
+        self.assertEqual((len(self.clients), len(self.room)), (0, 0))
+        self.assertEqual(descriptorCount(), self.before)
+        self.assertEqual((self.loop.readers, self.loop.writers), ({}, {}))
+        self.assertEqual(self.loop.getDelayedCalls(), [])
+
+    # -- time ---------------------------------------------------------------
+
+    def settle(self) -> None:
+        """
+        Let all say what they have to say now.
+        """
+        while any([pair.flush() for pair in self.pairs]) or self.loop.turn():
+            pass
+
+    def spend(self, seconds: float) -> None:
+        """
+        Let time pass.
+        """
+        end = self.loop.seconds() + seconds
+        self.settle()
+        while self.loop.nextCall() <= end:
+            self.loop.advance(self.loop.nextCall() - self.loop.seconds())
+            self.settle()
+        self.loop.advance(max(0.0, end - self.loop.seconds()))
+        self.settle()
+
+    # -- who comes ----------------------------------------------------------
+
+    def dialCE(
+        self, site: str = SITE, instance: bytes = b"i" * 16, options: Any = None
+    ) -> tuple[CEDouble, SiteConnection]:
+        """
+        @return: a CE that has dialled and said nothing yet, and the proxy's end.
+        """
+        ce = CEDouble(self.loop, site, instance)
+        connection = SiteConnection(self.proxy, "192.0.2.7", self.room)
+        options = options or clientOptions(ceCredentials(site), HOST)
+        self.pairs.append(TLSPair(connection.control, ce.control, self.loop, ceOptions=options))
+        self.settle()
+        return ce, connection
+
+    def readyCE(self, *sessions: str, **dial: Any) -> CEDouble:
+        """
+        @param sessions: what it lists.
+        @return: a CE that takes starts.
+        """
+        ce, _ = self.dialCE(**dial)
+        ce.hello()
+        self.settle()
+        self.successResultOf(ce.list(*sessions))
+        return ce
+
+    def successResultOf(self, deferred: Any) -> Any:
+        """
+        As ever, after things have settled.
+        """
+        self.settle()
+        return super().successResultOf(deferred)
+
+    def failureResultOf(self, deferred: Any, *errors: Any) -> Any:
+        """
+        As ever, after things have settled.
+        """
+        self.settle()
+        return super().failureResultOf(deferred, *errors)
+
+    def client(self) -> LocalClient:
+        """
+        @return: a client that has connected.
+        """
+        ours, theirs = socketPair()
+        self.clients.arrived(ours)
+        client = LocalClient(theirs)
+        self.local.append(client)
+        return client
+
+    def ask(self, **changes: Any) -> LocalClient:
+        """
+        @return: a client that has asked for a GAHP; what was to be said has been said.
+        """
+        client = self.client()
+        client.request(**changes)
+        self.settle()
+        client.read()
+        return client
+
+    def admit(self, ticket: bytes, token: bytes = b"token") -> tuple[bool, socket.socket]:
+        """
+        The CE dials a channel.
+
+        @return: whether it was let in, and the CE's end, on which C{token} was sent.
+        """
+        kept, shown = socket.socketpair()
+        kept.settimeout(5)
+        kept.sendall(token)
+        self.kept.append(kept)
+        good = self.proxy.admit(ticket, shown)
+        if not good:
+            shown.close()
+        self.settle()
+        return good, kept

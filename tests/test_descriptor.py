@@ -1,0 +1,679 @@
+"""
+Tests of L{rvgahp.descriptor}.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from rvgahp import limits
+from rvgahp.descriptor import Descriptor, Sink
+from tests.loops import Driver, Polled, Stepped, Twisted
+from tests.steppedloop import SteppedLoop, descriptorCount, socketPair
+
+
+class Recorder(Descriptor):
+    """
+    Keeps all that it is told.
+
+    @ivar react: called with the name of each event, after it has been noted.
+    """
+
+    def __init__(self, loop: Any, fd: int, owner: socket.socket | None = None) -> None:
+        super().__init__(loop, fd, owner)
+        self.data = b""
+        self.taken = 0
+        self.events: list[tuple[str, str]] = []
+        self.react: Callable[[str], object] = bool
+
+    def _note(self, name: str, problem: str = "") -> None:
+        assert not self.isClosed, f"{name} after close"
+        self.events.append((name, problem))
+        self.react(name)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.data += data
+        self._note("data")
+
+    def readEnded(self, problem: str) -> None:
+        self._note("end", problem)
+
+    def progressed(self, count: int) -> None:
+        assert count >= 0
+        self.taken += count
+        self._note("progress")
+
+    def writeFailed(self, problem: str) -> None:
+        self._note("failure", problem)
+
+    def names(self) -> list[str]:
+        """
+        The events but for progress.
+        """
+        return [name for name, _ in self.events if name != "progress"]
+
+
+def readAll(connection: socket.socket, most: int = 1 << 20) -> bytes:
+    """
+    What can be read now.
+    """
+    data = b""
+    try:
+        while part := connection.recv(most):
+            data += part
+    except BlockingIOError:
+        pass
+    return data
+
+
+class LoopTestCase(SynchronousTestCase):
+    """
+    A loop, and no descriptor left behind.
+    """
+
+    def setUp(self) -> None:
+        self.before = descriptorCount()
+        self.driver = self.makeDriver()
+        self.loop = self.driver.loop
+        self.sockets: list[socket.socket] = []
+
+    def makeDriver(self) -> Driver:
+        """
+        The loop under which the tests run.
+        """
+        return Stepped()
+
+    def tearDown(self) -> None:
+        for connection in self.sockets:
+            connection.close()
+        self.driver.close()
+        self.assertEqual(descriptorCount(), self.before)
+
+    def pair(self, buffer: int = 0) -> tuple[Recorder, socket.socket]:
+        """
+        A descriptor on a socket, and the other end.
+        """
+        ours, theirs = socketPair(buffer)
+        self.sockets += [ours, theirs]
+        return Recorder(self.loop, ours.fileno(), ours), theirs
+
+
+class DescriptorTests(LoopTestCase):
+    """
+    Tests of L{Descriptor} in the stepped loop.
+    """
+
+    def test_writesAtOnce(self) -> None:
+        """
+        What the kernel takes is gone when C{write} returns.
+        """
+        descriptor, theirs = self.pair()
+        descriptor.write([b"at ", bytearray(b"once"), memoryview(b", all")])
+        self.assertEqual(theirs.recv(100), b"at once, all")
+        self.assertEqual((descriptor.unsent, descriptor.taken), (0, 12))
+        descriptor.close()
+
+    def test_orderUnderPressure(self) -> None:
+        """
+        Megabytes in pieces of all sizes, to one who reads slowly, come in order; and
+        at each step what is unsent and what has progressed is all that was written.
+        """
+        descriptor, theirs = self.pair(8192)
+        written, came = b"", b""
+        for number in range(300):
+            size = (number * 7919) % 20_000
+            pieces = [bytes([number % 256]) * (size // 3) for _ in range(3)]
+            descriptor.write(list(pieces))
+            written += b"".join(pieces)
+            self.assertEqual(descriptor.taken + descriptor.unsent, len(written))
+            came += readAll(theirs, 5000) if number % 3 else b""
+
+        def isDone() -> bool:
+            nonlocal came
+            came += readAll(theirs)
+            self.assertEqual(descriptor.taken + descriptor.unsent, len(written))
+            return len(came) >= len(written)
+
+        self.driver.until(isDone)
+        self.assertEqual(came, written)
+        self.assertEqual((descriptor.unsent, descriptor.taken), (0, len(written)))
+        self.driver.settle()
+        self.assertFalse(descriptor._writing)
+        descriptor.close()
+
+    def test_manyPieces(self) -> None:
+        """
+        More pieces than one call of the kernel takes, empty ones among them, come in
+        order.
+        """
+        descriptor, theirs = self.pair()
+        pieces = [b"%d," % number if number % 5 else b"" for number in range(500)]
+        descriptor.write(list(pieces))
+        descriptor.write([b""])
+        descriptor.write([])
+        came = b""
+
+        def isDone() -> bool:
+            nonlocal came
+            came += readAll(theirs)
+            return len(came) == len(b"".join(pieces))
+
+        self.driver.until(isDone)
+        self.assertEqual(came, b"".join(pieces))
+        descriptor.close()
+
+    def test_emptyPieceInTheQueue(self) -> None:
+        """
+        A subclass that fills the queue itself may put nothing into it.
+        """
+        descriptor, theirs = self.pair()
+        descriptor._queue.append(memoryview(b""))
+        descriptor.doWrite()
+        descriptor.write([b"next"])
+        self.assertEqual(theirs.recv(100), b"next")
+        descriptor.close()
+
+    def test_writeFromProgressed(self) -> None:
+        """
+        What is written when there is progress goes after what was written before.
+        """
+        descriptor, theirs = self.pair(8192)
+        more = [b"second" * 1000, b"third" * 1000]
+
+        def react(name: str) -> None:
+            if name == "progress" and more:
+                descriptor.write([more.pop(0)])
+
+        expected = b"first" * 10_000 + more[0] + more[1]
+        descriptor.react = react
+        descriptor.write([b"first" * 10_000])
+        came = b""
+
+        def isDone() -> bool:
+            nonlocal came
+            came += readAll(theirs)
+            return len(came) == len(expected)
+
+        self.driver.until(isDone)
+        self.assertEqual(came, expected)
+        descriptor.close()
+
+    def test_reading(self) -> None:
+        """
+        Nothing is read until it is asked for, nor while it is paused; to ask twice is
+        to ask once.
+        """
+        descriptor, theirs = self.pair()
+        theirs.send(b"one")
+        self.driver.settle()
+        self.assertEqual(descriptor.data, b"")
+        descriptor.resumeReading()
+        descriptor.resumeReading()
+        self.driver.until(lambda: descriptor.data == b"one")
+        descriptor.pauseReading()
+        descriptor.pauseReading()
+        theirs.send(b"two")
+        self.driver.settle()
+        self.assertEqual(descriptor.data, b"one")
+        descriptor.resumeReading()
+        self.driver.until(lambda: descriptor.data == b"onetwo")
+        descriptor.close()
+
+    def test_endOfReading(self) -> None:
+        """
+        The last bytes before the other side's end are read, and then its end, once;
+        writing goes on.
+        """
+        descriptor, theirs = self.pair()
+        descriptor.resumeReading()
+        theirs.send(b"last words")
+        theirs.shutdown(socket.SHUT_WR)
+        self.driver.until(lambda: ("end", "") in descriptor.events)
+        self.driver.settle()
+        self.assertEqual(descriptor.data, b"last words")
+        self.assertEqual(descriptor.names(), ["data", "end"])
+        descriptor.write([b"answer"])
+        self.assertEqual(theirs.recv(100), b"answer")
+        descriptor.close()
+
+    def test_hangUp(self) -> None:
+        """
+        When the other side is closed, what it had sent is read before the end.
+        """
+        descriptor, theirs = self.pair()
+        theirs.send(b"x" * 200_000)
+        theirs.close()
+        descriptor.resumeReading()
+        self.driver.until(lambda: "end" in descriptor.names())
+        self.assertTrue(descriptor.data == b"x" * len(descriptor.data))
+        self.driver.settle()
+        self.assertEqual(descriptor.names().count("end"), 1)
+        descriptor.close()
+
+    def test_halfClose(self) -> None:
+        """
+        The end of writing reaches the other side after the last byte, and reading
+        goes on; what is written after it is dropped.
+        """
+        descriptor, theirs = self.pair(8192)
+        descriptor.write([b"z" * 100_000])
+        descriptor.endWriting()
+        descriptor.endWriting()
+        descriptor.write([b"too late"])
+        came = b""
+
+        def isDone() -> bool:
+            nonlocal came
+            try:
+                while part := theirs.recv(5000):
+                    came += part
+            except BlockingIOError:
+                return False
+            return True
+
+        self.driver.until(isDone)
+        self.assertEqual(came, b"z" * 100_000)
+        theirs.send(b"still there?")
+        descriptor.resumeReading()
+        self.driver.until(lambda: descriptor.data)
+        self.assertEqual(descriptor.data, b"still there?")
+        descriptor.close()
+
+    def test_endOfAPipe(self) -> None:
+        """
+        A pipe's end of writing is its closing.
+        """
+        read, write = os.pipe2(os.O_NONBLOCK)
+        descriptor = Recorder(self.loop, write)
+        descriptor.write([b"all"])
+        descriptor.endWriting()
+        self.assertTrue(descriptor.isClosed)
+        self.assertEqual((os.read(read, 10), os.read(read, 10)), (b"all", b""))
+        os.close(read)
+
+    def test_writeFails(self) -> None:
+        """
+        That the other side is gone is told once, and never from inside C{write}; what
+        is written afterwards is dropped.
+        """
+        descriptor, theirs = self.pair()
+        theirs.close()
+        descriptor.write([b"anybody?"])
+        descriptor.write([b"nobody"])
+        self.assertEqual(descriptor.events, [])
+        self.assertEqual(descriptor.unsent, 0)
+        self.driver.until(lambda: descriptor.events)
+        descriptor.write([b"nobody"])
+        descriptor.endWriting()
+        self.driver.settle()
+        self.assertEqual(descriptor.events, [("failure", os.strerror(32))])
+        descriptor.close()
+
+    def test_resetWhileWriting(self) -> None:
+        """
+        That the other side goes away in the middle is told once.
+        """
+        descriptor, theirs = self.pair(8192)
+        descriptor.write([bytes(1 << 20)])
+        self.assertGreater(descriptor.unsent, 0)
+        theirs.close()
+        self.driver.until(lambda: "failure" in descriptor.names())
+        self.driver.settle()
+        self.assertEqual(descriptor.names(), ["failure"])
+        self.assertEqual(descriptor.unsent, 0)
+        descriptor.close()
+
+    def test_failureThenEnd(self) -> None:
+        """
+        To ask for the end after a failure that has not been told yet does not keep it
+        from being told, on a pipe neither.
+        """
+        read, write = os.pipe2(os.O_NONBLOCK)
+        os.close(read)
+        descriptor = Recorder(self.loop, write)
+        descriptor.write([b"anybody?"])
+        descriptor.endWriting()
+        self.driver.until(lambda: descriptor.names() == ["failure"])
+        descriptor.close()
+
+    def test_closeWhileWriting(self) -> None:
+        """
+        Closed with much unsent, nothing is called any more, and nothing is watched.
+        """
+        descriptor, theirs = self.pair(8192)
+        descriptor.resumeReading()
+        descriptor.write([bytes(1 << 20)])
+        descriptor.close()
+        self.assertEqual(descriptor.unsent, 0)
+        events = list(descriptor.events)
+        readAll(theirs)
+        descriptor.write([b"more"])
+        descriptor.endWriting()
+        descriptor.resumeReading()
+        descriptor.pauseReading()
+        self.driver.settle()
+        self.assertEqual(descriptor.events, events)
+        self.assertEqual(descriptor.fileno(), -1)
+
+    def test_closeFromAnyEvent(self) -> None:
+        """
+        Whatever it is told, it can be closed then, and is told nothing more.
+        """
+        for name in ("data", "end", "progress", "failure"):
+            descriptor, theirs = self.pair(8192)
+
+            def react(which: str, name: str = name, descriptor: Recorder = descriptor) -> None:
+                if which == name:
+                    descriptor.close()
+
+            descriptor.react = react
+            theirs.send(b"hello")
+            if name == "end":
+                theirs.shutdown(socket.SHUT_WR)
+            descriptor.resumeReading()
+            if name == "progress":
+                descriptor.write([bytes(1 << 20)])
+            if name == "failure":
+                theirs.close()
+                descriptor.write([b"x"])
+            self.driver.until(partial(getattr, descriptor, "isClosed"))
+            count = len(descriptor.events)
+            self.driver.settle()
+            self.assertEqual(len(descriptor.events), count)
+            self.assertIn(name, [event for event, _ in descriptor.events])
+
+    def test_closedOnce(self) -> None:
+        """
+        A second close does not close who has got the number meanwhile.
+        """
+        read, write = os.pipe2(os.O_NONBLOCK)
+        descriptor = Recorder(self.loop, write)
+        descriptor.close()
+        again = os.open(os.devnull, os.O_WRONLY)
+        self.assertEqual(again, write)
+        descriptor.close()
+        descriptor.endWriting()
+        self.assertEqual(os.write(again, b"x"), 1)
+        os.close(again)
+        os.close(read)
+
+
+class PolledDescriptorTests(DescriptorTests):
+    """
+    The same in the client's loop.
+    """
+
+    def makeDriver(self) -> Driver:
+        return Polled()
+
+
+class TwistedDescriptorTests(DescriptorTests):
+    """
+    The same in Twisted's loop.
+    """
+
+    def makeDriver(self) -> Driver:
+        return Twisted()
+
+
+class BlockingTests(LoopTestCase):
+    """
+    Tests of a descriptor that must be left blocking.
+    """
+
+    def test_neverWithoutTheLoop(self) -> None:
+        """
+        Nothing is written to it but when the loop says that it can take something, and
+        then no more than that; so it never blocks.
+        """
+        sizes: list[int] = []
+        original = os.writev
+
+        def writev(fd: int, pieces: list[Any]) -> int:
+            sizes.append(sum(len(piece) for piece in pieces))
+            return original(fd, pieces)
+
+        self.patch(os, "writev", writev)
+        read, write = os.pipe()
+        os.set_blocking(write, True)
+        os.set_blocking(read, False)
+        descriptor = Recorder(self.loop, write)
+        descriptor.writeBytes = limits.BLOCKING_WRITE_BYTES
+        written = bytes(range(256)) * 1000
+        descriptor.write([written[:10], written[10:100_000], written[100_000:]])
+        self.assertEqual(sizes, [])
+        came = b""
+        while len(came) < len(written):
+            self.driver.settle()  # it would not return if a write blocked
+            came += os.read(read, 50_000)
+        self.assertEqual(came, written)
+        self.assertLessEqual(max(sizes), limits.BLOCKING_WRITE_BYTES)
+        descriptor.endWriting()
+        self.assertTrue(descriptor.isClosed)
+        os.close(read)
+
+
+class SinkTests(LoopTestCase):
+    """
+    Tests of L{Sink}.
+    """
+
+    def sink(self, buffer: int = 0) -> tuple[Sink, socket.socket]:
+        """
+        A sink, and where it leads.
+        """
+        ours, theirs = socketPair(buffer)
+        self.sockets += [ours, theirs]
+        self.costs: list[int] = []
+        self.failures: list[str] = []
+        sink = Sink(self.loop, ours.fileno(), self.costs.append, self.failures.append, ours)
+        return sink, theirs
+
+    def test_deliveredWhenWritten(self) -> None:
+        """
+        A frame's cost is told when its last byte is written, and not before.
+        """
+        sink, theirs = self.sink(8192)
+        sink.put(b"small", 9)
+        self.assertEqual(self.costs, [9])
+        sink.put(bytes(200_000), 200_004)
+        sink.put(b"after", 9)
+        self.assertEqual(self.costs, [9])
+        came = 5
+        while sum(self.costs) < 200_022:
+            before = sum(self.costs)
+            came += len(readAll(theirs))
+            self.driver.settle()
+            written = 200_010 - sink.unsent
+            if written < 200_005:
+                self.assertEqual(sum(self.costs), 9)
+            self.assertGreaterEqual(sum(self.costs), before)
+        self.assertEqual(sink.unsent, 0)
+        sink.close()
+
+    def test_emptyPayload(self) -> None:
+        """
+        A frame without bytes is delivered after those before it.
+        """
+        sink, theirs = self.sink(8192)
+        sink.put(b"", 4)
+        self.assertEqual(self.costs, [4])
+        sink.put(bytes(100_000), 100_004)
+        sink.put(b"", 4)
+        self.assertEqual(self.costs, [4])
+
+        def isDone() -> bool:
+            readAll(theirs)
+            return sum(self.costs) == 100_012
+
+        self.driver.until(isDone)
+        sink.close()
+
+    def test_afterTheEnd(self) -> None:
+        """
+        What comes when the sink has ended, or is closed, counts as delivered at once.
+        """
+        sink, _ = self.sink()
+        sink.endWriting()
+        sink.put(b"late", 8)
+        self.assertEqual(self.costs, [8])
+        sink.close()
+        sink.put(b"later", 9)
+        self.assertEqual(self.costs, [8, 9])
+
+    def test_failure(self) -> None:
+        """
+        When nobody reads any more, all that was put counts as delivered, so that its
+        stream runs on to its end, and the failure is told once.
+        """
+        sink, theirs = self.sink(8192)
+        sink.put(bytes(200_000), 200_004)
+        sink.put(b"more", 8)
+        theirs.close()
+        self.driver.until(lambda: self.failures)
+        self.assertEqual(sum(self.costs), 200_012)
+        sink.put(b"late", 8)
+        sink.endWriting()
+        self.driver.settle()
+        self.assertEqual(sum(self.costs), 200_020)
+        self.assertEqual(len(self.failures), 1)
+        sink.close()
+
+    def test_failureThenEndOfAPipe(self) -> None:
+        """
+        A pipe that failed and is then told to end still settles its account.
+        """
+        read, write = os.pipe2(os.O_NONBLOCK)
+        costs: list[int] = []
+        failures: list[str] = []
+        sink = Sink(self.loop, write, costs.append, failures.append)
+        os.close(read)
+        sink.put(b"nobody", 10)
+        sink.put(b"", 4)
+        sink.endWriting()
+        self.driver.until(lambda: failures)
+        self.assertEqual(sum(costs), 14)
+        sink.close()
+
+    def test_nothingAfterClose(self) -> None:
+        """
+        Closed, it tells nothing more of what it held, a failure neither.
+        """
+        sink, theirs = self.sink(8192)
+        sink.put(bytes(200_000), 200_004)
+        theirs.close()
+        sink.write([b"x"])
+        sink.close()
+        self.driver.settle()
+        self.assertEqual((self.costs, self.failures), ([], []))
+
+    def test_smallFramesHeldCheaply(self) -> None:
+        """
+        Many small frames that wait do not take many times their size.
+        """
+        import tracemalloc
+
+        sink, theirs = self.sink(4096)
+        sink.put(bytes(20_000), 20_004)
+        data = bytes(100)
+        tracemalloc.start()
+        try:
+            for number in range(100_000):
+                sink.put(memoryview(data)[number % 100 :][:1], 5)
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        self.assertLess(held, 5_000_000)
+
+        def isDone() -> bool:
+            readAll(theirs)
+            return not sink.unsent
+
+        self.driver.until(isDone)
+        self.assertEqual(sum(self.costs), 20_004 + 500_000)
+        sink.close()
+
+
+class TwistedSinkTests(SinkTests):
+    """
+    The same in Twisted's loop.
+    """
+
+    def makeDriver(self) -> Driver:
+        return Twisted()
+
+
+class SinkAccountTests(SynchronousTestCase):
+    """
+    The sink's account, over everything that may happen to it.
+    """
+
+    @settings(max_examples=150, deadline=None)
+    @given(
+        st.lists(
+            st.one_of(
+                st.tuples(st.just("put"), st.sampled_from([0, 1, 5, 3000, 9000, 70_000])),
+                st.tuples(st.just("drain"), st.sampled_from([1, 4000, 100_000])),
+                st.tuples(st.just("settle"), st.just(0)),
+                st.tuples(st.sampled_from(["end", "break"]), st.just(0)),
+            ),
+            max_size=25,
+        ),
+        st.booleans(),
+    )
+    def test_sum(self, steps: list[tuple[str, int]], isPipe: bool) -> None:
+        """
+        Never is more delivered than was put, nor a frame before its bytes are
+        written; and when all has been drained, or has failed, all is delivered.
+        """
+        loop = SteppedLoop()
+        delivered: list[int] = []
+        failures: list[str] = []
+        owner = None
+        if isPipe:
+            read, write = os.pipe2(os.O_NONBLOCK)
+        else:
+            owner, other = socketPair(4096)
+            write, read = owner.fileno(), other.detach()
+        sink = Sink(loop, write, delivered.append, failures.append, owner)
+        put, isOpen = 0, True
+        for what, size in steps:
+            if what == "put":
+                sink.put(bytes(size), size + 4)
+                put += size + 4
+            elif what == "drain" and isOpen:
+                self._drain(read, size)
+            elif what == "settle":
+                loop.settle()
+            elif what == "end":
+                sink.endWriting()
+            elif what == "break" and isOpen:
+                os.close(read)
+                isOpen = False
+            self.assertLessEqual(sum(delivered), put)
+            if isOpen:
+                self.assertLessEqual(put - sum(delivered), sink.unsent + 4 * len(steps) + 70_000)
+        while isOpen and sink.unsent:
+            self._drain(read, 1 << 20)
+            loop.settle()
+        loop.settle()
+        self.assertEqual(sum(delivered), put)
+        self.assertLessEqual(len(failures), 1)
+        sink.close()
+        if isOpen:
+            os.close(read)
+
+    @staticmethod
+    def _drain(read: int, size: int) -> None:
+        try:
+            os.read(read, size)
+        except BlockingIOError:
+            pass

@@ -1,0 +1,435 @@
+"""
+Tests of L{rvgahp.gahpprocess}: real child processes on a reactor of their own.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rvgahp import gahpprocess
+from rvgahp.gahpprocess import GAHPProcess, ProcessUser, describeEnd
+from rvgahp.igahp import GAHPCommand
+from tests.privatereactor import ReactorTestCase
+from tests.procfs import isAlive
+from tests.steppedloop import descriptorCount
+
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/tmp"}
+
+#: What a child tells of itself.
+REPORT = """\
+import json, os
+umask = os.umask(0)
+print(json.dumps({
+    "descriptors": sorted(int(name) for name in os.listdir("/proc/self/fd"))[:-1],
+    "umask": umask,
+    "directory": os.getcwd(),
+    "environment": dict(os.environ),
+    "group": os.getpgid(0) == os.getpid(),
+    "ignored": [line.split()[1] for line in open("/proc/self/status") if "SigIgn" in line][0],
+}), flush=True)
+"""
+
+
+class Recorder(ProcessUser):
+    """
+    What is told of a process.
+
+    @ivar events: in order, by name; data of one descriptor in a row are one.
+    """
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+        self.delivered = 0
+        self.stdout = b""
+        self.stderr = b""
+
+    def launched(self) -> None:
+        self.events.append("launched")
+
+    def launchFailed(self, problem: str) -> None:
+        self.events.append(("failed", problem))
+
+    def stdoutReceived(self, data: bytes) -> None:
+        self.stdout += data
+        if self.events[-1:] != ["stdout"]:
+            self.events.append("stdout")
+
+    def stdoutEnded(self) -> None:
+        self.events.append("stdout ended")
+
+    def stderrReceived(self, data: bytes) -> None:
+        self.stderr += data
+
+    def stderrEnded(self) -> None:
+        self.events.append("stderr ended")
+
+    def stdinDelivered(self, cost: int) -> None:
+        self.delivered += cost
+
+    def exited(self, signalled: bool, value: int) -> None:
+        self.events.append(("signal" if signalled else "exit", value))
+
+
+class ProcessTestCase(ReactorTestCase):
+    """
+    A process and what is told of it.
+    """
+
+    def start(self, *words: str, environment: dict[str, str] | None = None) -> GAHPProcess:
+        """
+        Start a program.
+        """
+        self.user = Recorder()
+        self.process = GAHPProcess(self.reactor, self.user)
+        command = GAHPCommand(words[0], list(words[1:]), {"EXTRA": "1"})
+        self.process.start(command, environment or ENVIRONMENT, 0)
+        return self.process
+
+    def shell(self, script: str) -> GAHPProcess:
+        """
+        Start a shell script, and wait until it runs.
+        """
+        self.start("/bin/sh", "-c", script)
+        self.until(lambda: "launched" in self.user.events)
+        return self.process
+
+    def tearDown(self) -> None:
+        """
+        Nothing is left.
+        """
+        if self.process.isAlive:
+            self.process.signal(signal.SIGKILL)
+            self.until(lambda: not self.process.isAlive)
+        self.process.close()
+        self.turn()
+        super().tearDown()
+
+    def ended(self) -> Any:
+        """
+        @return: how it ended, when all has been told.
+        """
+        self.until(lambda: isinstance(self.user.events[-1:] and self.exits(), tuple))
+        return self.exits()
+
+    def exits(self) -> Any:
+        """
+        @return: how it ended, or nothing.
+        """
+        found = [event for event in self.user.events if isinstance(event, tuple)]
+        self.assertLessEqual(len(found), 1)
+        return found[0] if found else None
+
+    def deadUnnoticed(self) -> None:
+        """
+        Wait until the child is dead, without a turn of the reactor.
+        """
+        transport = self.process.transport
+        assert transport is not None and transport.pid is not None
+        pid = int(transport.pid)
+        end = time.monotonic() + 30
+        while isAlive(pid):
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.005)
+
+
+class RunTests(ProcessTestCase):
+    """
+    What a program does, and what is told of it.
+    """
+
+    def test_output(self) -> None:
+        """
+        That it runs is told first, then its output, its ends, and how it exited.
+        """
+        self.start("/bin/sh", "-c", "echo out; echo err >&2; exit 7")
+        self.assertEqual(self.ended(), ("exit", 7))
+        self.until(lambda: len(self.user.events) == 5)
+        self.assertEqual((self.user.stdout, self.user.stderr), (b"out\n", b"err\n"))
+        self.assertEqual(self.user.events[0], "launched")
+        self.assertEqual(
+            set(map(str, self.user.events)),
+            {"launched", "stdout", "stdout ended", "stderr ended", "('exit', 7)"},
+        )
+
+    def test_endBeforeAnything(self) -> None:
+        """
+        One that has ended before anything of it was noticed has run all the same.
+        """
+        self.start("/bin/sh", "-c", "echo out; exit 3")
+        self.deadUnnoticed()
+        self.assertEqual(self.ended(), ("exit", 3))
+        self.until(lambda: len(self.user.events) == 5)
+        self.assertEqual(self.user.events[0], "launched")
+        self.assertEqual(self.user.stdout, b"out\n")
+
+    def test_failureBeforeAnything(self) -> None:
+        """
+        One that could not be executed has a reason, also if its end is noticed first.
+        """
+        self.start("/no/such/program")
+        self.deadUnnoticed()
+        self.assertEqual(
+            self.ended(), ("failed", "/no/such/program: No such file or directory")
+        )
+
+    def test_signal(self) -> None:
+        """
+        Its end by a signal is told as that.
+        """
+        self.shell("kill -KILL $$")
+        self.assertEqual(self.ended(), ("signal", signal.SIGKILL))
+
+    def test_signalGroup(self) -> None:
+        """
+        A signal is for it and what it has started; one after its end is for nobody.
+        """
+        process = self.shell("sleep 1000 & echo $!; wait")
+        self.until(lambda: self.user.stdout.endswith(b"\n"))
+        child = int(self.user.stdout)
+        self.assertTrue(isAlive(child))
+        process.signal(signal.SIGTERM)
+        self.assertEqual(self.ended(), ("signal", signal.SIGTERM))
+        self.until(lambda: not isAlive(child))
+        process.signal(signal.SIGTERM)
+
+    def test_killedWhileStarting(self) -> None:
+        """
+        One that is killed before it runs ends once, whatever is told of it.
+        """
+        process = self.start("/bin/sleep", "1000")
+        process.signal(signal.SIGKILL)
+        self.until(lambda: not process.isAlive)
+        self.until(self.exits)
+        self.spend(0.05)
+        self.assertIn(self.exits()[0], ("signal", "failed"))
+
+    def test_mayNotBeSignalled(self) -> None:
+        """
+        A program that has become another user's cannot be signalled, and that is all.
+        """
+        process = self.shell("echo up; cat")
+
+        def killpg(pid: int, number: int) -> None:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+        self.patch(os, "killpg", killpg)
+        process.signal(signal.SIGTERM)
+        self.assertTrue(process.isAlive)
+
+    def test_surroundings(self) -> None:
+        """
+        It has descriptors 0, 1 and 2, its home as directory, a usual umask, a group of its
+        own, the environment it was given with its kind's own, and ignores nothing that we
+        ignore.
+        """
+        before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        self.addCleanup(signal.signal, signal.SIGCHLD, before)
+        spare = os.open("/dev/null", os.O_RDONLY)
+        os.set_inheritable(spare, True)
+        self.addCleanup(os.close, spare)
+        self.before += 1
+        self.start(sys.executable, "-I", "-S", "-c", REPORT)
+        signal.signal(signal.SIGCHLD, before)
+        self.assertEqual(self.ended(), ("exit", 0))
+        self.until(lambda: "stdout ended" in self.user.events)
+        report = json.loads(self.user.stdout)
+        self.assertEqual(report["descriptors"], [0, 1, 2])
+        self.assertEqual(report["umask"], 0o022)
+        self.assertEqual(report["directory"], os.path.realpath("/tmp"))
+        self.assertTrue(report["group"])
+        report["environment"].pop("LC_CTYPE", None)
+        self.assertEqual(report["environment"], {**ENVIRONMENT, "EXTRA": "1"})
+        self.assertEqual(int(report["ignored"], 16) & (1 << signal.SIGCHLD - 1), 0)
+        self.before -= 1
+
+    def test_noHome(self) -> None:
+        """
+        Where there is no such home, it starts in the root directory.
+        """
+        self.start("/bin/pwd", environment={"HOME": "/no/such/home"})
+        self.ended()
+        self.until(lambda: self.user.stdout)
+        self.assertEqual(self.user.stdout, b"/\n")
+
+
+class StdioTests(ProcessTestCase):
+    """
+    Ends of one descriptor or the other.
+    """
+
+    def put(self, data: bytes) -> None:
+        """
+        Write to its stdin.
+        """
+        self.process.stdin.put(data, len(data))
+
+    def test_endOfInput(self) -> None:
+        """
+        It sees the end of its input, and goes on to answer.
+        """
+        self.start("/usr/bin/wc", "-c")
+        self.put(b"x" * 1_000_000)
+        self.process.stdin.endWriting()
+        self.ended()
+        self.until(lambda: "stdout ended" in self.user.events)
+        self.assertEqual(self.user.stdout.strip(), b"1000000")
+        self.assertEqual(self.user.delivered, 1_000_000)
+
+    def test_closesStdout(self) -> None:
+        """
+        It may close its stdout, and go on reading.
+        """
+        self.shell("exec >&-; read line; test \"$line\" = go && exit 5")
+        self.until(lambda: "stdout ended" in self.user.events)
+        self.assertTrue(self.process.isAlive)
+        self.put(b"go\n")
+        self.assertEqual(self.ended(), ("exit", 5))
+
+    def test_closesStdin(self) -> None:
+        """
+        It may close its stdin, and go on writing; what is sent to it then counts as
+        delivered, for it has nowhere to go.
+        """
+        self.shell("exec <&-; echo closed; sleep 0.2; echo still here; exec sleep 1000")
+        self.until(lambda: self.user.stdout == b"closed\n")
+        for _ in range(20):
+            self.put(b"x" * 100_000)
+        self.until(lambda: self.user.delivered == 2_000_000)
+        self.put(b"more")
+        self.until(lambda: self.user.stdout == b"closed\nstill here\n")
+        self.assertEqual(self.user.delivered, 2_000_004)
+        self.assertTrue(self.process.isAlive)
+
+    def test_doesNotRead(self) -> None:
+        """
+        What it does not read waits, and is not delivered.
+        """
+        self.shell("exec sleep 1000")
+        for _ in range(20):
+            self.put(b"x" * 100_000)
+        self.spend(0.1)
+        self.assertLess(self.user.delivered, 1_900_000)
+
+    def test_grandchild(self) -> None:
+        """
+        That it has exited is told though a child of its own still holds its output.
+        """
+        self.shell("sleep 1000 & echo $!")
+        self.assertEqual(self.ended(), ("exit", 0))
+        self.until(lambda: self.user.stdout.endswith(b"\n"))
+        child = int(self.user.stdout)
+        self.assertNotIn("stdout ended", self.user.events)
+        self.assertNotIn("stderr ended", self.user.events)
+        os.kill(child, signal.SIGKILL)
+        self.until(lambda: {"stdout ended", "stderr ended"} <= set(self.user.events))
+
+    def test_paused(self) -> None:
+        """
+        While its output is not read it waits; nothing is lost.
+        """
+        self.shell("head -c 3000000 /dev/zero; echo done >&2")
+        self.process.stdout.pauseReading()
+        self.spend(0.1)
+        self.assertEqual(self.user.stderr, b"")
+        self.process.stdout.resumeReading()
+        self.until(lambda: "stdout ended" in self.user.events)
+        self.assertEqual(len(self.user.stdout), 3_000_000)
+
+
+class FailureTests(ProcessTestCase):
+    """
+    Programs that cannot be started.
+    """
+
+    def test_missing(self) -> None:
+        """
+        One that is not there: nothing but that is told, and nothing is left.
+        """
+        self.start("/no/such/program")
+        self.assertEqual(
+            self.ended(), ("failed", "/no/such/program: No such file or directory")
+        )
+        self.spend(0.05)
+        self.assertEqual([event for event in self.user.events if event != "stdout ended"],
+                         [self.ended()])
+
+    def test_close(self) -> None:
+        """
+        After a close in the middle nothing more is told, and its end is still noticed.
+        """
+        self.shell("echo up; exec sleep 1000")
+        self.process.close()
+        self.process.close()
+        count = len(self.user.events)
+        self.process.signal(signal.SIGKILL)
+        self.until(lambda: not self.process.isAlive)
+        self.assertEqual(self.user.events[count:], [])
+
+    def noDescriptors(self, patch: Callable[[], object]) -> None:
+        """
+        What fails for want of descriptors is raised, leaves nothing, and may be closed.
+        """
+        patch()
+        before = descriptorCount()
+        self.assertRaises(OSError, self.start, "/bin/true")
+        self.assertEqual(descriptorCount(), before)
+        self.assertFalse(self.process.isAlive)
+        self.process.close()
+        self.process.signal(signal.SIGTERM)
+        self.assertEqual(self.user.events, [])
+
+    def test_noSocketPair(self) -> None:
+        """
+        The second pair of sockets cannot be had.
+        """
+        make, made = socket.socketpair, []
+
+        def socketpair() -> tuple[socket.socket, socket.socket]:
+            if made:
+                raise OSError(errno.EMFILE, "Too many open files")
+            made.append(True)
+            return make()
+
+        self.noDescriptors(lambda: self.patch(gahpprocess.socket, "socketpair", socketpair))
+
+    def test_noFirstSocketPair(self) -> None:
+        """
+        Nor can the first.
+        """
+
+        def socketpair() -> None:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        self.noDescriptors(lambda: self.patch(gahpprocess.socket, "socketpair", socketpair))
+
+    def test_noProcess(self) -> None:
+        """
+        The kernel has no process for us.
+        """
+
+        def spawnProcess(*arguments: Any, **more: Any) -> None:
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+        self.noDescriptors(lambda: self.patch(self.reactor, "spawnProcess", spawnProcess))
+
+
+class DescribeTests(ReactorTestCase):
+    """
+    Ends in words.
+    """
+
+    def test_words(self) -> None:
+        """
+        Signals have their names where they have one.
+        """
+        self.assertEqual(describeEnd(False, 3), "exited with status 3")
+        self.assertEqual(describeEnd(True, 9), "was ended by SIGKILL")
+        self.assertEqual(describeEnd(True, 42), "was ended by signal 42")

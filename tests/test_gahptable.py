@@ -1,0 +1,208 @@
+"""
+Tests of L{rvgahp.gahptable}, L{rvgahp.gahpkinds} and L{rvgahp.igahp}.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from twisted.plugin import IPlugin, getPlugins
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from rvgahp.configuration import Configuration
+from rvgahp.errors import ConfigurationError, StartFailed, UnknownGAHP
+from rvgahp.gahpkinds import BatchGAHP, FileTransferGAHP
+from rvgahp.gahptable import GAHPTable, inherited
+from rvgahp.igahp import GAHPCommand, IGAHPKind
+from rvgahp.settings import Settings, settingsFrom
+
+KINDS = (BatchGAHP(), FileTransferGAHP())
+
+
+def settings(file: str | None = None, **values: str) -> Settings:
+    """
+    @return: a CE's settings.
+    """
+    return settingsFrom("ce", Configuration(file, {"RVGAHP_BROKER_HOST": "h", **values}))
+
+
+@implementer(IGAHPKind)
+class Kind:
+    """
+    A kind that a site adds.
+    """
+
+    names: tuple[str, ...] = ("mine",)
+
+    def command(self, settings: Any) -> GAHPCommand | None:
+        return GAHPCommand("/bin/cat", ["-u"])
+
+
+class KindTests(SynchronousTestCase):
+    """
+    The two usual kinds.
+    """
+
+    def test_interfaces(self) -> None:
+        """
+        They are kinds and plugins, and Twisted finds them.
+        """
+        for kind in KINDS:
+            verifyObject(IGAHPKind, kind)
+            verifyObject(IPlugin, kind)
+        verifyObject(IGAHPKind, Kind())
+        found = {type(kind) for kind in getPlugins(IGAHPKind)}
+        self.assertLessEqual({BatchGAHP, FileTransferGAHP}, found)
+
+    def test_embedded(self) -> None:
+        """
+        Where BATCH_GAHP is not set, our own serves, from this installation.
+        """
+        command = BatchGAHP().command(settings())
+        self.assertEqual(
+            command.program, os.path.join(os.path.dirname(sys.executable), "rvgahp_blahpd")
+        )
+        self.assertEqual((command.arguments, command.environment), ([], {}))
+        self.assertFalse(command.requiresEncryption)
+
+    def test_batch(self) -> None:
+        """
+        Else the site's, with its directories in its environment.
+        """
+        values = {"BATCH_GAHP": "/opt/batch_gahp", "GLITE_LOCATION": "/opt/glite"}
+        command = BatchGAHP().command(settings(**values))
+        self.assertEqual((command.program, command.arguments), ("/opt/batch_gahp", []))
+        self.assertEqual(
+            command.environment,
+            {"GLITE_LOCATION": "/opt/glite", "BLAHPD_LOCATION": "/opt/glite"},
+        )
+        values["BLAHPD_LOCATION"] = "/opt/blahp"
+        command = BatchGAHP().command(settings(**values))
+        self.assertEqual(command.environment["BLAHPD_LOCATION"], "/opt/blahp")
+        command = BatchGAHP().command(settings(BATCH_GAHP="/opt/batch_gahp"))
+        self.assertEqual(command.environment, {})
+
+    def test_fileTransfer(self) -> None:
+        """
+        condor_ft-gahp is on offer where FT_GAHP says so, in the foreground, with our
+        configuration, and only ever encrypted.
+        """
+        self.assertIsNone(FileTransferGAHP().command(settings()))
+        command = FileTransferGAHP().command(
+            settings("/etc/ce.conf", FT_GAHP="/usr/sbin/condor_ft-gahp")
+        )
+        assert command is not None
+        self.assertEqual(command.program, "/usr/sbin/condor_ft-gahp")
+        self.assertEqual(command.arguments, ["-f"])
+        self.assertEqual(command.environment, {"CONDOR_CONFIG": "/etc/ce.conf"})
+        self.assertTrue(command.requiresEncryption)
+
+
+class TableTests(SynchronousTestCase):
+    """
+    What is on offer.
+    """
+
+    def setUp(self) -> None:
+        """
+        Begin with a directory for programs.
+        """
+        self.directory = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.directory)
+
+    def program(self, name: str, mode: int = 0o700) -> str:
+        """
+        @return: the path of a new program.
+        """
+        path = self.directory / name
+        path.write_text("#!/bin/sh\n")
+        path.chmod(mode)
+        return str(path)
+
+    def test_names(self) -> None:
+        """
+        Both names of the batch GAHP, those of the site, and plugins', in order.
+        """
+        table = GAHPTable(
+            settings(RVGAHP_GAHP_NAMES="cat", RVGAHP_GAHP_CAT="/bin/cat"), [*KINDS, Kind()]
+        )
+        self.assertEqual(table.names(), ["batch_gahp", "blahpd", "cat", "mine"])
+
+    def test_sitesOwnFirst(self) -> None:
+        """
+        The site's command line for a name goes before its kind's.
+        """
+        values = {"RVGAHP_GAHP_NAMES": "mine", "RVGAHP_GAHP_MINE": '/bin/echo "a b" c'}
+        command = GAHPTable(settings(**values), [Kind()]).find("mine")
+        self.assertEqual((command.program, command.arguments), ("/bin/echo", ["a b", "c"]))
+
+    def test_plugin(self) -> None:
+        """
+        A plugin's command is taken as it is.
+        """
+        command = GAHPTable(settings(), [Kind()]).find("mine")
+        self.assertEqual((command.program, command.arguments), ("/bin/cat", ["-u"]))
+
+    def test_impossibleName(self) -> None:
+        """
+        A plugin with a name that no GAHP can have is refused at the start.
+        """
+        kind = Kind()
+        kind.names = ("no good",)
+        e = self.assertRaises(ConfigurationError, GAHPTable, settings(), [kind])
+        self.assertIn("no good", str(e))
+
+    def test_unknown(self) -> None:
+        """
+        A name that is not on offer is refused, with those that are.
+        """
+        table = GAHPTable(settings(), KINDS)
+        e = self.assertRaises(UnknownGAHP, table.find, "ft\n")
+        self.assertIn(r"'ft\n'", str(e))
+        self.assertIn("batch_gahp, blahpd", str(e))
+
+    def test_problems(self) -> None:
+        """
+        A program that is not there, may not be executed, or is a directory, is named when
+        it is asked for; nothing is executed for that.
+        """
+        for path, words in (
+            (str(self.directory / "none"), "is not there"),
+            (self.program("plain", 0o600), "may not be executed"),
+            (str(self.directory), "may not be executed"),
+        ):
+            table = GAHPTable(settings(BATCH_GAHP=path), KINDS)
+            e = self.assertRaises(StartFailed, table.find, "blahpd")
+            self.assertIn(f"{path}, the site's program for blahpd, {words}", str(e))
+
+    def test_searched(self) -> None:
+        """
+        A program without a directory is looked for on the path, and found when it appears.
+        """
+        self.patch(os, "environ", {**os.environ, "PATH": str(self.directory)})
+        values = {"RVGAHP_GAHP_NAMES": "tool", "RVGAHP_GAHP_TOOL": "tool -x"}
+        table = GAHPTable(settings(**values), [])
+        self.assertRaises(StartFailed, table.find, "tool")
+        path = self.program("tool")
+        self.assertEqual(table.find("tool").program, path)
+
+
+class InheritedTests(SynchronousTestCase):
+    """
+    What a GAHP inherits.
+    """
+
+    def test_withheld(self) -> None:
+        """
+        Everything but what would make it take the CE's place.
+        """
+        withheld = ("CONDOR_INHERIT", "CONDOR_PRIVATE_INHERIT", "NOTIFY_SOCKET", "LISTEN_FDS")
+        environ = {"PATH": "/bin", "_CONDOR_X": "y", **dict.fromkeys(withheld, "secret")}
+        self.assertEqual(inherited(environ), {"PATH": "/bin", "_CONDOR_X": "y"})

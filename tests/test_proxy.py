@@ -1,0 +1,431 @@
+"""
+Tests of L{rvgahp.proxy}: CEs over TLS in memory, clients over real UNIX sockets.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail
+from twisted.logger import capturedLogs
+from twisted.protocols.amp import RemoteAmpError
+
+from rvgahp import commands, limits, proxy
+from rvgahp.errors import Busy, NotAuthorized, SessionGone, UnknownGAHP
+from rvgahp.proxy import commonVersion
+from tests.broker import POLICY, BrokerTestCase
+from tests.identities import SITE
+from tests.localclient import LocalClient
+
+
+class StartTests(BrokerTestCase):
+    """
+    Starting a GAHP.
+    """
+
+    def assertRefused(self, client: LocalClient, code: bytes, *words: str) -> None:
+        """
+        The client has been refused, with such an error and these words.
+        """
+        self.settle()
+        client.read()
+        (box,) = client.boxes
+        self.assertEqual(box.get(b"_error_code"), code)
+        for word in words:
+            self.assertIn(word, box[b"_error_description"].decode())
+        self.assertEqual(self.proxy.sessions, {})
+
+    def test_started(self) -> None:
+        """
+        The site is asked with all it needs, and the client told all it needs; both have
+        the same key, and nobody else.
+        """
+        ce = self.readyCE()
+        with capturedLogs() as logs:
+            client = self.ask(account="alice", tunnel=True)
+        (start,) = ce.starts
+        (box,) = client.boxes
+        answer = commands.RequestGAHP.parseResponse(box, None)
+        key, tickets = start.pop("key"), start.pop("tickets")
+        session = start.pop("session")
+        self.assertEqual(
+            start,
+            {
+                "keyNumber": 1,
+                "gahp": "blahpd",
+                "account": "alice",
+                "tunnel": True,
+                "owner": pwd.getpwuid(os.getuid()).pw_name,
+                "serverPolicy": POLICY,
+                "outcome": "encrypt",
+                "method": "AES",
+                "duration": 86400,
+                "lease": 3000,
+                "commands": ["gahp"],
+            },
+        )
+        self.assertEqual(
+            answer,
+            {
+                "version": 1,
+                "session": session,
+                "key": key,
+                "keyNumber": 1,
+                "serverPolicy": POLICY,
+                "clientPolicy": POLICY,
+                "outcome": "encrypt",
+                "method": "AES",
+                "duration": 86400,
+                "lease": 3000,
+                "window": 16 << 20,
+                "total": 256 << 20,
+                "tunnelPort": 0,
+            },
+        )
+        self.assertEqual(len(key), limits.KEY_BYTES)
+        self.assertEqual(len(set(tickets)), limits.TICKETS_PER_START)
+        self.assertRegex(session, rf"^[^:]+:{os.getpid()}:\d+:1$")
+        for secret in (key, *tickets):
+            self.assertNotIn(repr(secret)[2:-1], repr(logs))
+
+    def test_sessionsDiffer(self) -> None:
+        """
+        No two starts have an id or a key in common.
+        """
+        ce = self.readyCE()
+        for _ in range(5):
+            self.ask()
+        for name in ("session", "key"):
+            self.assertEqual(len({start[name] for start in ce.starts}), 5)
+
+    def test_noSite(self) -> None:
+        """
+        A site that is not connected is named, with those that are; so is one that there
+        cannot be.
+        """
+        self.readyCE()
+        self.dialCE(site="half.example")[0].hello()
+        client = self.ask(site="elsewhere.example")
+        self.assertRefused(client, b"NoSuchSite", "elsewhere.example", f"connected: {SITE})")
+        self.assertRefused(self.ask(site="half.example"), b"NoSuchSite", f"connected: {SITE})")
+        self.assertRefused(self.ask(site="no such\nthing"), b"NoSuchSite", "cannot be the name")
+        self.assertRefused(self.ask(site=""), b"NoSuchSite", "cannot be the name")
+
+    def test_noSiteAtAll(self) -> None:
+        """
+        Where none is connected, that is said.
+        """
+        self.assertRefused(self.ask(), b"NoSuchSite", "connected: none", "rvgahp-ce runs")
+
+    def test_impossibleGAHP(self) -> None:
+        """
+        A name that no GAHP can have does not get as far as a site or a log.
+        """
+        ce = self.readyCE()
+        with capturedLogs() as logs:
+            client = self.ask(gahp="blahpd\nSession forged: all is well")
+        self.assertRefused(client, b"UnknownGAHP", "cannot be the name")
+        self.assertEqual(ce.starts, [])
+        self.assertNotIn("forged", repr([event.get("gahp") for event in logs]))
+
+    def test_versions(self) -> None:
+        """
+        A client with no version in common is told to be upgraded.
+        """
+        self.readyCE()
+        self.assertRefused(self.ask(versions=[7]), b"VersionMismatch", "[7]", "upgrade")
+        self.assertEqual(commonVersion([5, 1]), 1)
+
+    def test_refusals(self) -> None:
+        """
+        Each refusal of the site reaches the client as it is; the log has it too.
+        """
+        ce = self.readyCE()
+        for error, code in commands.StartGAHP.errors.items():
+
+            def refuse(error: type[Exception] = error) -> None:
+                raise error("for a reason")
+
+            ce.answer = refuse
+            with capturedLogs() as logs:
+                client = self.ask()
+            self.assertRefused(client, code, "for a reason")
+            self.assertIn("for a reason", [event.get("reason") for event in logs])
+        self.assertEqual(ce.ends, [])
+
+    def test_tooSlow(self) -> None:
+        """
+        A site that does not answer in time is named, and told to end what it started; an
+        answer that comes later changes nothing.
+        """
+        ce = self.readyCE()
+        late: Deferred[dict[str, int]] = Deferred()
+        ce.answer = lambda: late
+        client = self.ask()
+        self.spend(self.proxy.startTimeout - 0.1)
+        self.assertEqual(client.read(), [])
+        self.spend(0.2)
+        self.assertRefused(client, b"StartFailed", SITE, "within 10 s", "log")
+        self.assertEqual([name for name, _ in ce.ends], [ce.starts[0]["session"]])
+        late.callback({"tunnelPort": 0})
+        self.settle()
+        self.assertFalse(self.admit(ce.starts[0]["tickets"][0])[0])
+        self.assertEqual(client.read(), [])
+
+    def test_connectionLost(self) -> None:
+        """
+        If the site's connection breaks meanwhile, the client may try again, and the site
+        learns later that this session is over.
+        """
+        ce = self.readyCE()
+        ce.answer = Deferred
+        client = self.ask()
+        ce.control.abort()
+        self.assertRefused(client, b"StartFailed", f"connection to site {SITE} was lost", "again")
+        session = ce.starts[0]["session"]
+        ce, _ = self.dialCE()
+        ce.hello()
+        self.assertEqual(self.successResultOf(ce.list(session)), {"gone": [session]})
+
+    def test_strangeAnswer(self) -> None:
+        """
+        An answer that is not understood is not taken for a lost connection; the site is to
+        end what it started.
+        """
+        ce = self.readyCE()
+        ce.answer = lambda: fail(RemoteAmpError(b"FromTheFuture", "it is not 2040 yet"))
+        client = self.ask()
+        self.assertRefused(
+            client, b"StartFailed", "was not understood", "it is not 2040 yet", "upgrade"
+        )
+        self.assertEqual(len(ce.ends), 1)
+
+    def test_clientGoneMeanwhile(self) -> None:
+        """
+        A client that goes before the site has answered: the site is told at once, and the
+        answer is for nobody.
+        """
+        ce = self.readyCE()
+        answer: Deferred[dict[str, int]] = Deferred()
+        ce.answer = lambda: answer
+        client = self.ask()
+        client.close()
+        self.settle()
+        self.assertEqual(ce.ends, [(ce.starts[0]["session"], "its client is gone")])
+        answer.callback({"tunnelPort": 0})
+        self.settle()
+        self.assertEqual(self.proxy.sessions, {})
+        self.assertFalse(self.admit(ce.starts[0]["tickets"][0])[0])
+
+    def test_clientGoneAtOnce(self) -> None:
+        """
+        A client that goes as soon as it has asked leaves nothing behind.
+        """
+        ce = self.readyCE()
+        client = self.client()
+        client.request()
+        client.close()
+        self.settle()
+        self.assertEqual(len(ce.starts), len(ce.ends))
+        self.assertEqual(self.proxy.sessions, {})
+
+    def test_clientGoneLater(self) -> None:
+        """
+        The end of a running GAHP's client is told.
+        """
+        ce = self.readyCE()
+        client = self.ask()
+        client.close()
+        self.settle()
+        self.assertEqual(ce.ends, [(ce.starts[0]["session"], "its client is gone")])
+
+
+class EndTests(BrokerTestCase):
+    """
+    Sessions that end at the site.
+    """
+
+    def test_ended(self) -> None:
+        """
+        The client is told the reason, which is empty where all was in good order, once;
+        and its going away afterwards is told to nobody.
+        """
+        ce = self.readyCE()
+        for reason in ("", "it broke"):
+            client = self.ask()
+            session = ce.starts[-1]["session"]
+            for _ in range(2):
+                self.successResultOf(
+                    ce.call(commands.SessionEnded, session=session, reason=reason)
+                )
+            self.assertEqual([box[b"reason"].decode() for box in client.read()], [reason])
+            client.close()
+            self.settle()
+        self.assertEqual(ce.ends, [])
+
+    def test_anothers(self) -> None:
+        """
+        A site cannot end another's sessions.
+        """
+        ce, other = self.readyCE(), self.readyCE(site="other.example")
+        client = self.ask()
+        session = ce.starts[-1]["session"]
+        self.successResultOf(other.call(commands.SessionEnded, session=session, reason="mine"))
+        self.assertEqual(client.read(), [])
+        self.assertIn(session, self.proxy.sessions)
+
+    def test_rememberedNotForEver(self) -> None:
+        """
+        Of the ends that absent CEs must be told, so many are kept.
+        """
+        self.patch(proxy, "_REMEMBERED", 3)
+        for number in range(5):
+            self.proxy.remember(f"s{number}", SITE)
+        listed = self.proxy.sessionsListed(SITE, [f"s{number}" for number in range(5)])
+        self.assertEqual(listed, ["s2", "s3", "s4"])
+
+
+class TicketTests(BrokerTestCase):
+    """
+    Tickets, and who gets them.
+    """
+
+    def test_used(self) -> None:
+        """
+        A ticket opens the gate once, and not after 10 s.
+        """
+        ce = self.readyCE()
+        self.ask()
+        first, second, _ = ce.starts[0]["tickets"]
+        self.assertTrue(self.admit(first)[0])
+        self.assertFalse(self.admit(first)[0])
+        self.spend(limits.TICKET_LIFETIME)
+        self.assertFalse(self.admit(second)[0])
+        self.assertFalse(self.admit(bytes(16))[0])
+
+    def test_openChannel(self) -> None:
+        """
+        A CE gets tickets for its own sessions, as long as they are there.
+        """
+        ce, other = self.readyCE(), self.readyCE(site="other.example")
+        client = self.ask()
+        wanted = {"session": ce.starts[0]["session"], "stream": 7}
+        ticket = self.successResultOf(ce.call(commands.OpenChannel, **wanted))["ticket"]
+        self.assertTrue(self.admit(ticket)[0])
+        self.failureResultOf(other.call(commands.OpenChannel, **wanted), NotAuthorized)
+        client.read()
+        self.assertEqual(client.boxes[-1][b"stream"], b"7")
+        client.close()
+        self.settle()
+        self.failureResultOf(ce.call(commands.OpenChannel, **wanted), SessionGone)
+
+    def test_bound(self) -> None:
+        """
+        There are not more tickets than there could be channels; old ones do not count.
+        """
+        self.patch(limits, "WANTED_DESCRIPTORS", 1)
+        ce = self.readyCE()
+        self.ask()
+        wanted = {"session": ce.starts[0]["session"], "stream": 7}
+        for _ in range(8):
+            self.successResultOf(ce.call(commands.OpenChannel, **wanted))
+        self.failureResultOf(ce.call(commands.OpenChannel, **wanted), Busy)
+        self.spend(limits.TICKET_LIFETIME)
+        self.successResultOf(ce.call(commands.OpenChannel, **wanted))
+
+
+class IntegrityTests(BrokerTestCase):
+    """
+    A proxy that does not ask for secrecy.
+    """
+
+    settings = {
+        "RVGAHP.SEC_DEFAULT_ENCRYPTION": "NEVER",
+        "RVGAHP.SEC_DEFAULT_INTEGRITY": "OPTIONAL",
+    }
+
+    def refusal(self, client: LocalClient) -> str:
+        """
+        @return: why a start was refused because of the policies.
+        """
+        (box,) = client.boxes
+        self.assertEqual(box.get(b"_error_code"), b"PolicyConflict")
+        return box[b"_error_description"].decode()
+
+    def ready(self, policy: str) -> Any:
+        """
+        @return: a CE with this policy that takes starts.
+        """
+        ce, _ = self.dialCE()
+        ce.hello(policy=policy)
+        self.successResultOf(ce.list())
+        return ce
+
+    def test_conflict(self) -> None:
+        """
+        A CE that requires what we never allow is not asked; the sentence names the setting
+        and both levels.
+        """
+        ce = self.ready("R:R:AES")
+        refusal = self.refusal(self.ask())
+        for word in ("SEC_DEFAULT_ENCRYPTION", "NEVER", "REQUIRED"):
+            self.assertIn(word, refusal)
+        self.assertEqual(ce.starts, [])
+
+    def test_integrity(self) -> None:
+        """
+        Authenticated and readable is enough for one GAHP, and not for one that carries a
+        key.
+        """
+        ce = self.ready("O:R:AES")
+        client = self.ask()
+        self.assertEqual(client.boxes[0][b"outcome"], b"integrity")
+        self.assertEqual(ce.starts[0]["outcome"], "integrity")
+        refusal = self.refusal(self.ask(gahp="condor_ft-gahp"))
+        self.assertIn("only started where channels are encrypted", refusal)
+        self.assertEqual(len(ce.starts), 1)
+
+    def test_cleartext(self) -> None:
+        """
+        Neither secret nor authenticated it goes only to peers that are named.
+        """
+        ce = self.ready("O:O:AES")
+        self.assertIn("does not name 192.0.2.7", self.refusal(self.ask()))
+        self.assertEqual(ce.starts, [])
+
+
+class CleartextTests(IntegrityTests):
+    """
+    The same, where the CE's network is named.
+    """
+
+    settings = {**IntegrityTests.settings, "RVGAHP_CLEARTEXT_PEERS": "192.0.2.0/24"}
+
+    def test_cleartext(self) -> None:
+        """
+        To those it goes.
+        """
+        ce = self.ready("O:O:AES")
+        self.assertEqual(self.ask().boxes[0][b"outcome"], b"none")
+        self.assertEqual((ce.starts[0]["outcome"], ce.starts[0]["method"]), ("none", ""))
+
+
+class UnknownTests(BrokerTestCase):
+    """
+    A site's own word.
+    """
+
+    def test_unknownGAHP(self) -> None:
+        """
+        That a GAHP is not on offer is the site's to say.
+        """
+        ce = self.readyCE()
+
+        def refuse() -> None:
+            raise UnknownGAHP("the site offers no GAHP named 'x'")
+
+        ce.answer = refuse
+        (box,) = self.ask(gahp="x").boxes
+        self.assertEqual(box[b"_error_code"], b"UnknownGAHP")

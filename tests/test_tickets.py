@@ -1,0 +1,64 @@
+"""
+Tests of L{rvgahp.tickets}.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from rvgahp import limits
+from rvgahp.tickets import TicketBook
+
+
+class TicketBookTests(SynchronousTestCase):
+    """
+    What a ticket opens, and when not.
+    """
+
+    def setUp(self) -> None:
+        """
+        Begin with no ticket.
+        """
+        self.clock = Clock()
+        self.book: TicketBook[str] = TicketBook(self.clock)
+
+    def test_once(self) -> None:
+        """
+        A ticket opens what it was made for, once.
+        """
+        first, second = self.book.issue("a"), self.book.issue("b")
+        self.assertNotEqual(first, second)
+        self.assertEqual((len(first), len(second)), (limits.TICKET_BYTES, limits.TICKET_BYTES))
+        self.assertEqual(self.book.redeem(second), "b")
+        self.assertEqual(self.book.redeem(first), "a")
+        self.assertIsNone(self.book.redeem(first))
+
+    def test_unknown(self) -> None:
+        """
+        One that was never issued opens nothing.
+        """
+        self.book.issue("a")
+        self.assertIsNone(self.book.redeem(bytes(limits.TICKET_BYTES)))
+
+    def test_tooLate(self) -> None:
+        """
+        It is good for just under 10 s.
+        """
+        early, late = self.book.issue("early"), self.book.issue("late")
+        self.clock.advance(limits.TICKET_LIFETIME - 0.001)
+        self.assertEqual(self.book.redeem(early), "early")
+        self.clock.advance(0.001)
+        self.assertIsNone(self.book.redeem(late))
+
+    def test_forgotten(self) -> None:
+        """
+        Tickets that nobody used are not counted, nor kept, when they are too old.
+        """
+        for count in range(1, 101):
+            self.book.issue("x")
+            self.assertEqual(len(self.book), count)
+        self.clock.advance(limits.TICKET_LIFETIME / 2)
+        self.book.issue("y")
+        self.clock.advance(limits.TICKET_LIFETIME / 2)
+        self.assertEqual(len(self.book), 1)
