@@ -14,17 +14,14 @@ import os
 from rvgahp import limits
 from rvgahp.descriptor import Descriptor
 from rvgahp.errors import PolicyConflict, ProtocolError, RvgahpError
-from rvgahp.handshake import (
+from rvgahp.handshake import Answerer, ChannelKeys, Dialer, refusal
+from rvgahp.handshakemessages import (
     KEY_NUMBER,
     NO_STREAM,
     POLICY,
     STALE_GENERATION,
     VERSION,
-    Answerer,
-    ChannelKeys,
     Dial,
-    Dialer,
-    refusal,
     takeMessage,
 )
 from rvgahp.records import ACK, DATA, LIMIT, PING, Opener, ReceiveBuffer, Sealer

@@ -16,10 +16,11 @@ from rvgahp import frames, limits
 from rvgahp.carrier import Carrier
 from rvgahp.channel import AnsweringChannel
 from rvgahp.complaint import FAILURE, complain
-from rvgahp.descriptor import Descriptor, Sink
+from rvgahp.descriptor import Descriptor
+from rvgahp.sink import Sink
 from rvgahp.errors import ProtocolError
 from rvgahp.frames import Frame
-from rvgahp.handshake import GAHP_STREAM
+from rvgahp.handshakemessages import GAHP_STREAM
 from rvgahp.policy import Policy
 from rvgahp.session import SecuritySession
 from rvgahp.stderrqueue import StderrQueue

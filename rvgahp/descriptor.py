@@ -48,8 +48,8 @@ _PIECES = 64
 
 #: Pieces shorter than this that have to wait are put together, up to so many bytes:
 #: apart, each would take some hundred bytes more.
-_SMALL = 1024
-_GATHERED = 64 * 1024
+SMALL = 1024
+GATHERED = 64 * 1024
 
 #: Bytes of one write to a descriptor that is non-blocking, or never blocks long.
 _UNLIMITED = 1 << 30
@@ -217,12 +217,12 @@ class Descriptor:
 
     def _append(self, piece: Any) -> None:
         queue = self._queue
-        if len(piece) >= _SMALL or len(queue) < 2:
+        if len(piece) >= SMALL or len(queue) < 2:
             queue.append(memoryview(piece))
             return
         # The last one is not the first, of which a part may be written already.
         last = queue[-1]
-        if isinstance(last, bytearray) and len(last) < _GATHERED:
+        if isinstance(last, bytearray) and len(last) < GATHERED:
             last += piece
         else:
             queue.append(bytearray(piece))
@@ -301,66 +301,3 @@ class Descriptor:
             self._owner.shutdown(1)  # SHUT_WR
         except OSError:
             pass  # the other side was quicker
-
-
-class Sink(Descriptor):
-    """
-    Where the frames of one kind end up: a GAHP's stdin, the client's stdout.
-    """
-
-    def __init__(
-        self,
-        loop: Loop,
-        fd: int,
-        delivered: Callable[[int], None],
-        failed: Callable[[str], None],
-        owner: socket.socket | None = None,
-    ) -> None:
-        """
-        @param delivered: called with the cost of frames that have been written.
-        @param failed: called once, when the sink takes nothing more.
-        """
-        super().__init__(loop, fd, owner)
-        self._delivered = delivered
-        self._failedCallback = failed
-        self._taken = 0
-        self._queued = 0
-        self._costs: deque[tuple[int, int]] = deque()  # (offset of its end, cost)
-
-    def put(self, payload: Any, cost: int) -> None:
-        """
-        Write C{payload}; C{cost} counts as delivered when it is written.
-        """
-        if self._ending or self.isClosed:
-            self._delivered(cost)
-            return
-        self._queued += len(payload)
-        if self._costs and len(payload) < _SMALL and self._costs[-1][1] < _GATHERED:
-            cost += self._costs.pop()[1]
-        self._costs.append((self._queued, cost))
-        if payload:
-            self.write([payload])
-        else:
-            self._settle()
-
-    def progressed(self, count: int) -> None:
-        self._taken += count
-        self._settle()
-
-    def _settle(self) -> None:
-        cost = 0
-        while self._costs and self._costs[0][0] <= self._taken:
-            cost += self._costs.popleft()[1]
-        if cost:
-            self._delivered(cost)
-
-    def writeFailed(self, problem: str) -> None:
-        """
-        What was held has nowhere to go; it counts as delivered so that its stream
-        runs on to its end.
-        """
-        cost = sum(cost for _, cost in self._costs)
-        self._costs.clear()
-        if cost:
-            self._delivered(cost)
-        self._failedCallback(problem)

@@ -12,9 +12,11 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any, Protocol
 
-from rvgahp.descriptor import Descriptor, Sink
+from rvgahp.descriptor import Descriptor
+from rvgahp.sink import Sink
 from rvgahp.igahp import GAHPCommand
 from rvgahp.processlauncher import LaunchUser, ProcessLauncher
 
@@ -93,9 +95,11 @@ class GAHPProcess:
         self._launcher = launcher
         self._user = user
         self._name = 0
-        stdin, childStdin = socket.socketpair()
-        stdout, childStdout = socket.socketpair()
-        stderr, childStderr = os.pipe2(os.O_CLOEXEC)
+        with ExitStack() as made:
+            stdin, childStdin = map(made.enter_context, socket.socketpair())
+            stdout, childStdout = map(made.enter_context, socket.socketpair())
+            stderr, childStderr = os.pipe2(os.O_CLOEXEC)
+            made.pop_all()
         self._streams = [childStdin.detach(), childStdout.detach(), childStderr]
         stdin.shutdown(socket.SHUT_RD)
         stdout.shutdown(socket.SHUT_WR)

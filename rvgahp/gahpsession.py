@@ -19,11 +19,10 @@ from twisted.logger import Logger
 
 from rvgahp import frames, limits
 from rvgahp.carrier import Carrier
-from rvgahp.channel import DialingChannel
+from rvgahp.channeldialer import ChannelDialer
 from rvgahp.errors import ProtocolError, StartFailed
 from rvgahp.frames import Frame
 from rvgahp.gahpprocess import GAHPProcess, describeEnd
-from rvgahp.handshake import GAHP_STREAM
 from rvgahp.igahp import GAHPCommand
 from rvgahp.processlauncher import ProcessLauncher
 from rvgahp.session import SecuritySession
@@ -83,13 +82,13 @@ class GAHPSession:
         self._session = session
         self._stdinGrace: float = settings.get("RVGAHP_STDIN_GRACE")
         self._killGrace: float = settings.get("RVGAHP_KILL_GRACE")
-        self._dial = dial
-        self._tickets = list(tickets)
         self._over = over
-        self._generation = 0
         self.phase = Phase.STARTING
         self.started: Deferred[None] = Deferred()
         self._carrier = Carrier(reactor, Stream(settings.get("RVGAHP_REPLAY_LIMIT"), budget), self)
+        self._dialer = ChannelDialer(
+            reactor, session, self._carrier, dial, tickets, self._unreachable
+        )
         self._stderr = StderrQueue()
         self._status: tuple[bool, int] | None = None
         self._stdoutOpen = self._stderrOpen = True
@@ -122,13 +121,15 @@ class GAHPSession:
         except OSError as e:
             self.launchFailed(e.strerror or str(e))
             return
-        self._dialChannel()
+        if self.phase is not Phase.OVER:  # the failure may be known already
+            self._dialer.start()
 
     def clientGone(self, reason: str) -> None:
         """
         The proxy says that the client is gone: nobody will read what comes.
         """
         self._discarding = self.isAbandoned = True
+        self._dialer.close()
         if self.phase is Phase.EXITED:
             self._finish("")
         else:
@@ -144,57 +145,27 @@ class GAHPSession:
 
     # -- the channel --------------------------------------------------------
 
-    def _dialChannel(self) -> None:
-        if not self._tickets:
-            self._channelFailed("no attempt is left")
-            return
-        dialling = self._dial()
-        dialling.addCallback(self._dialled)
-        dialling.addErrback(lambda failure: self._channelFailed(failure.getErrorMessage()))
-
-    def _dialled(self, connection: socket.socket) -> None:
-        if self.phase is Phase.OVER:
-            connection.close()
-            return
-        self._generation += 1
-        DialingChannel(
-            self._reactor,
-            connection,
-            self._carrier,
-            self._session,
-            0,
-            GAHP_STREAM,
-            self._generation,
-            self._tickets.pop(0),
-        )
-
-    def _channelFailed(self, reason: str) -> None:
+    def _unreachable(self, reason: str) -> None:
         """
-        The first channel did not come to be.  What made it fail will most likely
-        do so again, but a lost packet may have been all.
+        The first channel did not come to be.
         """
-        if self.phase is Phase.OVER:
-            return
-        if self._tickets:
-            self._later(limits.REDIAL_FIRST, self._dialChannel)
-        else:
-            self._lostForGood(f"the site could not open a channel: {reason}")
+        self._lostForGood(f"the site could not open a channel: {reason}")
 
     def channelOpened(self) -> None:
         self.roomMade()
 
     def channelLost(self, reason: str) -> None:
         if not self._carrier.generation:
-            self._channelFailed(reason)
+            self._dialer.again(reason)
         else:
             self._lostForGood(f"the channel was lost: {reason}")
 
     def _lostForGood(self, reason: str) -> None:
+        if self.phase is Phase.OVER:
+            return
         self._discarding = True
-        if self.phase is Phase.EXITED and self._carrier.stream.isAcknowledged():
-            self._finish("")
-        elif self.phase is Phase.EXITED:
-            self._finish(reason)
+        if self.phase is Phase.EXITED:
+            self._finish("" if self._carrier.stream.isAcknowledged() else reason)
         else:
             self._process.stdout.resumeReading()
             self._end(reason)
@@ -241,9 +212,9 @@ class GAHPSession:
         """
         Its input has ended: it may finish, for as long as it does something.
         """
-        if self.phase is not Phase.RUNNING:
+        if self.phase not in (Phase.STARTING, Phase.RUNNING):
             return
-        if not self._carrier.room():
+        if self.phase is Phase.STARTING or not self._carrier.room():
             self._lastOutput = self._reactor.seconds()  # it may be waiting for us
         left = self._lastOutput + self._stdinGrace - self._reactor.seconds()
         if left > 0:
@@ -316,9 +287,9 @@ class GAHPSession:
         if self.phase is not Phase.EXITED or self._told:
             return
         blocked = self._stdoutOpen and not self._carrier.room()
-        quiet = self._reactor.seconds() - self._lastOutput
-        if blocked or quiet < limits.OUTPUT_GRACE:
-            self._later(limits.OUTPUT_GRACE, self._waitNoLonger)
+        left = self._lastOutput + limits.OUTPUT_GRACE - self._reactor.seconds()
+        if blocked or left > 0:
+            self._later(limits.OUTPUT_GRACE if blocked else max(left, 0.01), self._waitNoLonger)
             return
         if self._stdoutOpen:
             self._process.stdout.close()
@@ -373,6 +344,7 @@ class GAHPSession:
         for timer in self._timers:
             if timer.active():
                 timer.cancel()
+        self._dialer.close()
         self._carrier.close()
         self._process.close()
         self._over(self, reason)

@@ -8,160 +8,32 @@ L{Answerer}; what both are left with is a L{ChannelKeys}.
 
 from __future__ import annotations
 
-from struct import Struct
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.hashes import SHA256, Hash
-from cryptography.hazmat.primitives.hmac import HMAC
-
 from rvgahp import limits, x25519
 from rvgahp.errors import ChannelLost, PolicyConflict, ProtocolError
+from rvgahp.handshakemessages import (
+    ACCEPT,
+    CONFIRM,
+    DIAL,
+    LENGTH,
+    NAMES,
+    OFFSETS,
+    OUTCOMES,
+    PROOF_BYTES,
+    REFUSAL,
+    Dial,
+    Fields,
+    digest,
+    encodeMessage,
+    hmac,
+    len8,
+    proves,
+)
 from rvgahp.policy import Outcome, Policy, resolve
 from rvgahp.session import SecuritySession, derive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-
-DIAL, ACCEPT, CONFIRM, REFUSAL = 1, 2, 3, 4
-
-#: Reasons of a Refusal.
-STALE_GENERATION, NO_STREAM, POLICY, VERSION, KEY_NUMBER = 1, 2, 3, 4, 5
-
-#: Kinds of stream.
-GAHP_STREAM, TUNNEL_STREAM = 0, 1
-
-PROOF_BYTES = 32
-
-_LENGTH = Struct("!H")
-_NAMES = Struct("!IBIH")  # stream, kind, generation, key number
-_OFFSETS = Struct("!QQ")  # received, limit
-
-#: Outcomes on the wire, by number.
-OUTCOMES = (Outcome.NONE, Outcome.INTEGRITY, Outcome.ENCRYPT)
-
-
-def _hmac(key: bytes, data: bytes) -> bytes:
-    mac = HMAC(key, SHA256())
-    mac.update(data)
-    return mac.finalize()
-
-
-def _proves(key: bytes, data: bytes, proof: bytes) -> bool:
-    """
-    @return: whether C{proof} is the HMAC of C{data}; in constant time.
-    """
-    mac = HMAC(key, SHA256())
-    mac.update(data)
-    try:
-        mac.verify(proof)  # constant_time.bytes_eq would import hmac: 3 ms
-    except InvalidSignature:
-        return False
-    return True
-
-
-def _hash(*parts: bytes) -> bytes:
-    digest = Hash(SHA256())
-    for part in parts:
-        digest.update(part)
-    return digest.finalize()
-
-
-def _len8(data: bytes) -> bytes:
-    return bytes((len(data),)) + data
-
-
-def encodeMessage(body: bytes) -> bytes:
-    """
-    @return: C{body} with its length before it, as it goes on the wire.
-    """
-    return _LENGTH.pack(len(body)) + body
-
-
-def takeMessage(data: bytes | bytearray | memoryview) -> tuple[bytes | None, int]:
-    """
-    Look for one whole handshake message at the start of C{data}.
-
-    @return: its body and the bytes it took, or C{(None, 0)} if more is needed.
-    @raise ProtocolError: the length is impossible.
-    """
-    if len(data) < _LENGTH.size:
-        return None, 0
-    (length,) = _LENGTH.unpack_from(data)
-    if not 0 < length <= limits.HANDSHAKE_BYTES:
-        raise ProtocolError(f"A handshake message claims {length} bytes; 1 to 1024 are allowed.")
-    end = _LENGTH.size + length
-    if len(data) < end:
-        return None, 0
-    return bytes(data[_LENGTH.size : end]), end
-
-
-class _Fields:
-    """
-    Reads the fields of one message; whatever is missing or left over is an error.
-    """
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-        self.offset = 0
-
-    def take(self, count: int) -> bytes:
-        end = self.offset + count
-        if end > len(self._body):
-            raise ProtocolError("A handshake message is truncated.")
-        data, self.offset = self._body[self.offset : end], end
-        return data
-
-    def byte(self) -> int:
-        return self.take(1)[0]
-
-    def text(self, encoding: str = "ascii") -> str:
-        data = self.take(self.byte())
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            raise ProtocolError("A text in a handshake message is badly encoded.") from None
-
-    def unpack(self, struct: Struct) -> tuple[int, ...]:
-        return struct.unpack(self.take(struct.size))
-
-    def close(self) -> None:
-        if self.offset != len(self._body):
-            raise ProtocolError("A handshake message has bytes after its end.")
-
-
-class Dial:
-    """
-    The CE's first message.
-
-    @ivar received: stream bytes the CE has received.
-    @ivar limit: stream offset up to which the client may send.
-    @ivar body: the message as it was sent, without its length.
-    """
-
-    def __init__(self, body: bytes) -> None:
-        """
-        @raise ProtocolError: the body is no Dial.
-        """
-        self.body = body
-        fields = _Fields(body)
-        if fields.byte() != DIAL:
-            raise ProtocolError("The first handshake message is not a Dial.")
-        (self.version,) = fields.unpack(_LENGTH)
-        self.sessionId = fields.text()
-        self.stream, self.kind, self.generation, self.keyNumber = fields.unpack(_NAMES)
-        self.policyText = fields.text()
-        self.publicKey = fields.take(32)
-        self.received, self.limit = fields.unpack(_OFFSETS)
-        self._proven = body[: fields.offset]
-        self.proof = fields.take(PROOF_BYTES)
-        fields.close()
-
-    def verify(self, session: SecuritySession) -> bool:
-        """
-        @return: whether it was made by one who knows the session's key.
-        """
-        return _proves(session.proofKey(), b"dial" + self._proven, self.proof)
 
 
 class ChannelKeys:
@@ -223,15 +95,15 @@ class Dialer:
         body = b"".join(
             (
                 bytes((DIAL,)),
-                _LENGTH.pack(limits.PROTOCOL_VERSIONS[-1]),
-                _len8(session.sessionId.encode("ascii")),
-                _NAMES.pack(stream, kind, generation, session.keyNumber),
-                _len8(session.clientPolicy.encode().encode("ascii")),
+                LENGTH.pack(limits.PROTOCOL_VERSIONS[-1]),
+                len8(session.sessionId.encode("ascii")),
+                NAMES.pack(stream, kind, generation, session.keyNumber),
+                len8(session.clientPolicy.encode().encode("ascii")),
                 self._private.public_key().public_bytes_raw(),
-                _OFFSETS.pack(received, limit),
+                OFFSETS.pack(received, limit),
             )
         )
-        self._dial = body + _hmac(session.proofKey(), b"dial" + body)
+        self._dial = body + hmac(session.proofKey(), b"dial" + body)
 
     def dial(self) -> bytes:
         """
@@ -249,20 +121,20 @@ class Dialer:
         """
         if body[:1] == bytes((REFUSAL,)):
             raise ChannelLost(self._refusal(body))
-        fields = _Fields(body)
+        fields = Fields(body)
         if fields.byte() != ACCEPT:
             raise ProtocolError("The answer to a Dial is neither Accept nor Refusal.")
         policyText, number, method = fields.text(), fields.byte(), fields.text()
         public = fields.take(32)
-        received, limit = fields.unpack(_OFFSETS)
-        t1 = _hash(self._dial, body[: fields.offset])
+        received, limit = fields.unpack(OFFSETS)
+        t1 = digest(self._dial, body[: fields.offset])
         proof = fields.take(PROOF_BYTES)
         fields.close()
         secrets = _Secrets(self._private, public, self._session.trafficKey(), t1)
-        if not _proves(secrets.clientFinished, t1, proof):
+        if not proves(secrets.clientFinished, t1, proof):
             raise ProtocolError("The client's Accept proves no knowledge of the session key.")
         self._checkPolicy(policyText, number, method)
-        confirm = bytes((CONFIRM,)) + _hmac(secrets.ceFinished, _hash(self._dial, body))
+        confirm = bytes((CONFIRM,)) + hmac(secrets.ceFinished, digest(self._dial, body))
         keys = ChannelKeys(
             self._session.outcome, secrets.ceRecords, secrets.clientRecords, received, limit
         )
@@ -278,15 +150,15 @@ class Dialer:
             raise ProtocolError("The client's Accept names another security policy than StartGAHP.")
 
     def _refusal(self, body: bytes) -> str:
-        fields = _Fields(body)
+        fields = Fields(body)
         fields.byte()
         reason = fields.byte()
         sentence = fields.text("utf-8")
         proven = body[: fields.offset]
         proof = fields.take(PROOF_BYTES)
         fields.close()
-        said = b"refusal" + _hash(self._dial) + proven
-        if not _proves(self._session.proofKey(), said, proof):
+        said = b"refusal" + digest(self._dial) + proven
+        if not proves(self._session.proofKey(), said, proof):
             raise ProtocolError("A refusal of a channel proves no knowledge of the session key.")
         return f"The client refused the channel (reason {reason}): {sentence}"
 
@@ -316,18 +188,18 @@ class Answerer:
         body = b"".join(
             (
                 bytes((ACCEPT,)),
-                _len8(session.serverPolicy.encode().encode("ascii")),
+                len8(session.serverPolicy.encode().encode("ascii")),
                 bytes((OUTCOMES.index(session.outcome),)),
-                _len8(session.method.encode("ascii")),
+                len8(session.method.encode("ascii")),
                 private.public_key().public_bytes_raw(),
-                _OFFSETS.pack(received, limit),
+                OFFSETS.pack(received, limit),
             )
         )
-        t1 = _hash(dial.body, body)
+        t1 = digest(dial.body, body)
         secrets = _Secrets(private, dial.publicKey, session.trafficKey(), t1)
-        self._accept = body + _hmac(secrets.clientFinished, t1)
+        self._accept = body + hmac(secrets.clientFinished, t1)
         self._finished = secrets.ceFinished
-        self._t2 = _hash(dial.body, self._accept)
+        self._t2 = digest(dial.body, self._accept)
         self._keys = ChannelKeys(
             session.outcome, secrets.clientRecords, secrets.ceRecords, dial.received, dial.limit
         )
@@ -344,12 +216,12 @@ class Answerer:
 
         @raise ProtocolError: it is malformed or proves nothing.
         """
-        fields = _Fields(body)
+        fields = Fields(body)
         if fields.byte() != CONFIRM:
             raise ProtocolError("The third handshake message is not a Confirm.")
         proof = fields.take(PROOF_BYTES)
         fields.close()
-        if not _proves(self._finished, self._t2, proof):
+        if not proves(self._finished, self._t2, proof):
             raise ProtocolError("The CE's Confirm proves no knowledge of the channel's keys.")
         return self._keys
 
@@ -368,6 +240,6 @@ def refusal(session: SecuritySession, dial: Dial, reason: int, sentence: str) ->
     @return: the message, with its length.
     """
     text = sentence.encode("utf-8")[:255].decode("utf-8", "ignore")  # no half of a character
-    body = bytes((REFUSAL, reason)) + _len8(text.encode("utf-8"))
-    proof = _hmac(session.proofKey(), b"refusal" + _hash(dial.body) + body)
+    body = bytes((REFUSAL, reason)) + len8(text.encode("utf-8"))
+    proof = hmac(session.proofKey(), b"refusal" + digest(dial.body) + body)
     return encodeMessage(body + proof)

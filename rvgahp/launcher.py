@@ -17,6 +17,7 @@ C{problem}; and after C{pid} once C{signalled} and C{value}.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -125,12 +126,15 @@ class Launcher:
                 os.close(fd)
 
     def _start(self, name: int, request: dict[str, Any], fds: list[int]) -> None:
-        read, write = os.pipe()
+        status: tuple[int, ...] = ()
         try:
+            if len(fds) != _STREAMS:  # the kernel drops those that we cannot have
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            read, write = status = os.pipe()
             pid = os.fork()
         except OSError as e:
-            os.close(read)
-            os.close(write)
+            for fd in status:
+                os.close(fd)
             self._report(id=name, problem=f"no process could be made ({e.strerror})")
             return
         if pid == 0:

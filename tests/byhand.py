@@ -108,7 +108,7 @@ class Boxes:
         @return: the answer, or the refusal.  Other boxes that come before it are left.
         """
         tag = self.post(command, **values)
-        others = []
+        others: list[Box] = []
         while True:
             box = self.receive()
             if tag in (box.get(b"_answer"), box.get(b"_error")):

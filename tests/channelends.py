@@ -11,7 +11,7 @@ from rvgahp import limits
 from rvgahp.carrier import Carrier
 from rvgahp.channel import AnsweringChannel, DialingChannel
 from rvgahp.frames import Frame
-from rvgahp.handshake import GAHP_STREAM
+from rvgahp.handshakemessages import GAHP_STREAM
 from rvgahp.policy import Outcome
 from rvgahp.stream import Budget, Stream
 from tests.sessions import makeSession

@@ -88,6 +88,7 @@ def runProgram(
     """
     started = time.monotonic()
     popen = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | popen
+    process: Any  # of bytes, unless popen says otherwise
     with subprocess.Popen(words, **popen) as process:
         try:
             output, errors = process.communicate(sent, timeout=seconds)
@@ -290,7 +291,8 @@ class Playground:
         @return: descriptors, threads and children of proxy, CE and the CE's launcher.
         """
         pids = {"proxy": self.proxyPid, "CE": self.cePid}
-        pids |= {"launcher": pid for pid in childrenOf(self.cePid)}
+        for pid in childrenOf(self.cePid):
+            pids["launcher"] = pid
         found = {}
         for name, pid in pids.items():
             found[f"descriptors of the {name}"] = descriptors(pid)

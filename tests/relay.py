@@ -14,7 +14,8 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from tests.procfs import waitFor
 
@@ -194,7 +195,8 @@ class Relay:
         self.arrived = lambda connection: None
         self.resets = False
         forgotten = threading.Event()
-        self._order(lambda: (self._forget(), forgotten.set()))
+        self._order(self._forget)
+        self._order(forgotten.set)
         forgotten.wait()
 
     def _forget(self) -> None:
@@ -205,7 +207,12 @@ class Relay:
         """
         Cut a connection now.
         """
-        self._order(lambda: connection.isOpen and connection.close(reset))
+
+        def close() -> None:
+            if connection.isOpen:
+                connection.close(reset)
+
+        self._order(close)
         waitFor(lambda: not connection.isOpen, "the cut")
 
     def stop(self) -> None:
@@ -276,7 +283,7 @@ class Relay:
                 selector.register(end, events)
         return timeout
 
-    def _serve(self, one: Connection, ready: dict[object, int]) -> None:
+    def _serve(self, one: Connection, ready: Mapping[Any, int]) -> None:
         try:
             for way in (one.toProxy, one.toCE):
                 if ready.get(way.source, 0) & selectors.EVENT_READ:

@@ -12,7 +12,8 @@ from rvgahp import limits
 from rvgahp.channel import AnsweringChannel
 from rvgahp.errors import ChannelLost, ProtocolError
 from rvgahp.frames import END_STDIN, STDERR, STDIN, STDOUT, encodeFrame
-from rvgahp.handshake import GAHP_STREAM, TUNNEL_STREAM, ChannelKeys, Dialer, takeMessage
+from rvgahp.handshake import ChannelKeys, Dialer
+from rvgahp.handshakemessages import GAHP_STREAM, TUNNEL_STREAM, takeMessage
 from rvgahp.policy import Outcome
 from rvgahp.records import ACK, DATA, HEADER, LIMIT, PING, Opener, Sealer
 from rvgahp.session import SecuritySession
@@ -449,6 +450,24 @@ class RecordTests(ChannelTestCase):
         self.loop.settle()
         self.assertEqual(self.clientUser.frames(), [(STDOUT, b"01234")])
 
+    def test_manySmallFramesWaiting(self) -> None:
+        """
+        Tens of thousands of small frames that wait for a full connection go out one
+        after the other when it has room, and not each from inside the one before.
+        """
+        dialing, answering = self.ends.connect()
+        self.loop.settle()
+        answering.pauseReading()
+        while not dialing._writing:
+            self.ends.ce.send(STDOUT, bytes(50_000))
+        count = 20_000
+        for _ in range(count):
+            self.ends.ce.send(STDERR, b"x")
+        answering.resumeReading()
+        self.loop.spend(1)
+        self.assertEqual(self.clientUser.frames()[-1], (STDERR, b"x" * count))
+        self.assertEqual([user.lost for user in self.ends.users], [[], []])
+
     def test_writingFails(self) -> None:
         """
         When the connection takes nothing any more while much waits for it, the channel
@@ -477,7 +496,8 @@ class Peer:
     """
 
     def __init__(self, test: SynchronousTestCase, ends: Ends) -> None:
-        from rvgahp.handshake import Answerer, Dial
+        from rvgahp.handshake import Answerer
+        from rvgahp.handshakemessages import Dial
 
         self._test = test
         self._ends = ends

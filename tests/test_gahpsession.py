@@ -9,6 +9,7 @@ import errno
 import os
 import signal
 import socket
+import time
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -20,13 +21,14 @@ from rvgahp.channel import AnsweringChannel
 from rvgahp.configuration import Configuration
 from rvgahp.errors import ChannelLost, StartFailed
 from rvgahp.gahpsession import GAHPSession, Phase
-from rvgahp.handshake import GAHP_STREAM
+from rvgahp.handshakemessages import GAHP_STREAM
 from rvgahp.igahp import GAHPCommand
+from rvgahp.processlauncher import ProcessLauncher
 from rvgahp.settings import settingsFrom
 from rvgahp.stream import Budget, Stream
 from tests.channelends import User
 from tests.privatereactor import ReactorTestCase
-from tests.procfs import isAlive
+from tests.procfs import childrenOf, isAlive
 from tests.sessions import KEY, makeSession
 from tests.steppedloop import socketPair
 
@@ -61,6 +63,7 @@ class SessionTestCase(ReactorTestCase):
         self.dials = self.failures = 0
         self.overs: list[str] = []
         self.agreed = makeSession()
+        self.launcher = ProcessLauncher(self.reactor, 0.2)
         self.user = User()
         self.budget = Budget(1 << 28)
         self.client = Carrier(self.reactor, Stream(1 << 24, Budget(1 << 28)), self.user)
@@ -70,6 +73,7 @@ class SessionTestCase(ReactorTestCase):
             self.agreed,
             settingsFrom("ce", Configuration(None, SETTINGS)),
             self.budget,
+            self.launcher,
             self._dial,
             TICKETS,
             lambda session, reason: self.overs.append(reason),
@@ -82,8 +86,7 @@ class SessionTestCase(ReactorTestCase):
         if not self.overs:
             self.session.kill()
         self.client.close()
-        process = self.session._process
-        self.until(lambda: not process.isAlive)
+        self.resultOf(self.launcher.stop())
         self.assertEqual(len(self.overs), 1)
         self.assertIs(self.session.phase, Phase.OVER)
         self.assertEqual(self.budget.held, 0)
@@ -153,9 +156,9 @@ class SessionTestCase(ReactorTestCase):
         """
         @return: the GAHP's process.
         """
-        transport = self.session._process.transport
-        assert transport is not None and transport.pid is not None
-        return int(transport.pid)
+        (launcher,) = childrenOf(os.getpid())
+        (pid,) = self.until(lambda: childrenOf(launcher))
+        return pid
 
 
 class RunTests(SessionTestCase):
@@ -197,9 +200,7 @@ class RunTests(SessionTestCase):
         One that is gone before anything was noticed has run.
         """
         self.start("/bin/true")
-        pid = self.pid()
-        while isAlive(pid):
-            pass
+        time.sleep(0.1)
         self.resultOf(self.session.started)
         self.assertEqual(self.exit(), (False, 0, ""))
         self.over()
@@ -222,12 +223,14 @@ class RunTests(SessionTestCase):
         After its exit, output that a child of its own holds open is waited for while
         something comes, and then no longer.
         """
-        self.shell("(for n in 1 2 3 4; do sleep 0.1; echo $n; done; exec sleep 1000) & exit 5")
-        group = self.pid()
+        self.shell(
+            "echo $$; (for n in 1 2 3 4; do sleep 0.1; echo $n; done; exec sleep 1000) & exit 5"
+        )
         self.assertEqual(self.exit(), (False, 5, ""))
-        self.assertEqual(self.output(), b"1\n2\n3\n4\n")
+        group, *lines = self.output().split()
+        self.assertEqual(lines, [b"1", b"2", b"3", b"4"])
         self.over()
-        os.killpg(group, signal.SIGKILL)
+        os.killpg(int(group), signal.SIGKILL)
 
     def test_noSecrets(self) -> None:
         """
@@ -260,16 +263,27 @@ class StartTests(SessionTestCase):
 
     def test_noProcess(self) -> None:
         """
-        So it is where no process can be had, and where no socket can.
+        So it is where no process can be had.
         """
 
         def refuse(*arguments: Any, **more: Any) -> None:
             raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
 
-        self.patch(socket, "socketpair", refuse)
+        self.patch(self.reactor, "spawnProcess", refuse)
         self.start("/bin/true")
         failure = self.failureResultOf(self.session.started, StartFailed)
         self.assertIn("temporarily unavailable", failure.getErrorMessage())
+        self.assertEqual(self.dials, 0)
+
+    def test_tooLarge(self) -> None:
+        """
+        And where the request is too large for the launcher.
+        """
+        self.session.start(GAHPCommand("/bin/true"), {"HUGE": "x" * 1_000_000}, 0)
+        failed: list[Any] = []
+        self.session.started.addErrback(failed.append)
+        self.assertIn("Message too long", self.over())
+        self.spend(0.05)
         self.assertEqual(self.dials, 0)
 
     def test_secondDial(self) -> None:
@@ -465,10 +479,8 @@ class EndTests(SessionTestCase):
         So it is for one that has not begun.
         """
         self.start("/bin/sleep", "1000")
-        pid = self.pid()
         self.session.kill()
         self.failureResultOf(self.session.started, StartFailed)
-        self.until(lambda: not isAlive(pid))
 
     def test_killWhileDialling(self) -> None:
         """
@@ -476,7 +488,7 @@ class EndTests(SessionTestCase):
         """
         cancelled: list[Any] = []
         waiting: Deferred[socket.socket] = Deferred(cancelled.append)
-        self.patch(self.session, "_dial", lambda: waiting)
+        self.patch(self.session._dialer, "_dial", lambda: waiting)
         self.start("/bin/sleep", "1000")
         self.session.kill()
         self.session.started.addErrback(lambda _: None)

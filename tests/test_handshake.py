@@ -14,17 +14,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import limits
 from rvgahp.errors import ChannelLost, PolicyConflict, ProtocolError, RvgahpError
-from rvgahp.handshake import (
+from rvgahp.handshake import Answerer, ChannelKeys, Dialer, refusal
+from rvgahp.handshakemessages import (
     ACCEPT,
     GAHP_STREAM,
     STALE_GENERATION,
     TUNNEL_STREAM,
-    Answerer,
-    ChannelKeys,
     Dial,
-    Dialer,
     encodeMessage,
-    refusal,
     takeMessage,
 )
 from rvgahp.policy import Level, Outcome, Policy

@@ -321,6 +321,25 @@ class FailureTests(LauncherTestCase):
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         self.assertNotLaunched(["/bin/echo"], "limit", descriptors=hard + 1)
 
+    def test_noDescriptors(self) -> None:
+        """
+        A launcher that can have no more descriptors says so, and starts again what it is
+        asked to when it can.
+        """
+        self.told()
+        limits = resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE)
+        for most in range(3, 12):
+            resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (most, limits[1]))
+            name = self.start("/bin/cat")
+            report = self.report()
+            if "problem" not in report:
+                self.assertEqual(self.report()["id"], name)
+                break
+            self.assertIn("no process could be made", report["problem"])
+        self.assertGreater(most, 5)
+        resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, limits)
+        self.told()
+
     def test_tooMuch(self) -> None:
         """
         A word that is longer than the kernel takes.

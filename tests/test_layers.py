@@ -20,16 +20,16 @@ PAGE = TESTS.parent / "doc" / "architecture.rst"
 
 #: The modules of each layer, the lowest first.
 LAYERS = (
-    "errors limits names policy session handshake x25519 records frames stream stderrqueue boxes"
+    "errors limits names policy session handshake handshakemessages x25519 records frames stream stderrqueue boxes"
     " gahplines",
-    "descriptor channel carrier poller proxysocket proxylink complaint",
+    "descriptor sink channel carrier poller proxysocket proxylink complaint",
     "commands igahp launcher settingkinds settingtable settingreader settings configuration"
     " condorconfig condorraw certificates",
-    "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify gahpprocess"
-    " gahptable gahpkinds credentials files",
-    "proxy proxysession siteconnection local ce gahpsession client clientsession",
+    "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
+    " processlauncher gahpprocess gahptable gahpkinds credentials files",
+    "proxy proxysession siteconnection local ce gahpsession channeldialer client clientsession",
     "tapoptions proxytap cetap",
-    "cli credentialscli sandbox demo",
+    "cli credentialscli sandbox daemonprocess demo",
 )
 
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
@@ -258,13 +258,6 @@ class RunningTests(SynchronousTestCase):
         last = self.loaded("import rvgahp.client, rvgahp.clientsession")
         self.assertIn("cryptography", last)
         self.assertEqual(last & set(HEAVY), set())
-
-    def test_launch(self) -> None:
-        """
-        The exec helper loads nothing of ours, and none of the slow modules.
-        """
-        loaded = self.loaded("import rvgahp.launch")
-        self.assertEqual(loaded & {*HEAVY, "signal", "resource", "re", "enum"}, set())
 
     def test_plugins(self) -> None:
         """

@@ -30,7 +30,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from rvgahp import commands, frames, handshake, records
 from rvgahp.boxes import BoxReader, encodeBox
 from rvgahp.channel import DialingChannel
-from rvgahp.handshake import Answerer, Dial, Dialer, takeMessage
+from rvgahp.handshake import Answerer, Dialer
+from rvgahp.handshakemessages import Dial, takeMessage
 from rvgahp.policy import Outcome, Policy
 from rvgahp.proxylink import ProxyLink
 from rvgahp.session import SecuritySession

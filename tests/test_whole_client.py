@@ -38,6 +38,11 @@ _FORBIDDEN = (
 )
 
 
+#: 32 and 33, in a mask: the C library keeps them to itself, and whoever started the
+#: tests may have had them ignored.
+_KEPT_SIGNALS = 1 << 31 | 1 << 32
+
+
 class ClientTests(PlaygroundTestCase):
     """
     C{rvgahp_client}.
@@ -113,7 +118,7 @@ class ClientTests(PlaygroundTestCase):
         status = dict(line.split(":\t") for line in run.output.decode().splitlines())
         self.assertEqual(status["Umask"], "0022")
         for name in ("SigIgn", "SigBlk", "SigCgt"):
-            self.assertEqual(int(status[name], 16), 0, name)
+            self.assertEqual(int(status[name], 16) & ~_KEPT_SIGNALS, 0, name)
         self.assertNotIn("NOTIFY_SOCKET", environment)
         self.assertNotIn("CONDOR_INHERIT", environment)
 

@@ -99,7 +99,7 @@ class CertificateOfCETests(CredentialTestCase):
         two, of an impossible one; none at all; an earlier TLS: none is let in, each is
         named in the proxy's log, and everything else goes on.
         """
-        forged = {
+        forged: dict[str, tuple[list[x509.GeneralName], x509.ObjectIdentifier, int]] = {
             "expired": ([site("x")], CLIENT, -1),
             "server": ([site("x")], SERVER, 1),
             "nameless": ([], CLIENT, 1),

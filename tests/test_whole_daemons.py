@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rvgahp.sandbox import SITE
@@ -33,33 +34,41 @@ class StartTests(PlaygroundTestCase):
         self.directory = Path(self.mktemp()).absolute()
         self.directory.mkdir()
 
-    def _twistd(self, *words: str, foreground: bool = True) -> Run:
+    def _twistd(self, *words: str, foreground: bool = True, log: str = "log") -> Run:
         options = ["--nodaemon", "--pidfile="] if foreground else []
         return runProgram(
-            [program("twistd"), *options, f"--logfile={self.directory}/log", *words],
+            [program("twistd"), *options, f"--logfile={self.directory}/{log}", *words],
             b"",
             cwd=self.directory,
         )
 
-    def assertNotStarted(self, role: str, *words: str, settings: str = "", says: str = "") -> None:
+    def assertNotStarted(self, *cases: tuple[str, str, str, str]) -> None:
         """
-        A daemon does not start: status other than 0, a sentence, no traceback, also not in
-        its log.
+        Daemons do not start: status other than 0, a sentence, no traceback, also not in
+        their logs.
 
-        @param settings: lines after those of the sandbox's configuration, on a port and a
-            socket of its own.
+        @param cases: for each its role, a further word of its command line, lines after
+            those of the sandbox's configuration, and what the sentence must have.
         """
-        config = self.directory / "config"
+        with ThreadPoolExecutor(3) as pool:
+            runs = list(pool.map(self._start, range(len(cases)), cases))
+        for number, (run, case) in enumerate(zip(runs, cases, strict=True)):
+            log = self.directory / f"log{number}"
+            logged = log.read_text() if log.exists() else ""
+            said = run.output.decode() + run.errors
+            self.assertNotEqual(run.status, 0, f"{case}: {run}")
+            self.assertNotIn("Traceback", said + logged, case)
+            self.assertIn(case[-1], " ".join(said.split()), case)
+
+    def _start(self, number: int, case: tuple[str, str, str, str]) -> Run:
+        role, word, settings, _ = case
+        config = self.directory / f"config{number}"
         text = (self.sandbox.directory / f"condor_config.{role}").read_text()
-        own = f"RVGAHP_PORT = 0\nRVGAHP_SOCKET = {self.directory}/sock\n"
-        config.write_text(text + (own if role == "rvgahp-proxy" else "") + settings)
-        run = self._twistd(role, f"--config={config}", *words)
-        log = self.directory / "log"
-        logged = log.read_text() if log.exists() else ""
-        self.assertNotEqual(run.status, 0, run)
-        said = run.output.decode() + run.errors
-        self.assertNotIn("Traceback", said + logged)
-        self.assertIn(says, " ".join(said.split()))
+        if role == "rvgahp-proxy":
+            text += f"RVGAHP_PORT = 0\nRVGAHP_SOCKET = {self.directory}/sock{number}\n"
+        config.write_text(text + settings)
+        words = [word] if word else []
+        return self._twistd(role, f"--config={config}", *words, log=f"log{number}")
 
     def test_help(self) -> None:
         """
@@ -80,20 +89,17 @@ class StartTests(PlaygroundTestCase):
         A busy port, a socket at which another proxy listens, or something at its path that
         is no socket: a failed start; who was there is not disturbed.
         """
-        port = self.sandbox.port
-        busy = f"port {port}"
-        self.assertNotStarted("rvgahp-proxy", f"--port={port}", says=busy)
-        self.assertNotStarted(
-            "rvgahp-proxy", f"--socket={self.sandbox.socket}", says="another process listens there"
-        )
+        port, proxy = self.sandbox.port, "rvgahp-proxy"
         victim = self.directory / "victim"
         victim.write_text("valuable")
-        self.assertNotStarted("rvgahp-proxy", f"--socket={victim}", says="Cannot listen on")
-        self.assertEqual(victim.read_text(), "valuable")
         self.assertNotStarted(
-            "rvgahp-proxy", "--socket=/nonexistent/directory/sock", says="Cannot listen on"
+            (proxy, f"--port={port}", "", f"port {port}"),
+            (proxy, f"--socket={self.sandbox.socket}", "", "another process listens there"),
+            (proxy, f"--socket={victim}", "", "Cannot listen on"),
+            (proxy, "--socket=/nonexistent/directory/sock", "", "Cannot listen on"),
         )
-        self.assertServes("cat")
+        self.assertEqual(victim.read_text(), "valuable")
+        self.assertServes()
 
     def test_credentials(self) -> None:
         """
@@ -106,47 +112,55 @@ class StartTests(PlaygroundTestCase):
         public = self.directory / "public"
         public.write_bytes((ours / "host.key").read_bytes())
         public.chmod(0o644)
-        for role, other in (("rvgahp-proxy", "ce"), ("rvgahp-ce", "host")):
-            missing = f"{self.directory}/missing"
-            for option in ("key", "certificate", "ca"):
-                self.assertNotStarted(role, f"--{option}={missing}", says=missing)
-                self.assertNotStarted(role, f"--{option}={none}", says=str(none))
-            self.assertNotStarted(role, f"--key={ours}/{other}.key", says="is not that of")
-            self.assertNotStarted(role, f"--key={public}", says="others than its owner")
-            self.assertNotStarted(
-                role,
-                f"--key={ours}/{other}.key",
-                f"--certificate={ours}/{other}.crt",
-                says=f"{other}.crt",
+        missing = f"{self.directory}/missing"
+        other = {"rvgahp-proxy": "ce", "rvgahp-ce": "host"}
+        cases = [
+            (role, f"--{option}={path}", "", str(path))
+            for role, option, path in (
+                ("rvgahp-proxy", "key", missing),
+                ("rvgahp-proxy", "certificate", none),
+                ("rvgahp-proxy", "ca", missing),
+                ("rvgahp-ce", "key", none),
+                ("rvgahp-ce", "certificate", missing),
+                ("rvgahp-ce", "ca", none),
             )
+        ]
+        for role, name in other.items():
+            cases.append((role, f"--key={ours}/{name}.key", "", "is not that of"))
+            cases.append((role, f"--key={public}", "", "others than its owner"))
+            pair = f"RVGAHP_KEYFILE = {ours}/{name}.key\nRVGAHP_CERTFILE = {ours}/{name}.crt\n"
+            cases.append((role, "", pair, f"{name}.crt"))
+        self.assertNotStarted(*cases)
 
     def test_settings(self) -> None:
         """
         Settings and options that are misspelt, impossible, missing or circular.
         """
-        for role, settings, says in (
-            ("rvgahp-proxy", "RVGAHP_PROT = 1\n", "RVGAHP_PROT"),
-            ("rvgahp-proxy", "RVGAHP_PORT = many\n", "RVGAHP_PORT"),
-            ("rvgahp-proxy", "SEC_DEFAULT_ENCRYPTION = SOMETIMES\n", "SEC_DEFAULT_ENCRYPTION"),
-            ("rvgahp-proxy", "RVGAHP.SEC_DEFAULT_LEASE = 1\n", "RVGAHP.SEC_DEFAULT_LEASE"),
-            ("rvgahp-proxy", "A = $(B)\nB = $(A)\nRVGAHP_PORT = $(A)\n", ""),
-            ("rvgahp-proxy", "include : /no/such/file\n", "/no/such/file"),
-            ("rvgahp-proxy", "a line that means nothing\n", ""),
-            ("rvgahp-ce", "RVGAHP_BROKER_HOST =\n", "RVGAHP_BROKER_HOST"),
-            ("rvgahp-ce", "RVGAHP_GAHP_NAMES = cat, x\n", "RVGAHP_GAHP_X"),
-            ("rvgahp-ce", "RVGAHP_KILL_GRACE = -1\n", "RVGAHP_KILL_GRACE"),
-        ):
-            self.assertNotStarted(role, settings=settings, says=says)
-        for role, word, says in (
-            ("rvgahp-proxy", "--port=many", "RVGAHP_PORT"),
-            ("rvgahp-proxy", "--port=65536", "RVGAHP_PORT"),
-            ("rvgahp-proxy", "--nonsense", "nonsense"),
-            ("rvgahp-proxy", "--interface=example.com", "RVGAHP_INTERFACE"),
-            ("rvgahp-ce", "--broker-port=0", "RVGAHP_BROKER_PORT"),
-            ("rvgahp-ce", "--connect-to=nowhere", "RVGAHP_CONNECT_TO"),
-            ("rvgahp-ce", "--config=/no/such/file", "/no/such/file"),
-        ):
-            self.assertNotStarted(role, word, says=says)
+        proxy, ce = "rvgahp-proxy", "rvgahp-ce"
+        self.assertNotStarted(
+            (proxy, "", "RVGAHP_PROT = 1\n", "RVGAHP_PROT"),
+            (proxy, "", "RVGAHP_PORT = many\n", "RVGAHP_PORT"),
+            (proxy, "", "SEC_DEFAULT_ENCRYPTION = SOMETIMES\n", "SEC_DEFAULT_ENCRYPTION"),
+            (proxy, "", "RVGAHP.SEC_DEFAULT_LEASE = 1\n", "RVGAHP.SEC_DEFAULT_LEASE"),
+            (
+                proxy,
+                "",
+                "A = $(B)\nB = $(A)\nRVGAHP_PORT = $(A)\n",
+                "A refers to B and B refers to A",
+            ),
+            (proxy, "", "include : /no/such/file\n", "/no/such/file"),
+            (proxy, "", "a line that means nothing\n", "Error Line"),
+            (ce, "", "RVGAHP_BROKER_HOST =\n", "RVGAHP_BROKER_HOST"),
+            (ce, "", "RVGAHP_GAHP_NAMES = cat, x\n", "RVGAHP_GAHP_X"),
+            (ce, "", "RVGAHP_KILL_GRACE = -1\n", "RVGAHP_KILL_GRACE"),
+            (proxy, "--port=many", "", "RVGAHP_PORT"),
+            (proxy, "--port=65536", "", "RVGAHP_PORT"),
+            (proxy, "--nonsense", "", "nonsense"),
+            (proxy, "--interface=example.com", "", "RVGAHP_INTERFACE"),
+            (ce, "--broker-port=0", "", "RVGAHP_BROKER_PORT"),
+            (ce, "--connect-to=nowhere", "", "RVGAHP_CONNECT_TO"),
+            (ce, "--config=/no/such/file", "", "/no/such/file"),
+        )
 
     def test_daemon(self) -> None:
         """
@@ -160,7 +174,7 @@ class StartTests(PlaygroundTestCase):
         run = self._twistd(*words, "--port=0", f"--socket={socketPath}", foreground=False)
         self.assertEqual(run.status, 0, run)
         pid = int(waitFor(lambda: pidfile.exists() and pidfile.read_text(), "its pid"))
-        self.addCleanup(lambda: isAlive(pid) and os.kill(pid, signal.SIGKILL))
+        self.addCleanup(_killIfAlive, pid)
         waitFor(socketPath.exists, "its socket")
         client = [program("rvgahp_client"), "--socket", str(socketPath), "x", "cat"]
         self.assertRefused(runProgram(client, b""), "site x is not connected")
@@ -173,6 +187,11 @@ class StartTests(PlaygroundTestCase):
         self.assertNotEqual(run.status, 0, run)
         self.assertIn("Cannot listen on", run.errors)
         self.assertFalse(pidfile.exists())
+
+
+def _killIfAlive(pid: int) -> None:
+    if isAlive(pid):
+        os.kill(pid, signal.SIGKILL)
 
 
 class SandboxCommandTests(WholeTestCase):

@@ -25,8 +25,7 @@ class EndTests(PlaygroundTestCase):
     """
 
     gahps = {
-        name: gahp(name)
-        for name in ("deaf", "stubborn", "family", "torrent", "slow", "burst", "end")
+        name: gahp(name) for name in ("deaf", "stubborn", "family", "torrent", "slow", "orphan")
     } | {"cat": "/bin/cat"}
     ceSettings = f"RVGAHP_KILL_GRACE = {_KILL_GRACE}\nRVGAHP_STDIN_GRACE = {_STDIN_GRACE}\n"
 
@@ -48,24 +47,19 @@ class EndTests(PlaygroundTestCase):
 
     def test_clientKilled(self) -> None:
         """
-        A client that is killed leaves no GAHP behind, and none of its GAHP's children.
+        A client that is killed, idle or in the middle of a torrent, leaves no GAHP behind,
+        and none of its GAHP's children.
         """
+        busy = self.playground.client("torrent")
+        assert busy.stdout is not None
+        self.assertEqual(len(busy.stdout.read(1 << 20)), 1 << 20)
         started = [self._started(name) for name in ("deaf", "family", "stubborn")]
+        started.append((busy, self.playground.gahpPids()))
         for client, _ in started:
             client.kill()
         for _, pids in started:
             for pid in pids:
                 self.assertGone(pid)
-
-    def test_clientKilledWhileBusy(self) -> None:
-        """
-        A client that is killed in the middle of a torrent leaves no GAHP behind.
-        """
-        client = self.playground.client("torrent")
-        assert client.stdout is not None
-        client.stdout.read(1 << 20)
-        client.kill()
-        self.playground.awaitNoGAHP()
 
     def test_clientsKilledEarly(self) -> None:
         """
@@ -84,15 +78,25 @@ class EndTests(PlaygroundTestCase):
 
     def test_terminated(self) -> None:
         """
-        SIGTERM, SIGINT and SIGHUP to the client end the GAHP, and its exit status comes.
+        SIGTERM, SIGINT and SIGHUP to the client end the GAHP, and its exit status comes;
+        one that ignores TERM is killed at the deadline, not earlier.
         """
         signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
         started = [self._started("deaf") for _ in signals]
+        stubborn, pids = self._started("stubborn")
+        sent = time.monotonic()
         for (client, _), number in zip(started, signals, strict=True):
             client.send_signal(number)
-        for client, pids in started:
+        stubborn.terminate()
+        for client, own in started:
             self.assertEqual(client.wait(PATIENCE), 128 + signal.SIGTERM)
-            self.assertFalse(isAlive(pids[0]))
+            self.assertFalse(isAlive(own[0]))
+        self.assertEqual(stubborn.wait(PATIENCE), 128 + signal.SIGKILL)
+        self.assertFalse(isAlive(pids[0]))
+        seconds = time.monotonic() - sent
+        print(f"\na GAHP that ignores TERM was killed after {seconds:.2f} s")
+        self.assertGreaterEqual(seconds, _KILL_GRACE)
+        self.assertLess(seconds, limits.ORPHAN_GRACE + _KILL_GRACE + PATIENCE / 2)
 
     def test_terminatedGently(self) -> None:
         """
@@ -108,19 +112,6 @@ class EndTests(PlaygroundTestCase):
         client.terminate()
         self.assertEqual(client.wait(PATIENCE), 0)
         print(f"\ncat and its client ended {time.monotonic() - started:.2f} s after SIGTERM")
-
-    def test_stubborn(self) -> None:
-        """
-        A GAHP that ignores TERM is killed at the deadline, and its client is told.
-        """
-        client, pids = self._started("stubborn")
-        started = time.monotonic()
-        client.terminate()
-        self.assertEqual(client.wait(PATIENCE), 128 + signal.SIGKILL)
-        seconds = time.monotonic() - started
-        self.assertGreaterEqual(seconds, _KILL_GRACE)
-        self.assertLess(seconds, limits.ORPHAN_GRACE + _KILL_GRACE + PATIENCE / 2)
-        self.assertFalse(isAlive(pids[0]))
 
     def test_inputEnded(self) -> None:
         """
@@ -160,22 +151,33 @@ class EndTests(PlaygroundTestCase):
         os.kill(pids[0], signal.SIGKILL)
         self.assertEqual(client.wait(PATIENCE), 128 + signal.SIGKILL)
 
-    def test_idle(self) -> None:
+    def test_time(self) -> None:
         """
-        An idle session lives on, beyond the interval of its pings.
+        An idle session lives on, beyond the interval of its pings.  Meanwhile a GAHP that
+        exits while a child of its own holds its output open is waited for no longer than
+        for a while: its status arrives.
         """
-        client = self.playground.client("slow")
-        assert client.stdin is not None and client.stdout is not None
+        orphan = self.playground.client("orphan")
+        assert orphan.stdout is not None
+        self.addCleanup(os.kill, int(orphan.stdout.readline()), signal.SIGKILL)
+        started = time.monotonic()
+        idle = self.playground.client("slow")
+        assert idle.stdin is not None and idle.stdout is not None
         for number in range(2):
-            client.stdin.write(b"line\n")
-            client.stdin.flush()
-            line = client.stdout.readline().split()
+            idle.stdin.write(b"line\n")
+            idle.stdin.flush()
+            line = idle.stdout.readline().split()
             self.assertEqual(line[1:], [b"%d" % number, b"line"])
             # The time itself is what is tested.
             if not number:
                 time.sleep((3 * limits.SILENCE_LIMIT if SOAK else limits.PING_INTERVAL) + 0.3)
-        self._close(client)
-        self.assertEqual(client.wait(PATIENCE), 0)
+        self._close(idle)
+        self.assertEqual(idle.wait(PATIENCE), 0)
+        self.assertEqual(orphan.wait(PATIENCE), 7)
+        if not SOAK:
+            seconds = time.monotonic() - started
+            print(f"\nits output was waited for {seconds:.2f} s")
+            self.assertGreater(seconds, limits.OUTPUT_GRACE - 0.1)
 
 
 class CEEndTests(PlaygroundTestCase):

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 
 from rvgahp import limits
 from rvgahp.credentials import makeCECredentials
-from rvgahp.handshake import Dial, takeMessage
+from rvgahp.handshakemessages import Dial, takeMessage
 from rvgahp.policy import Policy
 from rvgahp.session import SecuritySession
 from tests.byhand import Box, HandCE, HandClient
@@ -112,7 +112,7 @@ class Account:
             self._asks, theirs = socket.socketpair()
             with theirs:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-I", "-S", "-c", code, path], stdin=theirs
+                    [sys.executable, "-I", "-S", "-c", code, path], stdin=theirs.fileno()
                 )
             self.name = _OTHER
 
@@ -213,11 +213,11 @@ class HandOverTests(PlaygroundTestCase):
             account = self._accounts[number % 2]
             clients.append((account.connect(), account.name))
             clients[-1][0].postRequest("cat", "by-hand")
-        for number, (client, account) in enumerate(clients):
+        for number, (client, name) in enumerate(clients):
             if number % 3:
                 answer = client.receive()
                 token = client.takeChannel().recv(1000)
-                self.assertEqual(token, answer[b"session"] + b" " + account.encode() + b"\n")
+                self.assertEqual(token, answer[b"session"] + b" " + name.encode() + b"\n")
                 self.assertEqual(len(client.handed), 1)
         for client, _ in clients:
             client.close()
@@ -247,11 +247,10 @@ class HandOverTests(PlaygroundTestCase):
 
     def _checkChannel(self, client: HandClient) -> None:
         answer = client.receive()
-        policies = [
-            Policy.decode(answer[name].decode()) for name in (b"serverPolicy", b"clientPolicy")
-        ]
         name = answer[b"session"].decode()
-        session = SecuritySession(name, answer[b"key"], *policies, 86400, 3000)
+        server = Policy.decode(answer[b"serverPolicy"].decode())
+        ce = Policy.decode(answer[b"clientPolicy"].decode())
+        session = SecuritySession(name, answer[b"key"], server, ce, 86400, 3000)
         connection = client.takeChannel()
         received = b""
         while takeMessage(received)[0] is None:

@@ -72,7 +72,7 @@ class CETests(BoxTestCase):
             {"key": SECRET * 2000},
             {"session": b"\xff\xfe"},
             {"session": b"s" * 200},
-            {"session": "ſ".encode()},
+            {"session": "\u017f".encode()},
             {"keyNumber": b"x"},
             {"serverPolicy": b"N:N:"},
             {"serverPolicy": b"nonsense"},

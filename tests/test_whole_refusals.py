@@ -76,15 +76,15 @@ class SiteRefusalTests(PlaygroundTestCase):
             "missing": ("/missing", "is not there"),
             "plain": ("/plain", "may not be executed"),
             "directory": ("may not be executed",),
-            "interpreter": ("/interpreter", "No such file or directory"),
+            "interpreter": ("/interpreter", "interpreter that it names is not there"),
             "format": ("/format", "Exec format error"),
             "condor_ft-gahp": ("/missing", "is not there"),
-            "a name that cannot be": ("no GAHP named",),
-            "\x1b[1m\n\r": ("no GAHP named",),
-            "n" * 200: ("no GAHP named",),
+            "a name that cannot be": ("cannot be the name of a GAHP",),
+            "\x1b[1m\n\r": ("cannot be the name of a GAHP",),
+            "n" * 200: ("cannot be the name of a GAHP",),
         }.items():
             self.assertRefused(self.playground.run(name), "at site sandbox: ", *words)
-        for site in ("nonesuch", "", "sandbox.", "../sandbox", "s" * 300, "\x1b[1m\n", "ſite"):
+        for site in ("nonesuch", "", "sandbox.", "../sandbox", "s" * 300, "\x1b[1m\n", "\u017fite"):
             run = self.playground.run("cat", site=site)
             shown = "".join(one if one.isprintable() else " " for one in site)
             self.assertRefused(run, f"at site {shown}: ")
@@ -132,9 +132,9 @@ class NoProxyTests(WholeTestCase):
         self.path = Path(directory.name, "proxy.sock")
         Path(directory.name).chmod(0o777)
 
-    def _client(self, path: str | None = None, **popen: object) -> Run:
+    def _client(self, path: str | None = None) -> Run:
         words = [program("rvgahp_client"), "--socket", path or str(self.path), "site", "cat"]
-        return runProgram(words, b"", **popen)
+        return runProgram(words, b"")
 
     def test_noSocket(self) -> None:
         """

@@ -1,0 +1,104 @@
+# -*- test-case-name: tests.test_channeldialer -*-
+"""
+The CE's dials of one stream's channels.  C{doc/protocol.rst}, step 6.
+
+Layer 4: a reactor is passed in.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+
+from rvgahp import limits
+from rvgahp.carrier import Carrier
+from rvgahp.channel import DialingChannel
+from rvgahp.handshakemessages import GAHP_STREAM
+from rvgahp.session import SecuritySession
+
+
+class ChannelDialer:
+    """
+    Dials until a channel comes to be, as often as there are tickets: a lost packet may
+    have been all, and what else made a dial fail will do so again.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        session: SecuritySession,
+        carrier: Carrier,
+        dial: Callable[[], Deferred[socket.socket]],
+        tickets: list[bytes],
+        failed: Callable[[str], object],
+    ) -> None:
+        """
+        @param dial: makes a connection to the proxy's port.
+        @param tickets: for the stream 0.  B{Secret} until they are used.
+        @param failed: called with the reason of the last failure when no ticket is left.
+        """
+        self._reactor = reactor
+        self._session = session
+        self._carrier = carrier
+        self._dial = dial
+        self._tickets = list(tickets)
+        self._failed = failed
+        self._generation = 0
+        self._dialling: Deferred[None] | None = None
+        self._timer: Any = None
+        self._isClosed = False
+
+    def start(self) -> None:
+        """
+        Dial.
+        """
+        self._attempt("there is no ticket")
+
+    def again(self, reason: str) -> None:
+        """
+        The channel did not come to be: dial once more, after a moment.
+        """
+        if not self._isClosed:
+            self._timer = self._reactor.callLater(limits.REDIAL_FIRST, self._attempt, reason)
+
+    def close(self) -> None:
+        """
+        Dial no more.
+        """
+        self._isClosed = True
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        if self._dialling is not None:
+            self._dialling.cancel()
+
+    def _attempt(self, reason: str) -> None:
+        if not self._tickets:
+            self._failed(reason)
+            return
+        ticket = self._tickets.pop(0)
+        self._dialling = self._dial().addCallback(self._dialled, ticket)
+        self._dialling.addErrback(self._notDialled)
+
+    def _dialled(self, connection: socket.socket, ticket: bytes) -> None:
+        if self._isClosed:
+            connection.close()
+            return
+        self._generation += 1
+        DialingChannel(
+            self._reactor,
+            connection,
+            self._carrier,
+            self._session,
+            0,
+            GAHP_STREAM,
+            self._generation,
+            ticket,
+        )
+
+    def _notDialled(self, failure: Failure) -> None:
+        if not failure.check(CancelledError):
+            self.again(failure.getErrorMessage())

@@ -1,0 +1,148 @@
+"""
+Tests of L{rvgahp.channeldialer}: real sockets, and a clock of their own.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.trial.unittest import SynchronousTestCase
+
+from rvgahp import limits
+from rvgahp.channeldialer import ChannelDialer
+from rvgahp.errors import ChannelLost
+from rvgahp.handshakemessages import Dial, takeMessage
+from tests.channelends import Ends
+from tests.steppedloop import SteppedLoop, descriptorCount, socketPair
+
+TICKETS = [bytes([number]) * limits.TICKET_BYTES for number in (1, 2, 3)]
+
+
+class DialerTests(SynchronousTestCase):
+    """
+    How often is dialled, and with what.
+    """
+
+    def setUp(self) -> None:
+        """
+        Begin with nobody to be dialled.
+        """
+        self.before = descriptorCount()
+        self.ends = Ends()
+        self.loop: SteppedLoop = self.ends.loop
+        self.dials: list[Deferred[socket.socket]] = []
+        self.dialled: Any = Deferred
+        self.failures: list[str] = []
+        self.sockets: list[socket.socket] = []
+        self.dialer = ChannelDialer(
+            self.loop,
+            self.ends.session,
+            self.ends.ce,
+            self._dial,
+            TICKETS,
+            self.failures.append,
+        )
+
+    def _dial(self) -> Deferred[socket.socket]:
+        dial: Deferred[socket.socket] = self.dialled()
+        self.dials.append(dial)
+        return dial
+
+    def tearDown(self) -> None:
+        """
+        Nothing is left.
+        """
+        self.dialer.close()
+        self.ends.close()
+        for connection in self.sockets:
+            connection.close()
+        self.assertEqual(self.loop.getDelayedCalls(), [])
+        self.assertEqual(descriptorCount(), self.before)
+
+    def connected(self) -> Deferred[socket.socket]:
+        """
+        @return: a dial that succeeds.
+        """
+        ours, theirs = socketPair()
+        self.sockets.append(theirs)
+        return succeed(ours)
+
+    def shown(self) -> tuple[bytes, int]:
+        """
+        @return: the ticket and the generation with which was dialled last.
+        """
+        data = self.sockets[-1].recv(4096)
+        body, _ = takeMessage(memoryview(data)[limits.PREAMBLE_BYTES :])
+        assert body is not None
+        return data[:limits.PREAMBLE_BYTES][-limits.TICKET_BYTES :], Dial(body).generation
+
+    def test_first(self) -> None:
+        """
+        The first dial has the first ticket and generation 1.
+        """
+        self.dialled = self.connected
+        self.dialer.start()
+        self.assertEqual(self.shown(), (TICKETS[0], 1))
+        self.loop.spend(1)
+        self.assertEqual(len(self.dials), 1)
+
+    def test_refused(self) -> None:
+        """
+        Dials that fail are as many as there are tickets, a moment apart; then the last
+        reason is told, once.
+        """
+        self.dialled = lambda: fail(ChannelLost("nobody is there"))
+        self.dialer.start()
+        for count in (1, 2, 3):
+            self.assertEqual((len(self.dials), self.failures), (count, []))
+            self.loop.spend(limits.REDIAL_FIRST)
+        self.loop.spend(100)
+        self.assertEqual((len(self.dials), self.failures), (3, ["nobody is there"]))
+
+    def test_again(self) -> None:
+        """
+        A channel that did not come to be is dialled anew with the next ticket and a
+        higher generation.
+        """
+        self.dialled = self.connected
+        self.dialer.start()
+        for generation, ticket in enumerate(TICKETS, 1):
+            self.assertEqual(self.shown(), (ticket, generation))
+            self.dialer.again("it broke")
+            self.loop.spend(limits.REDIAL_FIRST)
+        self.assertEqual(self.failures, ["it broke"])
+
+    def test_closedWhileDialling(self) -> None:
+        """
+        A dial that is on its way is called off, and that is no failure.
+        """
+        self.dialer.start()
+        self.dialer.close()
+        self.loop.spend(1)
+        self.assertEqual((len(self.dials), self.failures), (1, []))
+
+    def test_closedMeanwhile(self) -> None:
+        """
+        What comes after the close is closed.
+        """
+        dial: Deferred[socket.socket] = Deferred(lambda deferred: None)
+        self.dialled = lambda: dial
+        self.dialer.start()
+        self.dialer._isClosed = True
+        ours, theirs = socketPair()
+        self.sockets.append(theirs)
+        dial.callback(ours)
+        self.assertEqual(theirs.recv(1), b"")
+
+    def test_closedBetween(self) -> None:
+        """
+        After the close nothing is dialled.
+        """
+        self.dialled = lambda: fail(ChannelLost("nobody is there"))
+        self.dialer.start()
+        self.dialer.close()
+        self.dialer.again("late")
+        self.loop.spend(1)
+        self.assertEqual((len(self.dials), self.failures), (1, []))
