@@ -1,5 +1,6 @@
 # make demo   runs a real job through a throw-away proxy, CE and client
 # make test   ruff, mypy and the tests
+# make soak   the tests of real processes with the full numbers
 #
 # Each does all its set-up in .venv, from any Python >= 3.10: PYTHON=python3.12 make test
 
@@ -8,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rvgahp twisted -name '*.py' 2>/dev/null) setup.py pyproject.toml
 
-.PHONY: demo test lint trial doc bench clean
+.PHONY: demo test lint trial soak doc bench clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/rvgahp demo
@@ -23,6 +24,11 @@ lint: $(VENV)/.tools
 # The installed package is tested, not the tree.  -b: bytes and str are never confused.
 trial: $(VENV)/.tools
 	$(BIN)/python -b -W error contrib/trial-installed.py $(TESTS)
+
+# The tests of real processes with the full numbers: half an hour on two cores.
+soak: $(VENV)/.tools
+	RVGAHP_SOAK=1 $(BIN)/python -b -W error contrib/trial-installed.py \
+	    $(or $(TESTS),$(patsubst tests/%.py,tests.%,$(wildcard tests/test_whole_*.py)))
 
 doc: $(VENV)/.doc
 	$(BIN)/sphinx-build -W --keep-going -q -b html doc doc/_build/html

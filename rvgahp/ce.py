@@ -17,13 +17,12 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rvgahp import __version__, commands, limits
 from rvgahp.backoff import Backoff
-from rvgahp.control import ControlConnection, Responders
+from rvgahp.control import ControlConnection, QuietFactory, Responders
 from rvgahp.errors import CredentialError, PolicyConflict, SiteTaken, StartFailed
 from rvgahp.gahpsession import GAHPSession
 from rvgahp.gahptable import GAHPTable, inherited
@@ -84,6 +83,7 @@ class CE(Service, Responders):
         self._control: ControlConnection | None = None
         self._refusal = ""
         self._timer: Any = None
+        self._connecting: Deferred[Any] | None = None
         self._accepted = False
         self.sessions: dict[str, GAHPSession] = {}
 
@@ -103,6 +103,8 @@ class CE(Service, Responders):
         super().stopService()
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
+        if self._connecting is not None:
+            self._connecting.cancel()
         for session in list(self.sessions.values()):
             session.kill()
         if self._control is not None:
@@ -121,8 +123,8 @@ class CE(Service, Responders):
         self._timer = self._reactor.callLater(
             limits.DIAL_TIMEOUT + limits.GREETING_TIMEOUT, self._late, control
         )
-        connecting = secured.connect(Factory.forProtocol(lambda: control))
-        connecting.addCallbacks(lambda _: self._connected(control), self._notConnected)
+        self._connecting = secured.connect(QuietFactory.forProtocol(lambda: control))
+        self._connecting.addCallbacks(lambda _: self._connected(control), self._notConnected)
 
     def _connected(self, control: ControlConnection) -> None:
         self._control = control
@@ -132,7 +134,10 @@ class CE(Service, Responders):
 
     def _late(self, control: ControlConnection) -> None:
         self._refusal = "it did not answer Hello in time"
-        control.abort()
+        if control.connected:
+            control.abort()
+        elif self._connecting is not None:
+            self._connecting.cancel()
 
     def _secured(self, control: ControlConnection) -> None:
         try:
@@ -182,7 +187,6 @@ class CE(Service, Responders):
 
     def _nowReady(self, control: ControlConnection, answer: dict[str, Any]) -> None:
         self._accepted = True
-        self._backoff.succeeded()
         self._timer.cancel()
         self.log.info(
             "Accepted by the proxy at {peer} ({software}) as site {site}",
@@ -191,6 +195,7 @@ class CE(Service, Responders):
             site=self._site,
         )
         self._ready(control, answer)
+        self._backoff.succeeded()
 
     def _refused(self, failure: Failure, control: ControlConnection) -> None:
         if not self._refusal and control.connected:

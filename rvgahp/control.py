@@ -16,7 +16,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError, fail, maybeDeferred
 from twisted.internet.interfaces import IHandshakeListener, IReactorTime
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from twisted.protocols.amp import (
     UNHANDLED_ERROR_CODE,
@@ -35,6 +35,14 @@ from rvgahp import limits
 from rvgahp.boxes import BoxReader
 from rvgahp.commands import Ping
 from rvgahp.errors import InternalError, ProtocolError, RvgahpError
+
+
+class QuietFactory(Factory):
+    """
+    Makes one connection's protocol; that is not worth a line in the log.
+    """
+
+    noisy = False
 
 
 class Responders(CommandLocator):

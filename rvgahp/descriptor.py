@@ -148,7 +148,8 @@ class Descriptor:
         if self.isClosed or self._ending:
             return
         count = 0
-        if not self._queue and self.writeBytes == _UNLIMITED:
+        # Not from inside doWrite, or one write would be made inside the other.
+        if not self._queue and not self._writing and self.writeBytes == _UNLIMITED:
             count = self._writeNow(pieces)
         left = max(0, count)
         for piece in pieces:

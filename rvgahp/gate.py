@@ -185,7 +185,7 @@ class Gate:
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            address = connection.getpeername()[0]
+            address = connection.getpeername()[0].removeprefix("::ffff:")
         except OSError:
             connection.close()  # gone already
             return

@@ -12,13 +12,12 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from rvgahp import __version__, commands, limits
-from rvgahp.control import ControlConnection, Responders
+from rvgahp.control import ControlConnection, QuietFactory, Responders
 from rvgahp.credentials import siteOf
 from rvgahp.errors import CredentialError, NotAuthorized, SiteTaken
 from rvgahp.gate import WaitingRoom
@@ -275,7 +274,7 @@ def accept(
     @param contextFactory: makes the proxy's half of TLS.
     """
     site = SiteConnection(proxy, address, waiting)
-    factory = Factory.forProtocol(lambda: site.control)
+    factory = QuietFactory.forProtocol(lambda: site.control)
     secured = TLSMemoryBIOFactory(contextFactory, False, factory, clock=proxy.reactor)
     try:
         proxy.reactor.adoptStreamConnection(connection.fileno(), connection.family, secured)

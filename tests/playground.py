@@ -16,13 +16,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from rvgahp.credentials import makeCECredentials
-from rvgahp.sandbox import SITE, Daemon, Sandbox
+from rvgahp.daemonprocess import Daemon
+from rvgahp.sandbox import SITE, Sandbox
 from tests.procfs import (
     PATIENCE,
+    catches,
     childrenOf,
     descriptors,
     isAlive,
@@ -142,6 +145,8 @@ class Playground:
                 self._relay.target = ("127.0.0.1", self.sandbox.port)
             self.sandbox.startCE()
             self._launchers = childrenOf(self.cePid)
+            for pid in self._launchers:
+                waitFor(partial(catches, pid, signal.SIGCHLD), "the launcher's handler")
         except BaseException:
             self.stop()
             raise

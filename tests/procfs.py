@@ -91,6 +91,18 @@ def withEnvironment(name: str, prefix: str) -> list[int]:
     return found
 
 
+def catches(pid: int, number: int) -> bool:
+    """
+    @return: whether it has a handler for a signal.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    masks = [int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:")]
+    return any(mask >> (number - 1) & 1 for mask in masks)
+
+
 def descriptors(pid: int) -> int:
     """
     @return: how many it has open.

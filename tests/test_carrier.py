@@ -14,10 +14,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from rvgahp import limits
 from rvgahp.carrier import Carrier
 from rvgahp.channel import AnsweringChannel, DialingChannel
-from rvgahp.sink import Sink
 from rvgahp.frames import END_STDIN, END_STDOUT, FIRST_IGNORED, STDIN, STDOUT, Frame
 from rvgahp.handshakemessages import GAHP_STREAM
 from rvgahp.policy import Outcome
+from rvgahp.sink import Sink
 from rvgahp.stream import Budget, Stream
 from tests.channelends import TICKET, Ends, User
 from tests.loops import Polled, Twisted

@@ -114,6 +114,42 @@ class DescriptorTests(LoopTestCase):
         self.assertEqual(came, expected)
         descriptor.close()
 
+    def test_manyWritesFromProgressed(self) -> None:
+        """
+        Thousands of writes, each made when the one before has progressed, are one
+        after the other and not each inside the other.
+        """
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            ours = socket.create_connection(listener.getsockname())
+            theirs, _ = listener.accept()
+        for end in (ours, theirs):
+            end.setblocking(False)
+            self.sockets.append(end)
+        descriptor = Recorder(self.loop, ours.fileno(), ours)
+        written = 0
+        while not descriptor.unsent:
+            descriptor.write([bytes(1 << 20)])
+            written += 1 << 20
+        left = 5000
+
+        def react(name: str) -> None:
+            nonlocal left, written
+            if left and not descriptor.unsent:
+                left -= 1
+                written += 1
+                descriptor.write([b"x"])
+
+        descriptor.react = react
+        came = 0
+
+        def isDone() -> bool:
+            nonlocal came
+            came += len(readAll(theirs))
+            return came == written and not left
+
+        self.driver.until(isDone)
+        descriptor.close()
+
     def test_reading(self) -> None:
         """
         Nothing is read until it is asked for, nor while it is paused; to ask twice is

@@ -4,6 +4,7 @@ Tests of L{rvgahp.sink}.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 
@@ -54,6 +55,23 @@ class SinkTests(LoopTestCase):
             self.assertGreaterEqual(sum(self.costs), before)
         self.assertEqual(sink.unsent, 0)
         sink.close()
+
+    def test_lastByte(self) -> None:
+        """
+        Not even one byte may be missing.
+        """
+        read, write = os.pipe2(os.O_NONBLOCK)
+        size = fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
+        costs: list[int] = []
+        failures: list[str] = []
+        sink = Sink(self.loop, write, costs.append, failures.append)
+        sink.put(bytes(size + 1), size + 5)
+        self.assertEqual((sink.unsent, costs), (1, []))
+        os.read(read, size)
+        self.driver.until(lambda: costs)
+        self.assertEqual((sink.unsent, costs), (0, [size + 5]))
+        sink.close()
+        os.close(read)
 
     def test_emptyPayload(self) -> None:
         """

@@ -11,62 +11,13 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, ensureDeferred
-from twisted.internet.interfaces import IHostnameResolver, IHostResolution, IResolutionReceiver
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
-from zope.interface.verify import verifyObject
 
 from rvgahp import limits
 from rvgahp.errors import ChannelLost
 from rvgahp.tcpdial import dialTCP
+from tests.resolver import Resolver
 from tests.steppedloop import SteppedLoop, descriptorCount
-
-#: An address of RFC 5737 that nobody has.
-NOWHERE = "192.0.2.1"
-
-
-@implementer(IHostResolution)
-class Resolution:
-    """
-    A name that was looked up.
-    """
-
-    name = "proxy.example.org"
-
-    def cancel(self) -> None:
-        pass
-
-
-@implementer(IHostnameResolver)
-class Resolver:
-    """
-    Knows what a test tells it; answers when it is told to.
-    """
-
-    def __init__(self, *addresses: IPv4Address | IPv6Address) -> None:
-        self.addresses = addresses
-        self.receivers: list[Any] = []
-
-    def resolveHostName(
-        self,
-        resolutionReceiver: IResolutionReceiver,
-        hostName: str,
-        portNumber: int = 0,
-        addressTypes: Any = None,
-        transportSemantics: str = "TCP",
-    ) -> IHostResolution:
-        self.receivers.append(resolutionReceiver)
-        resolution = Resolution()
-        resolutionReceiver.resolutionBegan(resolution)
-        return resolution
-
-    def answer(self) -> None:
-        """
-        Tell what is known.
-        """
-        for address in self.addresses:
-            self.receivers[-1].addressResolved(address)
-        self.receivers[-1].resolutionComplete()
 
 
 class ResolvingLoop(SteppedLoop):
@@ -105,8 +56,6 @@ class DialTests(SynchronousTestCase):
         Let a name have these addresses.
         """
         resolver = Resolver(*addresses)
-        verifyObject(IHostnameResolver, resolver)
-        verifyObject(IHostResolution, Resolution())
         self.loop.nameResolver = resolver
         return resolver
 

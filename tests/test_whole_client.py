@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from tests.playground import gahp, program, runProgram
-from tests.procfs import PATIENCE, waitFor
+from tests.procfs import PATIENCE, catches, waitFor
 from tests.wholecase import PlaygroundTestCase
 
 #: What costs a start, or is no part of it.
@@ -143,9 +143,7 @@ class ClientTests(PlaygroundTestCase):
         os.kill(self.playground.proxyPid, signal.SIGSTOP)
         self.addCleanup(os.kill, self.playground.proxyPid, signal.SIGCONT)
         client = self.playground.client("cat")
-        words = Path(f"/proc/{client.pid}/status")
-        # Its handlers stand when SIGTERM is among the signals it catches.
-        waitFor(lambda: _catches(words.read_text(), signal.SIGTERM), "its handlers")
+        waitFor(lambda: catches(client.pid, signal.SIGTERM), "its handlers")
         client.terminate()
         output, errors = client.communicate(timeout=PATIENCE)
         self.assertEqual((client.returncode, output, errors), (128 + signal.SIGTERM, b"", b""))
@@ -202,11 +200,3 @@ class ClientTests(PlaygroundTestCase):
         self.assertEqual(os.read(read, 100), b"second\n")
         os.close(read)
         os.close(write)
-
-
-def _catches(status: str, number: int) -> bool:
-    """
-    @return: whether a process with this C{/proc/PID/status} has a handler.
-    """
-    mask = next(line for line in status.splitlines() if line.startswith("SigCgt:")).split()[1]
-    return bool(int(mask, 16) >> (number - 1) & 1)

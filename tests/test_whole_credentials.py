@@ -17,7 +17,7 @@ from pathlib import Path
 from cryptography import x509
 
 from rvgahp.credentials import makeCA, makeCECredentials, makeHostCredentials
-from rvgahp.sandbox import Daemon
+from rvgahp.daemonprocess import Daemon
 from tests.byhand import HandCE, HandProxy
 from tests.forgery import CLIENT, SERVER, forge, site
 from tests.procfs import PATIENCE, isStopped, waitFor

@@ -67,9 +67,9 @@ class EndTests(PlaygroundTestCase):
         and no session behind.
         """
         before = self.playground.counts()
-        for number in range(30):
+        for number in range(20):
             client = self.playground.client("deaf")
-            time.sleep(number * 0.004)
+            time.sleep(number * 0.005)
             client.kill()
         self.playground.endClients()
         self.playground.awaitNoGAHP()
@@ -134,12 +134,12 @@ class EndTests(PlaygroundTestCase):
         assert client.stdout is not None
         self._close(client)
         client.stdout.read(1 << 20)
-        end = time.monotonic() + 2.5 * _STDIN_GRACE
+        end = time.monotonic() + 2 * _STDIN_GRACE
         while time.monotonic() < end:
             self.assertEqual(len(client.stdout.read(1 << 20)), 1 << 20)
         self.assertIsNone(client.poll())
         # Nor is it ended for waiting on a reader who takes nothing.
-        time.sleep(2.5 * _STDIN_GRACE)
+        time.sleep(2 * _STDIN_GRACE)
         self.assertEqual(len(self.playground.gahpPids()), 1)
         self.assertEqual(len(client.stdout.read(1 << 20)), 1 << 20)
 

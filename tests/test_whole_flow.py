@@ -11,7 +11,7 @@ import subprocess
 import time
 
 from tests.playground import gahp
-from tests.procfs import PATIENCE, isAlive, residentBytes, waitFor
+from tests.procfs import PATIENCE, residentBytes, waitFor
 from tests.wholecase import PlaygroundTestCase
 
 _MIB = 1 << 20
@@ -106,7 +106,8 @@ class FlowTests(FlowTestCase):
     def test_readerThatDoesNotRead(self) -> None:
         """
         A client whose stdout is not read stops its GAHP; CE and client hold no more than
-        the window, the neighbour runs on, and when it is read again all runs on.
+        the window, the neighbour runs on, when it is read again all runs on, and when it
+        is not it can be ended.
         """
         alone = self._throughput()
         ce = residentBytes(self.playground.cePid)
@@ -125,23 +126,18 @@ class FlowTests(FlowTestCase):
             part = client.stdout.read(_MIB)
             self.assertEqual(part, b"torrent " * (_MIB // 8))
             more -= len(part)
-        client.kill()
-        self.playground.awaitNoGAHP()
+        self._terminateUnread(client)
 
-    def test_terminatedWhileUnread(self) -> None:
+    def _terminateUnread(self, client: subprocess.Popen[bytes]) -> None:
         """
         A client whose stdout nobody reads is ended by a second SIGTERM at the latest, and
-        its GAHP with it.
+        its GAHP by the first.
         """
-        client = self.playground.client("torrent")
-        assert client.stdout is not None
-        self.assertEqual(client.stdout.read(8), b"torrent ")
         (pid,) = self.playground.gahpPids()
         client.terminate()
         self.assertGone(pid)
         client.terminate()
         self.assertIn(client.wait(PATIENCE), (143, -15))
-        self.assertFalse(isAlive(pid))
 
 
 class TotalTests(FlowTestCase):
@@ -158,14 +154,14 @@ class TotalTests(FlowTestCase):
         may hold, and each still has its share.
         """
         ce = residentBytes(self.playground.cePid)
-        clients = [self.playground.client("torrent") for _ in range(8)]
+        clients = [self.playground.client("torrent") for _ in range(6)]
         for client in clients:
             assert client.stdout is not None
             self.assertEqual(client.stdout.read(8), b"torrent ")
         for client in clients:
             self._awaitStill(client.pid)
         grown = self._grownBy(self.playground.cePid, ce)
-        print(f"\n8 unread clients: the CE grew by {grown / _MIB:.0f} MiB")
+        print(f"\n6 unread clients: the CE grew by {grown / _MIB:.0f} MiB")
         self.assertLess(grown, 64 * _MIB)
         for client in clients:
             assert client.stdout is not None

@@ -7,7 +7,7 @@ from __future__ import annotations
 import subprocess
 
 from rvgahp.boxes import encodeBox
-from rvgahp.sandbox import Daemon
+from rvgahp.daemonprocess import Daemon
 from tests.byhand import HandProxy, ProxySide, overlongBox
 from tests.playground import PROMPT
 from tests.procfs import residentBytes, waitFor

@@ -95,27 +95,21 @@ class StopTests(StopTestCase):
 
     def test_gahp(self) -> None:
         """
-        A stopped GAHP harms nobody, and goes on when it may.
+        A stopped GAHP harms nobody, and goes on when it may; one whose client is killed is
+        ended all the same.
         """
-        neighbour, stopped = self._session(), self._session()
-        pid = self._echo(stopped)
+        neighbour, stopped, killed = self._session(), self._session(), self._session()
+        pid, lost = self._echo(stopped), self._echo(killed)
         self._stop(pid)
+        self._stop(lost)
+        killed.kill()
         self._echo(neighbour)
         self.assertServes()
         self._end(neighbour)
         self._continue(pid)
         self._echo(stopped)
         self._end(stopped)
-
-    def test_stoppedGAHPIsKilled(self) -> None:
-        """
-        A stopped GAHP whose client is killed is ended all the same.
-        """
-        client = self._session()
-        pid = self._echo(client)
-        self._stop(pid)
-        client.kill()
-        self.assertGone(pid)
+        self.assertGone(lost)
 
     def test_proxy(self) -> None:
         """

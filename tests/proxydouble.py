@@ -1,0 +1,126 @@
+"""
+The proxy's port, with a proxy behind it that says and answers what a test wants.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Factory
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+
+from rvgahp import commands
+from rvgahp.control import ControlConnection, Responders
+from rvgahp.gate import Gate, WaitingRoom
+from rvgahp.listener import Listener, listenTCP
+from rvgahp.tls import serverOptions
+from tests.identities import proxyCredentials
+
+HOST = "127.0.0.1"
+
+
+class ProxyDouble(Responders):
+    """
+    One control connection as the proxy sees it.
+
+    @ivar hellos: the arguments of each Hello.
+    @ivar listed: the ids of each Sessions call, and whether it was the last.
+    @ivar ended: session and reason of each SessionEnded.
+    @ivar reason: why the connection ended, once it has.
+    """
+
+    def __init__(self, port: ProxyPort) -> None:
+        self._port = port
+        self.hellos: list[dict[str, Any]] = []
+        self.listed: list[tuple[list[str], bool]] = []
+        self.ended: list[tuple[str, str]] = []
+        self.reason: Failure | None = None
+        self.control = ControlConnection(port.reactor, self, lambda _: None, self._lost)
+
+    def _lost(self, reason: Failure) -> None:
+        self.reason = reason
+
+    def call(self, command: Any, **arguments: Any) -> Deferred[dict[str, Any]]:
+        """
+        Call the CE.
+        """
+        return self.control.caller.call(command, **arguments)
+
+    @commands.Hello.responder
+    def hello(self, **arguments: Any) -> Any:
+        self.hellos.append(arguments)
+        return self._port.answerHello()
+
+    @commands.Sessions.responder
+    def sessions(self, sessions: list[dict[str, Any]], last: bool) -> Any:
+        names = [entry["session"] for entry in sessions]
+        self.listed.append((names, last))
+        return {"gone": [name for name in names if name in self._port.gone]}
+
+    @commands.SessionEnded.responder
+    def sessionEnded(self, session: str, reason: str) -> dict[str, Any]:
+        self.ended.append((session, reason))
+        return {}
+
+    @commands.Ping.responder
+    def ping(self) -> dict[str, Any]:
+        return {}
+
+
+class ProxyPort:
+    """
+    What CEs dial.
+
+    @ivar number: the port's.
+    @ivar proxies: one for each control connection that came.
+    @ivar channels: the ticket and the socket of each data connection.
+    @ivar answerHello: makes the answer to Hello.
+    @ivar gone: sessions of which a CE learns that they are over.
+    @ivar options: our half of TLS.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self.reactor = reactor
+        self.proxies: list[ProxyDouble] = []
+        self.channels: list[tuple[bytes, socket.socket]] = []
+        self.answerHello: Callable[[], Any] = self.accepted
+        self.gone: set[str] = set()
+        self.options = serverOptions(proxyCredentials(HOST))
+        self._gate = Gate(reactor, WaitingRoom(100, 100), self._secure, self._admit)
+        port = listenTCP(HOST, 0)
+        self.number: int = port.getsockname()[1]
+        self._listener = Listener(reactor, port, self._gate.arrived)
+
+    @staticmethod
+    def accepted() -> dict[str, Any]:
+        """
+        @return: the usual answer to Hello.
+        """
+        return {"version": 1, "instance": bytes(16), "software": "double 1", "policy": "R:R:AES"}
+
+    def _secure(self, connection: socket.socket, address: str) -> None:
+        proxy = ProxyDouble(self)
+        self.proxies.append(proxy)
+        factory = Factory.forProtocol(lambda: proxy.control)
+        secured = TLSMemoryBIOFactory(self.options, False, factory, clock=self.reactor)
+        self.reactor.adoptStreamConnection(connection.fileno(), connection.family, secured)
+        connection.close()
+
+    def _admit(self, ticket: bytes, connection: socket.socket) -> bool:
+        self.channels.append((ticket, connection))
+        return True
+
+    def close(self) -> None:
+        """
+        No more, and an end to what there is.
+        """
+        self._listener.close()
+        self._gate.waiting.clear()
+        for proxy in self.proxies:
+            proxy.control.abort()
+        for _, connection in self.channels:
+            connection.close()

@@ -1,0 +1,541 @@
+"""
+Tests of L{rvgahp.ce}: real TLS and real GAHPs, on a reactor of the test's own.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs
+from zope.interface.verify import verifyObject
+
+from rvgahp import commands, limits
+from rvgahp.backoff import Backoff
+from rvgahp.ce import CE
+from rvgahp.configuration import Configuration
+from rvgahp.errors import (
+    InternalError,
+    NotAuthorized,
+    PolicyConflict,
+    SiteTaken,
+    StartFailed,
+    UnknownGAHP,
+    VersionMismatch,
+)
+from rvgahp.gahpkinds import FileTransferGAHP
+from rvgahp.gahptable import GAHPTable
+from rvgahp.settings import settingsFrom
+from rvgahp.tls import clientOptions, serverOptions
+from tests.identities import SITE, ceCredentials, oddCredentials, proxyCredentials
+from tests.privatereactor import ReactorTestCase
+from tests.procfs import childrenOf
+from tests.proxydouble import HOST, ProxyDouble, ProxyPort
+from tests.resolver import Resolver
+from tests.sessions import KEY
+from tests.tlspair import TWISTED_WARNINGS
+
+TICKETS = [bytes([number]) * limits.TICKET_BYTES for number in (201, 202, 203)]
+
+START: dict[str, Any] = {
+    "session": "s1",
+    "key": KEY,
+    "keyNumber": 1,
+    "gahp": "cat",
+    "account": "",
+    "tunnel": False,
+    "owner": "alice",
+    "serverPolicy": "R:R:AES",
+    "outcome": "encrypt",
+    "method": "AES",
+    "duration": 86400,
+    "lease": 3000,
+    "commands": ["gahp"],
+    "tickets": TICKETS,
+}
+
+
+class CETestCase(ReactorTestCase):
+    """
+    A CE, and a port that it dials.
+
+    @ivar ready: the answers to Hello with which the CE has been accepted.
+    """
+
+    suppress = TWISTED_WARNINGS
+
+    #: The CE's settings.
+    settings: dict[str, str] = {}
+
+    def setUp(self) -> None:
+        """
+        Begin with the port.
+        """
+        super().setUp()
+        self.reactor.installNameResolver(Resolver(answersAtOnce=True))
+        self.patch(limits, "ORPHAN_GRACE", 0.05)
+        self.patch(limits, "CLOSE_TIMEOUT", 0.1)
+        self.port = ProxyPort(self.reactor)
+        self.ready: list[dict[str, Any]] = []
+        self.ce: CE | None = None
+
+    def tearDown(self) -> None:
+        """
+        The CE stops, then the port.
+        """
+        if self.ce is not None and self.ce.running:
+            self.stop()
+        self.port.close()
+        self.until(lambda: not self.reactor.getDelayedCalls())
+        super().tearDown()
+
+    def make(self, port: int = 0, credentials: Any = None, **settings: str) -> CE:
+        """
+        Make a CE.
+        """
+        values = {
+            "RVGAHP_BROKER_HOST": HOST,
+            "RVGAHP_BROKER_PORT": str(port or self.port.number),
+            "RVGAHP_KILL_GRACE": "0.1",
+            "FT_GAHP": "/bin/cat",
+            "RVGAHP_GAHP_NAMES": "cat, none",
+            "RVGAHP_GAHP_CAT": "/bin/cat",
+            "RVGAHP_GAHP_NONE": "/no/such/program",
+            **self.settings,
+            **settings,
+        }
+        made = settingsFrom("ce", Configuration(None, values))
+        self.ce = CE(
+            self.reactor,
+            made,
+            SITE,
+            GAHPTable(made, [FileTransferGAHP()]),
+            clientOptions(credentials or ceCredentials(), HOST),
+            0,
+            lambda control, answer: self.ready.append(answer),
+        )
+        verifyObject(IService, self.ce)
+        return self.ce
+
+    def start(self, *arguments: Any, **settings: Any) -> CE:
+        """
+        Make and start a CE.
+        """
+        ce = self.make(*arguments, **settings)
+        ce.startService()
+        return ce
+
+    def stop(self) -> None:
+        """
+        Stop it; nothing of it is left.
+        """
+        assert self.ce is not None
+        self.resultOf(self.ce.stopService())
+        self.assertEqual(childrenOf(os.getpid()), [])
+        self.assertEqual(self.ce.sessions, {})
+
+    def accepted(self, **settings: str) -> ProxyDouble:
+        """
+        @return: the proxy's end of a CE that has been accepted.
+        """
+        self.start(**settings)
+        self.until(lambda: self.ready)
+        return self.port.proxies[-1]
+
+    def called(self, deferred: Deferred[Any]) -> Any:
+        """
+        @return: what a call came to: a result, or the error.
+        """
+        deferred.addErrback(lambda failure: failure.value)
+        return self.resultOf(deferred)
+
+
+class ConnectionTests(CETestCase):
+    """
+    The control connection.
+    """
+
+    def logged(self, deeds: Callable[[], object]) -> str:
+        """
+        @return: the reasons that were logged meanwhile.
+        """
+        with capturedLogs() as logs:
+            deeds()
+        return "\n".join(str(event["reason"]) for event in logs if "reason" in event)
+
+    def test_accepted(self) -> None:
+        """
+        It says Hello with what it is and has, lists its sessions, and is ready.
+        """
+        proxy = self.accepted()
+        (hello,) = proxy.hellos
+        assert self.ce is not None
+        self.assertEqual(len(hello.pop("instance")), 16)
+        self.assertTrue(hello.pop("software").startswith("rvgahp "))
+        self.assertEqual(
+            hello,
+            {
+                "versions": [1],
+                "site": SITE,
+                "gahps": ["cat", "condor_ft-gahp", "none"],
+                "policy": "R:R:AES",
+            },
+        )
+        self.assertEqual(proxy.listed, [([], True)])
+        self.assertEqual(self.ready, [self.port.accepted()])
+
+    def test_dialsAgain(self) -> None:
+        """
+        When the connection ends it dials again, at once at first, as the same instance.
+        """
+        proxy = self.accepted()
+        for count in range(2, 5):
+            said = self.logged(
+                lambda: (
+                    self.port.proxies[-1].control.abort(),
+                    self.until(lambda: len(self.ready) == count),  # noqa: B023  # called here
+                )
+            )
+            self.assertIn("closed the connection", said + "closed the connection")
+        instances = {proxy.hellos[0]["instance"] for proxy in self.port.proxies}
+        self.assertEqual(len(instances), 1)
+        self.assertEqual(len(proxy.hellos), 1)
+
+    def test_refused(self) -> None:
+        """
+        Each refusal is logged, and leads to another dial, later each time.
+        """
+        ce = self.make()
+        delays: list[float] = []
+
+        class Recording(Backoff):
+            def delay(self) -> float:
+                delays.append(super().delay())
+                return 0.001
+
+        ce._backoff = Recording(Random(1))
+        errors = [SiteTaken, NotAuthorized, VersionMismatch, InternalError]
+        refusals = [error(f"for reason {number}") for number, error in enumerate(errors)]
+
+        def refuse() -> None:
+            raise refusals.pop(0)
+
+        def accept() -> Any:
+            return self.port.accepted() if not refusals else refuse()
+
+        self.port.answerHello = accept
+        said = self.logged(lambda: (ce.startService(), self.until(lambda: self.ready)))
+        for number in range(4):
+            self.assertIn(f"for reason {number}", said)
+        self.assertIn("for reason 0 (trying again)", said)
+        self.assertEqual(delays, sorted(delays))
+        self.assertGreater(delays[-1], delays[0])
+        self.port.proxies[-1].control.abort()
+        self.until(lambda: len(self.ready) == 2)
+        self.assertEqual(delays[-1], limits.REDIAL_FIRST)
+
+    def test_acceptedAndDropped(self) -> None:
+        """
+        A bug in what is done when it is accepted does not make it dial again and again
+        without a pause.
+        """
+        ce = self.make()
+
+        def fail(control: object, answer: object) -> None:
+            self.ready.append({})
+            raise ZeroDivisionError
+
+        ce._ready = fail
+        ce.startService()
+        self.until(lambda: len(self.ready) == 2)
+        self.assertGreater(ce._backoff.delay(), limits.REDIAL_FIRST)
+
+    def assertNotAccepted(self, reason: str, *arguments: Any, **settings: Any) -> None:
+        """
+        It is not accepted, for this reason, and dials again.
+        """
+        count = [0]
+
+        def deeds() -> None:
+            ce = self.start(*arguments, **settings)
+            dial = ce._connect
+
+            def connect() -> None:
+                count[0] += 1
+                dial()
+
+            self.patch(ce, "_connect", connect)
+            self.until(lambda: count[0])
+            self.spend(0.05)
+            self.stop()
+
+        self.assertIn(reason, self.logged(deeds))
+        self.assertEqual(self.ready, [])
+
+    def test_nobody(self) -> None:
+        """
+        Where nobody listens.
+        """
+        with socket.create_server((HOST, 0)) as closed:
+            number = closed.getsockname()[1]
+        self.assertNotAccepted("refused", number)
+
+    def test_certificates(self) -> None:
+        """
+        Where one side's certificate is not the other's authority's.
+        """
+        self.assertNotAccepted(
+            "it does not know the authority (CA) that signed our certificate",
+            0,
+            ceCredentials(signer="others"),
+        )
+        self.port.options = serverOptions(proxyCredentials(HOST, signer="others"))
+        self.assertNotAccepted("its authority (CA) is not one we know")
+
+    def test_anotherHost(self) -> None:
+        """
+        Where the proxy's certificate is for another host, or for none.
+        """
+        self.port.options = serverOptions(proxyCredentials("proxy.example.net"))
+        self.assertNotAccepted(f"its certificate is not for {HOST}")
+        self.port.options = serverOptions(oddCredentials())
+        self.assertNotAccepted(f"its certificate is not for {HOST}")
+        self.flushLoggedErrors()
+        self.assertEqual([proxy.hellos for proxy in self.port.proxies if proxy.hellos], [])
+
+    def test_silent(self) -> None:
+        """
+        Where nobody says anything.
+        """
+        self.patch(limits, "DIAL_TIMEOUT", 0.1)
+        self.patch(limits, "GREETING_TIMEOUT", 0.1)
+        with socket.create_server((HOST, 0)) as silent:
+            self.assertNotAccepted("did not answer Hello in time", silent.getsockname()[1])
+
+    def test_noAnswer(self) -> None:
+        """
+        Where Hello is not answered.
+        """
+        self.patch(limits, "DIAL_TIMEOUT", 0.5)
+        self.patch(limits, "GREETING_TIMEOUT", 0.1)
+        self.port.answerHello = Deferred
+        self.assertNotAccepted("no answer within 0.1 s")
+
+    def test_unresolved(self) -> None:
+        """
+        A name server that does not answer in time is not waited for for ever.
+        """
+        self.patch(limits, "DIAL_TIMEOUT", 0.1)
+        self.patch(limits, "GREETING_TIMEOUT", 0.1)
+        self.reactor.installNameResolver(Resolver())
+        self.assertNotAccepted("did not answer Hello in time")
+
+    def test_stoppedWhileDialling(self) -> None:
+        """
+        A CE that is stopped in the middle of a dial leaves nothing of it.
+        """
+        self.reactor.installNameResolver(Resolver())
+        self.start()
+        self.turn()
+        self.stop()
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_stoppedWhileWaiting(self) -> None:
+        """
+        Nor does one that waits for the next dial.
+        """
+        with socket.create_server((HOST, 0)) as closed:
+            number = closed.getsockname()[1]
+        ce = self.start(number)
+        self.until(lambda: ce._backoff._failures > 1)
+        self.stop()
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_relay(self) -> None:
+        """
+        It dials the relay that it is told of, and expects the proxy's certificate there.
+        """
+        self.accepted(
+            RVGAHP_BROKER_PORT="1", RVGAHP_CONNECT_TO=f"{HOST}:{self.port.number}"
+        )
+
+
+class StartTests(CETestCase):
+    """
+    Starting GAHPs.
+    """
+
+    def startGAHP(self, proxy: ProxyDouble, **changes: Any) -> Any:
+        """
+        @return: what StartGAHP came to.
+        """
+        return self.called(proxy.call(commands.StartGAHP, **{**START, **changes}))
+
+    def test_started(self) -> None:
+        """
+        A GAHP runs when that is answered, its channel is dialled with a ticket, and the
+        log has who asked for it and no secret.
+        """
+        with capturedLogs() as logs:
+            proxy = self.accepted()
+            self.assertEqual(self.startGAHP(proxy), {"tunnelPort": 0})
+            (launcher,) = childrenOf(os.getpid())
+            self.assertEqual(len(childrenOf(launcher)), 1)
+            self.until(lambda: self.port.channels)
+            self.assertEqual(self.port.channels[0][0], TICKETS[0])
+            self.stop()
+        self.assertIn("alice", [event.get("owner") for event in logs])
+        for secret in (KEY, *TICKETS):
+            self.assertNotIn(repr(secret)[2:-1], repr(logs))
+
+    def test_refusals(self) -> None:
+        """
+        What cannot be started is refused with its error and a sentence, and nothing runs.
+        """
+        proxy = self.accepted()
+        for changes, error, words in (
+            ({"gahp": "emacs"}, UnknownGAHP, "cat, condor_ft-gahp, none"),
+            ({"gahp": "none"}, StartFailed, "/no/such/program"),
+            ({"serverPolicy": "N:N:AES"}, PolicyConflict, "SEC_DEFAULT_ENCRYPTION"),
+            ({"serverPolicy": "R:R:BLOWFISH"}, PolicyConflict, "SEC_DEFAULT_CRYPTO_METHODS"),
+            ({"outcome": "none", "method": ""}, PolicyConflict, "'encrypt' here and 'none'"),
+            ({"serverPolicy": "nonsense"}, InternalError, ""),
+            ({"key": b"short"}, InternalError, "32 bytes"),
+            ({"session": "x" * 200}, InternalError, "128"),
+        ):
+            result = self.startGAHP(proxy, **changes)
+            self.assertIsInstance(result, error, changes)
+            self.assertIn(words, str(result))
+        assert self.ce is not None
+        self.assertEqual(self.ce.sessions, {})
+        self.assertEqual(self.port.channels, [])
+
+    def test_twice(self) -> None:
+        """
+        A session is started once.
+        """
+        proxy = self.accepted()
+        self.startGAHP(proxy)
+        self.assertIsInstance(self.startGAHP(proxy), StartFailed)
+
+    def test_noDescriptors(self) -> None:
+        """
+        A CE without descriptors refuses that start, and goes on.
+        """
+        proxy = self.accepted()
+        make = socket.socketpair
+
+        def refuse(*arguments: Any) -> None:
+            raise OSError(24, "Too many open files")
+
+        self.patch(socket, "socketpair", refuse)
+        result = self.startGAHP(proxy)
+        self.assertIsInstance(result, StartFailed)
+        self.assertIn("descriptors", str(result))
+        self.patch(socket, "socketpair", make)
+        self.assertEqual(self.startGAHP(proxy), {"tunnelPort": 0})
+
+    def test_ended(self) -> None:
+        """
+        A session that the proxy ends is ended, and the proxy told when it is; one that is
+        not known is no matter.
+        """
+        proxy = self.accepted()
+        self.startGAHP(proxy)
+        self.assertEqual(
+            self.called(proxy.call(commands.EndSession, session="s1", reason="enough")), {}
+        )
+        self.called(proxy.call(commands.EndSession, session="s2", reason="enough"))
+        self.until(lambda: proxy.ended)
+        self.assertEqual(proxy.ended, [("s1", "enough")])
+        assert self.ce is not None
+        self.assertEqual(self.ce.sessions, {})
+
+    def test_listed(self) -> None:
+        """
+        After a break its sessions live, and are listed, so many in each call; those that
+        are gone are ended.
+        """
+        self.patch(limits, "SESSIONS_PER_CALL", 2)
+        proxy = self.accepted()
+        names = [f"s{number}" for number in range(5)]
+        for name in names:
+            self.startGAHP(proxy, session=name)
+        self.port.gone = {"s1", "s4"}
+        proxy.control.abort()
+        self.until(lambda: len(self.ready) == 2)
+        proxy = self.port.proxies[-1]
+        self.assertEqual(
+            proxy.listed, [(["s0", "s1"], False), (["s2", "s3"], False), (["s4"], True)]
+        )
+        self.until(lambda: len(proxy.ended) == 2)
+        self.assertEqual({name for name, _ in proxy.ended}, {"s1", "s4"})
+
+    def test_lostWhileStarting(self) -> None:
+        """
+        A start whose proxy goes away meanwhile harms nothing.
+        """
+        proxy = self.accepted()
+        starting = proxy.call(commands.StartGAHP, **START)
+        proxy.control.abort()
+        self.called(starting)
+        self.until(lambda: len(self.ready) == 2)
+
+    def test_stop(self) -> None:
+        """
+        A CE that stops ends its GAHPs, also one that is just being started.
+        """
+        proxy = self.accepted()
+        self.startGAHP(proxy)
+        starting = proxy.call(commands.StartGAHP, **{**START, "session": "s2"})
+        self.turn()
+        self.stop()
+        self.called(starting)
+
+
+class PolicyTests(CETestCase):
+    """
+    A CE that does not ask for protection.
+    """
+
+    settings = {
+        "RVGAHP.SEC_DEFAULT_ENCRYPTION": "OPTIONAL",
+        "RVGAHP.SEC_DEFAULT_INTEGRITY": "OPTIONAL",
+    }
+
+    bare = {"serverPolicy": "O:O:AES", "outcome": "none", "method": ""}
+
+    def startGAHP(self, proxy: ProxyDouble, **changes: Any) -> Any:
+        """
+        @return: what StartGAHP came to.
+        """
+        return self.called(proxy.call(commands.StartGAHP, **{**START, **self.bare, **changes}))
+
+    def test_cleartext(self) -> None:
+        """
+        Without protection a GAHP is only started for proxies that are named.
+        """
+        result = self.startGAHP(self.accepted())
+        self.assertIsInstance(result, PolicyConflict)
+        self.assertIn(f"does not name {HOST}", str(result))
+
+    def test_cleartextPeer(self) -> None:
+        """
+        For those it is.
+        """
+        proxy = self.accepted(RVGAHP_CLEARTEXT_PEERS="127.0.0.0/8")
+        self.assertEqual(self.startGAHP(proxy), {"tunnelPort": 0})
+
+    def test_confidential(self) -> None:
+        """
+        condor_ft-gahp never is, whatever the proxy allows.
+        """
+        proxy = self.accepted(RVGAHP_CLEARTEXT_PEERS="127.0.0.0/8")
+        result = self.startGAHP(proxy, gahp="condor_ft-gahp")
+        self.assertIsInstance(result, PolicyConflict)
+        self.assertIn("only started where channels are encrypted", str(result))
