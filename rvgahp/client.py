@@ -132,6 +132,7 @@ class Client:
         self._gahp = gahp
         self._link: ProxyLink | None = None
         self._session: ClientSession | None = None
+        self._problem = ""
         self._timer = loop.callLater(limits.ANSWER_TIMEOUT, self._unanswered)
         self.status: int | None = None
 
@@ -213,6 +214,12 @@ class Client:
         gc.enable()
         self._timer.cancel()
 
+    def channelFailed(self, reason: str) -> None:
+        """
+        A channel did not come to be; another may.
+        """
+        self._problem = f" ({reason})"
+
     # -- time ---------------------------------------------------------------
 
     def _unanswered(self) -> None:
@@ -225,6 +232,7 @@ class Client:
         self.fail(
             "the site started it, but its connection did not come within"
             f" {limits.FIRST_CHANNEL_TIMEOUT:.0f} s; can the site reach the proxy's port?"
+            f"{self._problem}"
         )
 
 

@@ -27,7 +27,7 @@ LAYERS = (
     " condorconfig condorraw certificates",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
     " processlauncher gahpprocess gahptable gahpkinds credentials files",
-    "proxy proxysession siteconnection local ce gahpsession channeldialer client clientsession",
+    "proxy proxysession siteconnection local ce gahpsession channeldialer client clientsession clientstdio",
     "tapoptions proxytap cetap",
     "cli credentialscli sandbox daemonprocess demo",
 )
