@@ -16,8 +16,9 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.endpoints import HostnameEndpoint
 from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from rvgahp import __version__, commands, limits
@@ -118,12 +119,14 @@ class CE(Service, Responders):
         self._refusal = ""
         host, port = self._target
         endpoint = HostnameEndpoint(self._reactor, host, port, timeout=limits.DIAL_TIMEOUT)
-        secured = wrapClientTLS(self._tlsOptions, endpoint)
         control = ControlConnection(self._reactor, self, self._secured, self._lost)
         self._timer = self._reactor.callLater(
             limits.DIAL_TIMEOUT + limits.GREETING_TIMEOUT, self._late, control
         )
-        self._connecting = secured.connect(QuietFactory.forProtocol(lambda: control))
+        factory = QuietFactory.forProtocol(lambda: control)
+        # wrapClientTLS would take the global reactor for its timers.
+        secured = TLSMemoryBIOFactory(self._tlsOptions, True, factory, clock=self._reactor)
+        self._connecting = endpoint.connect(secured)
         self._connecting.addCallbacks(lambda _: self._connected(control), self._notConnected)
 
     def _connected(self, control: ControlConnection) -> None:
@@ -246,6 +249,8 @@ class CE(Service, Responders):
         commands: list[str],
         tickets: list[bytes],
     ) -> Deferred[dict[str, Any]]:
+        if not self.running:
+            raise StartFailed("rvgahp-ce at the site is being stopped")
         command = self._gahps.find(gahp)
         server = Policy.decode(serverPolicy)
         agreed = SecuritySession(

@@ -28,7 +28,7 @@ def _sandbox(arguments: argparse.Namespace) -> int:
     """
     Run a sandbox until stdin ends or a signal comes.
     """
-    from rvgahp.sandbox import Sandbox, parseAddress, parseGAHP
+    from rvgahp.sandbox import Sandbox, isReadable, parseAddress, parseGAHP
 
     wake = _wakeBySignals()
     sandbox = Sandbox(
@@ -36,7 +36,7 @@ def _sandbox(arguments: argparse.Namespace) -> int:
         arguments.port,
         dict(parseGAHP(word) for word in arguments.gahp),
         parseAddress(arguments.ce_connect) if arguments.ce_connect else None,
-        interrupted=lambda: bool(select.select([wake], [], [], 0)[0]),
+        interrupted=lambda: isReadable(wake),
     )
     with sandbox:
         print(json.dumps(sandbox.description()), flush=True)
@@ -76,7 +76,7 @@ def _waitForEnd(wake: int, deadDaemon: object) -> str:
 def _demo(arguments: argparse.Namespace) -> int:
     from rvgahp.demo import run
 
-    return run(sys.stdout)
+    return run(sys.stdout, _wakeBySignals())
 
 
 def makeParser() -> argparse.ArgumentParser:
@@ -134,8 +134,8 @@ def _addSandbox(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _port(word: str) -> int:
-    if not word.isdecimal() or int(word) > 65535:
-        raise argparse.ArgumentTypeError(f"{word!r} is no port: 0 to 65535")
+    if not word.isdecimal() or len(word) > 5 or int(word) > 65535:
+        raise argparse.ArgumentTypeError(f"{word[:80]!r} is no port: 0 to 65535")
     return int(word)
 
 
@@ -150,5 +150,6 @@ def main() -> int:
         print(f"rvgahp: {e}", file=sys.stderr)
         return 1
     except OSError as e:
-        print(f"rvgahp: {e.filename or ''}: {e.strerror}", file=sys.stderr)
+        what = f"{e.filename}: " if e.filename else ""
+        print(f"rvgahp: {what}{e.strerror or e}", file=sys.stderr)
         return 1

@@ -71,7 +71,9 @@ class Daemon:
         @raise StartFailed: it does not; the sentence has its last words.
         """
         self.stop()
-        path = str(self.directory / f".{self._name}.ready")
+        # A short name, for a socket's path is short; and it may be left of a former run.
+        path = str(self.directory / ".ready")
+        Path(path).unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
             ready.bind(path)
             ready.settimeout(0.1)
@@ -99,7 +101,10 @@ class Daemon:
             try:
                 lines = ready.recv(65536).decode().splitlines()
             except TimeoutError:
-                if process.poll() is not None or self._interrupted():
+                if self._interrupted():
+                    self.stop()
+                    raise StartFailed(f"told to end while {self._name} was starting") from None
+                if process.poll() is not None:
                     break
                 continue
             self.said.update(line.partition("=")[::2] for line in lines)
@@ -109,7 +114,10 @@ class Daemon:
 
     def _lastWords(self, process: subprocess.Popen[bytes]) -> str:
         self._end(process)
-        words = process.stdout.read().decode("utf-8", "replace") if process.stdout else ""
+        words = ""
+        if process.stdout is not None:
+            with process.stdout:
+                words = process.stdout.read().decode("utf-8", "replace")
         if not words.strip() and self.log.exists():
             words = self.log.read_text(errors="replace")
         lines = [line for line in words.splitlines() if line.strip()]

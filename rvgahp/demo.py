@@ -8,6 +8,7 @@ Layer 6.  What the gridmanager would say is said here by hand, line by line.
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from typing import TextIO
 
 from rvgahp.errors import StartFailed
 from rvgahp.gahplines import joinTokens, splitTokens
-from rvgahp.sandbox import SITE, Sandbox
+from rvgahp.sandbox import SITE, Sandbox, isReadable
 
 #: Seconds for any one answer of the GAHP.
 _ANSWER = 30.0
@@ -61,15 +62,20 @@ class Dialogue:
     The gridmanager's part in a conversation with a GAHP.
     """
 
-    def __init__(self, socket: str) -> None:
+    def __init__(self, socket: str, wake: int) -> None:
+        """
+        @param wake: becomes readable when we are to end.
+        """
+        self._wake = wake
         client = Path(sys.executable).with_name("rvgahp_client")
+        program = str(client) if client.exists() else "rvgahp_client"
         self._process = subprocess.Popen(
-            [str(client), "--socket", socket, SITE, "batch_gahp"],
+            [program, "--socket", socket, SITE, "batch_gahp"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
+            bufsize=0,
         )
+        self._heard = b""
         self._count = 1
 
     def line(self) -> list[str]:
@@ -78,20 +84,30 @@ class Dialogue:
         @raise StartFailed: there is none.
         """
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            status = self._process.wait(_ANSWER)
-            raise StartFailed(f"the client ended with status {status}; see above")
-        return [token.decode() for token in splitTokens(line.rstrip("\r\n").encode())]
+        fd = self._process.stdout.fileno()
+        while b"\n" not in self._heard:
+            ready = select.select([fd, self._wake], [], [], _ANSWER)[0]
+            if self._wake in ready:
+                raise StartFailed("told to end in the middle")
+            if not ready:
+                raise StartFailed(f"the GAHP said nothing for {_ANSWER:g} s")
+            data = os.read(fd, 65536)
+            if not data:
+                status = self._process.wait(_ANSWER)
+                raise StartFailed(f"the client ended with status {status}; see above")
+            self._heard += data
+        line, _, self._heard = self._heard.partition(b"\n")
+        return [token.decode() for token in splitTokens(line.rstrip(b"\r"))]
 
     def ask(self, *words: str) -> list[str]:
         """
         @return: the tokens of the reply.
         """
         assert self._process.stdin is not None
-        line = joinTokens(word.encode() for word in words).decode()
-        self._process.stdin.write(line + "\r\n")
-        self._process.stdin.flush()
+        try:
+            self._process.stdin.write(joinTokens(word.encode() for word in words) + b"\r\n")
+        except BrokenPipeError:
+            pass  # its status tells more
         return self.line()
 
     def result(self, *words: str) -> list[str]:
@@ -128,6 +144,9 @@ class Dialogue:
         """
         self._process.kill()
         self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def _submitAd(directory: Path) -> str:
@@ -163,12 +182,13 @@ def _job(screen: Screen, dialogue: Dialogue, directory: Path) -> None:
     raise StartFailed(f"the job did not end within {_JOB:g} s")
 
 
-def run(output: TextIO) -> int:
+def run(output: TextIO, wake: int) -> int:
     """
+    @param wake: a descriptor that becomes readable when we are to end.
     @return: the exit status.
     """
     screen = Screen(output)
-    sandbox = Sandbox()
+    sandbox = Sandbox(interrupted=lambda: isReadable(wake))
     try:
         sandbox.startProxy()
         screen.step("proxy up", f"port {sandbox.port}, socket {sandbox.socket}")
@@ -176,7 +196,7 @@ def run(output: TextIO) -> int:
         said = sandbox.said
         screen.step("CE accepted", f"{said['X_RVGAHP_TLS']}; site {said['X_RVGAHP_SITE']}")
         screen.step("", f"policy {said['X_RVGAHP_POLICY']}; offers {said['X_RVGAHP_GAHPS']}")
-        dialogue = Dialogue(sandbox.socket)
+        dialogue = Dialogue(sandbox.socket, wake)
         try:
             screen.step("GAHP banner", " ".join(dialogue.line()))
             screen.step("GAHP commands", " ".join(dialogue.ask("COMMANDS")[1:]))

@@ -8,7 +8,7 @@ L{Answerer}; what both are left with is a L{ChannelKeys}.
 
 from __future__ import annotations
 
-from rvgahp import limits, x25519
+from rvgahp import limits
 from rvgahp.errors import ChannelLost, PolicyConflict, ProtocolError
 from rvgahp.handshakemessages import (
     ACCEPT,
@@ -22,14 +22,12 @@ from rvgahp.handshakemessages import (
     REFUSAL,
     Dial,
     Fields,
-    digest,
     encodeMessage,
-    hmac,
     len8,
-    proves,
 )
 from rvgahp.policy import Outcome, Policy, resolve
-from rvgahp.session import SecuritySession, derive
+from rvgahp.primitives import exchange, generate, hkdf, hmac, proves, sha256
+from rvgahp.session import SecuritySession
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,10 +62,10 @@ class _Secrets:
 
     def __init__(self, private: X25519PrivateKey, public: bytes, traffic: bytes, t1: bytes) -> None:
         try:
-            shared = x25519.exchange(private, public)
+            shared = exchange(private, public)
         except ValueError:
             raise ProtocolError("The peer's public key in a handshake is worthless.") from None
-        keys = derive(shared, traffic, b"channel " + t1, 128)
+        keys = hkdf(shared, traffic, b"channel " + t1, 128)
         self.ceRecords, self.clientRecords = keys[:32], keys[32:64]
         self.clientFinished, self.ceFinished = keys[64:96], keys[96:]
 
@@ -91,7 +89,7 @@ class Dialer:
         @param private: the ephemeral key; made here but in tests of vectors.
         """
         self._session = session
-        self._private = private or x25519.generate()
+        self._private = private or generate()
         body = b"".join(
             (
                 bytes((DIAL,)),
@@ -127,14 +125,14 @@ class Dialer:
         policyText, number, method = fields.text(), fields.byte(), fields.text()
         public = fields.take(32)
         received, limit = fields.unpack(OFFSETS)
-        t1 = digest(self._dial, body[: fields.offset])
+        t1 = sha256(self._dial, body[: fields.offset])
         proof = fields.take(PROOF_BYTES)
         fields.close()
         secrets = _Secrets(self._private, public, self._session.trafficKey(), t1)
         if not proves(secrets.clientFinished, t1, proof):
             raise ProtocolError("The client's Accept proves no knowledge of the session key.")
         self._checkPolicy(policyText, number, method)
-        confirm = bytes((CONFIRM,)) + hmac(secrets.ceFinished, digest(self._dial, body))
+        confirm = bytes((CONFIRM,)) + hmac(secrets.ceFinished, sha256(self._dial, body))
         keys = ChannelKeys(
             self._session.outcome, secrets.ceRecords, secrets.clientRecords, received, limit
         )
@@ -157,7 +155,7 @@ class Dialer:
         proven = body[: fields.offset]
         proof = fields.take(PROOF_BYTES)
         fields.close()
-        said = b"refusal" + digest(self._dial) + proven
+        said = b"refusal" + sha256(self._dial) + proven
         if not proves(self._session.proofKey(), said, proof):
             raise ProtocolError("A refusal of a channel proves no knowledge of the session key.")
         return f"The client refused the channel (reason {reason}): {sentence}"
@@ -184,7 +182,7 @@ class Answerer:
         @raise PolicyConflict: its policy is not the one the session was made with.
         """
         _checkDialPolicy(session, dial)
-        private = private or x25519.generate()
+        private = private or generate()
         body = b"".join(
             (
                 bytes((ACCEPT,)),
@@ -195,11 +193,11 @@ class Answerer:
                 OFFSETS.pack(received, limit),
             )
         )
-        t1 = digest(dial.body, body)
+        t1 = sha256(dial.body, body)
         secrets = _Secrets(private, dial.publicKey, session.trafficKey(), t1)
         self._accept = body + hmac(secrets.clientFinished, t1)
         self._finished = secrets.ceFinished
-        self._t2 = digest(dial.body, self._accept)
+        self._t2 = sha256(dial.body, self._accept)
         self._keys = ChannelKeys(
             session.outcome, secrets.clientRecords, secrets.ceRecords, dial.received, dial.limit
         )
@@ -241,5 +239,5 @@ def refusal(session: SecuritySession, dial: Dial, reason: int, sentence: str) ->
     """
     text = sentence.encode("utf-8")[:255].decode("utf-8", "ignore")  # no half of a character
     body = bytes((REFUSAL, reason)) + len8(text.encode("utf-8"))
-    proof = hmac(session.proofKey(), b"refusal" + digest(dial.body) + body)
+    proof = hmac(session.proofKey(), b"refusal" + sha256(dial.body) + body)
     return encodeMessage(body + proof)

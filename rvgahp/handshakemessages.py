@@ -10,13 +10,10 @@ from __future__ import annotations
 
 from struct import Struct
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.hashes import SHA256, Hash
-from cryptography.hazmat.primitives.hmac import HMAC
-
 from rvgahp import limits
 from rvgahp.errors import ProtocolError
 from rvgahp.policy import Outcome
+from rvgahp.primitives import proves
 from rvgahp.session import SecuritySession
 
 DIAL, ACCEPT, CONFIRM, REFUSAL = 1, 2, 3, 4
@@ -40,38 +37,6 @@ OFFSETS = Struct("!QQ")
 
 #: Outcomes on the wire, by number.
 OUTCOMES = (Outcome.NONE, Outcome.INTEGRITY, Outcome.ENCRYPT)
-
-
-def hmac(key: bytes, data: bytes) -> bytes:
-    """
-    @return: HMAC-SHA256, 32 bytes.
-    """
-    mac = HMAC(key, SHA256())
-    mac.update(data)
-    return mac.finalize()
-
-
-def proves(key: bytes, data: bytes, proof: bytes) -> bool:
-    """
-    @return: whether C{proof} is the HMAC of C{data}; in constant time.
-    """
-    mac = HMAC(key, SHA256())
-    mac.update(data)
-    try:
-        mac.verify(proof)  # constant_time.bytes_eq would import hmac: 3 ms
-    except InvalidSignature:
-        return False
-    return True
-
-
-def digest(*parts: bytes) -> bytes:
-    """
-    @return: SHA-256 of all parts together, 32 bytes.
-    """
-    running = Hash(SHA256())
-    for part in parts:
-        running.update(part)
-    return running.finalize()
 
 
 def len8(data: bytes) -> bytes:

@@ -100,19 +100,18 @@ def listenTCP(interface: str, port: int) -> socket.socket:
             backlog=limits.LISTEN_BACKLOG,
             dualstack_ipv6=dual,
         )
-    except (OSError, OverflowError) as e:
+    except OSError as e:
         where = f"{interface or 'all interfaces'} port {port}"
         raise ConfigurationError(f"Cannot listen on {where}: {_reason(e)}.") from None
 
 
-def _reason(problem: Exception) -> str:
+def _reason(problem: OSError) -> str:
     """
     @return: the kernel's words; C{create_server} adds to them.
     """
-    number = getattr(problem, "errno", None)
-    if number is not None and number > 0:
-        return os.strerror(number)
-    return getattr(problem, "strerror", None) or str(problem)
+    if problem.errno is not None and problem.errno > 0:
+        return os.strerror(problem.errno)
+    return problem.strerror or str(problem)
 
 
 def _isAlive(path: str) -> bool:

@@ -143,6 +143,8 @@ class ProxyService(Service):
             removeSocket(*self._socket)
             self._waiting.clear()
             self._clients.closeAll()
+            for record in list(self._proxy.sessions.values()):
+                record.close()
             for site in list(self._proxy.sites.values()):
                 site.control.close()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shlex
 import shutil
 import tempfile
@@ -26,6 +27,8 @@ from rvgahp.settingtable import LONGEST_SOCKET_PATH
 
 SITE = "sandbox"
 HOST = "127.0.0.1"
+
+_CREDENTIALS = ("ca.crt", "ca.key", "host.crt", "host.key", "ce.crt", "ce.key")
 
 _PROXY = """\
 # The proxy of a sandbox.  By hand: {command}
@@ -78,9 +81,17 @@ def parseAddress(word: str) -> tuple[str, int]:
     @raise ConfigurationError: it is not of that form.
     """
     host, colon, port = word.rpartition(":")
-    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ConfigurationError(f"An address is HOST:PORT, and {word!r} is not.")
+    isNumber = port.isdecimal() and len(port) <= 5
+    if not colon or not host or not isNumber or not 0 < int(port) < 65536:
+        raise ConfigurationError(f"An address is HOST:PORT, and {word[:80]!r} is not.")
     return host, int(port)
+
+
+def isReadable(fd: int) -> bool:
+    """
+    @return: whether something can be read from a descriptor now.
+    """
+    return bool(select.select([fd], [], [], 0)[0])
 
 
 class Sandbox:
@@ -115,6 +126,8 @@ class Sandbox:
         self._temporary = directory is None
         self.directory = Path(directory or tempfile.mkdtemp(prefix="rvgahp-")).absolute()
         if len(os.fsencode(self.socket)) > LONGEST_SOCKET_PATH:
+            if self._temporary:
+                self.directory.rmdir()
             raise ConfigurationError(
                 f"{self.directory} is too long a path for a UNIX socket in it; name a shorter"
                 " one with --dir."
@@ -220,11 +233,11 @@ class Sandbox:
         self.stop()
 
     def _makeCredentials(self) -> None:
-        if (self.directory / "ca.key").exists():
+        if all((self.directory / name).exists() for name in _CREDENTIALS):
             return  # a sandbox that is started again
-        makeCA(self.directory)
-        makeHostCredentials(self.directory, "localhost", addresses=[HOST])
-        makeCECredentials(self.directory, SITE)
+        makeCA(self.directory, replace=True)
+        makeHostCredentials(self.directory, "localhost", addresses=[HOST], replace=True)
+        makeCECredentials(self.directory, SITE, replace=True)
 
     def _write(self, name: str, template: str, daemon: Daemon) -> None:
         connect = ""

@@ -2,30 +2,19 @@
 """
 Security sessions: what both ends of a channel share, and the keys they derive.
 
-Layer 0: the standard library and C{cryptography}.  A session is CEDAR's
+Layer 0: bytes in, bytes out.  A session is CEDAR's
 I{(id, key, policy, duration, lease, valid commands)}; one is made by the proxy
 for each started GAHP and used by every channel of it.
 """
 
 from __future__ import annotations
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
 from rvgahp import limits
 from rvgahp.errors import ProtocolError
-from rvgahp.policy import Outcome, Policy, resolve
+from rvgahp.policy import Policy, resolve
+from rvgahp.primitives import hkdf
 
 SALT = b"rvgahp session"
-
-
-def derive(secret: bytes, salt: bytes, info: bytes, length: int) -> bytes:
-    """
-    HKDF-SHA256, RFC 5869.
-
-    @return: C{length} bytes.  B{Secret.}
-    """
-    return HKDF(SHA256(), length, salt, info).derive(secret)
 
 
 class SecuritySession:
@@ -75,7 +64,7 @@ class SecuritySession:
         return f"<SecuritySession {self.sessionId} {self.outcome.value}>"
 
     def _subkey(self, purpose: bytes) -> bytes:
-        return derive(self.key, SALT, purpose + b" " + self.sessionId.encode("ascii"), 32)
+        return hkdf(self.key, SALT, purpose + b" " + self.sessionId.encode("ascii"), 32)
 
     def proofKey(self) -> bytes:
         """
@@ -95,6 +84,3 @@ class SecuritySession:
             is ours.  It opens no channel.  B{Secret} from all but the proxy.
         """
         return self._subkey(b"claim")
-
-
-__all__ = ["Outcome", "SecuritySession", "derive"]

@@ -40,6 +40,13 @@ class DaemonOptions(Options):
         print(f"rvgahp {__version__}")
         raise SystemExit(0)
 
+    def parseArgs(self, *words: str) -> None:
+        """
+        @raise UsageError: there is a word that is no option.
+        """
+        if words:
+            raise UsageError(f"{words[0]!a} is no option; see --help")
+
     def postOptions(self) -> None:
         """
         Read the configuration, now: twistd changes its directory and forks later.
@@ -47,6 +54,8 @@ class DaemonOptions(Options):
         @raise UsageError: something is wrong with a setting or a credential.
         """
         config = self["config"]
+        if config == "":
+            raise UsageError("--config needs the path of a file")
         given = {
             setting: self[option]
             for option, setting in self.overrides.items()

@@ -291,6 +291,15 @@ class Playground:
         """
         waitFor(lambda: not self.gahpPids(), "the end of the last GAHP", seconds)
 
+    def quiet(self) -> dict[str, int]:
+        """
+        Wait until no GAHP is left of what went before.
+
+        @return: L{counts}, for L{awaitAsBefore}.
+        """
+        self.awaitNoGAHP()
+        return self.counts()
+
     def counts(self) -> dict[str, int]:
         """
         @return: descriptors, threads and children of proxy, CE and the CE's launcher.

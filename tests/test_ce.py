@@ -442,8 +442,7 @@ class StartTests(CETestCase):
 
     def test_ended(self) -> None:
         """
-        A session that the proxy ends is ended, and the proxy told when it is; one that is
-        not known is no matter.
+        A session that the proxy ends is ended; one that is not known is no matter.
         """
         proxy = self.accepted()
         self.startGAHP(proxy)
@@ -451,10 +450,24 @@ class StartTests(CETestCase):
             self.called(proxy.call(commands.EndSession, session="s1", reason="enough")), {}
         )
         self.called(proxy.call(commands.EndSession, session="s2", reason="enough"))
-        self.until(lambda: proxy.ended)
-        self.assertEqual(proxy.ended, [("s1", "enough")])
         assert self.ce is not None
-        self.assertEqual(self.ce.sessions, {})
+        ce = self.ce
+        self.until(lambda: not ce.sessions)
+        self.assertEqual(proxy.ended, [])
+
+    def test_over(self) -> None:
+        """
+        The proxy is told of a session that has ended here, and why.
+        """
+        proxy = self.accepted()
+        self.startGAHP(proxy)
+        for _ in TICKETS:
+            self.until(lambda: self.port.channels)
+            self.port.channels.pop()[1].close()
+        self.until(lambda: proxy.ended)
+        ((name, reason),) = proxy.ended
+        self.assertEqual(name, "s1")
+        self.assertIn("could not open a channel", reason)
 
     def test_listed(self) -> None:
         """
@@ -473,8 +486,9 @@ class StartTests(CETestCase):
         self.assertEqual(
             proxy.listed, [(["s0", "s1"], False), (["s2", "s3"], False), (["s4"], True)]
         )
-        self.until(lambda: len(proxy.ended) == 2)
-        self.assertEqual({name for name, _ in proxy.ended}, {"s1", "s4"})
+        ce = self.ce
+        assert ce is not None
+        self.until(lambda: set(ce.sessions) == {"s0", "s2", "s3"})
 
     def test_lostWhileStarting(self) -> None:
         """

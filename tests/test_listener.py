@@ -188,11 +188,10 @@ class TCPTests(SynchronousTestCase):
 
     def test_impossible(self) -> None:
         """
-        So is an address that is not this host's, and a port that there is not.
+        So is an address that is not this host's, and one that is none.
         """
         e = self.assertRaises(ConfigurationError, listenTCP, "192.0.2.1", 0)
         self.assertIn("192.0.2.1 port 0", str(e))
-        self.assertRaises(ConfigurationError, listenTCP, "127.0.0.1", 70000)
         e = self.assertRaises(ConfigurationError, listenTCP, "no.such.host.invalid", 0)
         self.assertIn("no.such.host.invalid", str(e))
 

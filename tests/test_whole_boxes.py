@@ -86,7 +86,7 @@ class BoxTestCase(PlaygroundTestCase):
         """
         A process grows by no more than it may, and has no more descriptors afterwards.
         """
-        before = self.playground.counts()
+        before = self.playground.quiet()
         memory = residentBytes(pid)
         yield
         self.assertLess(residentBytes(pid) - memory, GROWTH)

@@ -12,7 +12,7 @@ import time
 
 from rvgahp import limits
 from tests.playground import SOAK, Playground, gahp
-from tests.procfs import PATIENCE, isAlive, waitFor
+from tests.procfs import PATIENCE, childrenOf, isAlive, waitFor
 from tests.wholecase import PlaygroundTestCase
 
 _KILL_GRACE = 0.5
@@ -47,30 +47,23 @@ class EndTests(PlaygroundTestCase):
 
     def test_clientKilled(self) -> None:
         """
-        A client that is killed, idle or in the middle of a torrent, leaves no GAHP behind,
-        and none of its GAHP's children.
+        Clients that are killed leave no GAHP behind, none of its children, no descriptor
+        and no session: at any moment of their start, idle, or in the middle of a torrent.
         """
-        busy = self.playground.client("torrent")
-        assert busy.stdout is not None
-        self.assertEqual(len(busy.stdout.read(1 << 20)), 1 << 20)
-        started = [self._started(name) for name in ("deaf", "family", "stubborn")]
-        started.append((busy, self.playground.gahpPids()))
-        for client, _ in started:
-            client.kill()
-        for _, pids in started:
-            for pid in pids:
-                self.assertGone(pid)
-
-    def test_clientsKilledEarly(self) -> None:
-        """
-        Clients that are killed at any moment of their start leave no GAHP, no descriptor
-        and no session behind.
-        """
-        before = self.playground.counts()
+        before = self.playground.quiet()
         for number in range(20):
             client = self.playground.client("deaf")
             time.sleep(number * 0.005)
             client.kill()
+        busy = self.playground.client("torrent")
+        assert busy.stdout is not None
+        self.assertEqual(len(busy.stdout.read(1 << 20)), 1 << 20)
+        started = [self._started(name) for name in ("deaf", "family", "stubborn")]
+        for client in (busy, *(client for client, _ in started)):
+            client.kill()
+        for _, pids in started:
+            for pid in pids:
+                self.assertGone(pid)
         self.playground.endClients()
         self.playground.awaitNoGAHP()
         self.playground.awaitAsBefore(before)
@@ -188,7 +181,8 @@ class CEEndTests(PlaygroundTestCase):
     gahps = {"deaf": gahp("deaf"), "stubborn": gahp("stubborn"), "slow": gahp("slow")}
 
     def setUp(self) -> None:
-        self.playground = Playground(self.gahps).start()
+        settings = f"RVGAHP_KILL_GRACE = {_KILL_GRACE}\n"
+        self.playground = Playground(self.gahps, ceSettings=settings).start()
         self.addCleanup(self.playground.stop)
 
     def _terminate(self) -> None:
@@ -210,19 +204,46 @@ class CEEndTests(PlaygroundTestCase):
         self.assertEqual(errors.count(b"\n"), 1, errors)
         return errors.decode()
 
+    def _deafAndStubborn(self) -> tuple[list[subprocess.Popen[bytes]], list[int]]:
+        """
+        @return: clients and their GAHPs, which do not read and of which one ignores TERM.
+        """
+        clients, pids = [], []
+        for name in ("deaf", "stubborn"):
+            clients.append(self.playground.client(name))
+            output = clients[-1].stdout
+            assert output is not None
+            pids.append(int(output.readline()))
+        return clients, pids
+
+    def test_launcherKilled(self) -> None:
+        """
+        Where somebody kills the launcher, the parent of the GAHPs, these are ended, their
+        clients end, and the next start works.
+        """
+        clients, pids = self._deafAndStubborn()
+        (launcher,) = childrenOf(self.playground.cePid)
+        os.kill(launcher, signal.SIGKILL)
+        for client in clients:
+            client.communicate(timeout=PATIENCE)
+            self.assertNotEqual(client.returncode, 0)
+        for pid in pids:
+            self.assertGone(pid)
+        self.playground.awaitLog("ce", "The launcher was lost; 2 GAHPs end with it")
+        self.assertEqual(self.playground.run("slow", b"line\n").status, 0)
+
     def test_killed(self) -> None:
         """
-        A CE that is killed: its clients end with a sentence, and a GAHP that reads ends by
-        itself.  A CE that is started again serves.
+        A CE that is killed: its clients end with a sentence, and no GAHP stays, not even
+        one that ignores TERM or is stopped.  A CE that is started again serves.
         """
-        client = self.playground.client("slow")
-        assert client.stdin is not None and client.stdout is not None
-        client.stdin.write(b"line\n")
-        client.stdin.flush()
-        pid = int(client.stdout.readline().split()[0])
+        clients, pids = self._deafAndStubborn()
+        os.kill(pids[0], signal.SIGSTOP)
         os.kill(self.playground.cePid, signal.SIGKILL)
-        self.assertIn("connection to the site was lost", self._said(client))
-        self.assertGone(pid)
+        for client in clients:
+            self.assertIn("connection to the site was lost", self._said(client))
+        for pid in pids:
+            self.assertGone(pid)
         run = self.playground.run("slow")
         self.assertRefused(run, "site sandbox is not connected")
         self.playground.sandbox.ce.start()
@@ -233,12 +254,7 @@ class CEEndTests(PlaygroundTestCase):
         A CE that is stopped in order leaves no GAHP behind, not even one that ignores
         TERM; its clients end with a sentence.
         """
-        clients, pids = [], []
-        for name in ("deaf", "stubborn"):
-            client = self.playground.client(name)
-            assert client.stdout is not None
-            pids.append(int(client.stdout.readline()))
-            clients.append(client)
+        clients, pids = self._deafAndStubborn()
         self._terminate()
         for pid in pids:
             self.assertGone(pid)

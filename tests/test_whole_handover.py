@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import resource
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from unittest import SkipTest
 
 from rvgahp import limits
 from rvgahp.credentials import makeCECredentials
@@ -186,7 +188,7 @@ class HandOverTests(PlaygroundTestCase):
         """
         directory = self.playground.sandbox.directory / "by-hand"
         makeCECredentials(self.playground.sandbox.directory, "by-hand", directory)
-        before = self.playground.counts()
+        before = self.playground.quiet()
         with HandCE(self.playground.sandbox.port, directory) as ce:
             ce.hello("by-hand")
             ce.sessions()
@@ -227,8 +229,8 @@ class HandOverTests(PlaygroundTestCase):
         The same with a real site, whose channels are known by their handshake: it proves
         knowledge of the session's key.
         """
-        before = self.playground.counts()
-        batch = min(_REAL, _AT_ONCE // 2)
+        before = self.playground.quiet()
+        batch = 20
         started = time.monotonic()
         with self._legitimateStarts():
             for _ in range(_REAL // batch):
@@ -244,6 +246,33 @@ class HandOverTests(PlaygroundTestCase):
         print(f"\n{_REAL} real hand-overs in {time.monotonic() - started:.1f} s", end="")
         self.playground.awaitNoGAHP()
         self.playground.awaitAsBefore(before)
+
+    def test_oneAccountTooMany(self) -> None:
+        """
+        An account that has as many connections as it may is refused more, with a sentence;
+        another is served; when they are closed so is the first.
+        """
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if hard < 4 * limits.LOCAL_CONNECTIONS_PER_USER:
+            raise SkipTest(f"the limit of descriptors, {hard}, leaves no room for them")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        before = self.playground.quiet()
+        many = [
+            HandClient(self.playground.sandbox.socket)
+            for _ in range(limits.LOCAL_CONNECTIONS_PER_USER)
+        ]
+        self.assertRefused(self.playground.run("cat"), "no more are allowed")
+        ours, other = self._accounts
+        if other.name != ours.name:
+            client = other.connect()
+            self.assertIn(b"_answer", client.request("cat"))
+            client.close()
+        for client in many:
+            client.close()
+        self.playground.awaitNoGAHP()
+        self.playground.awaitAsBefore(before)
+        self.assertServes()
 
     def _checkChannel(self, client: HandClient) -> None:
         answer = client.receive()

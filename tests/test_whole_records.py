@@ -8,6 +8,7 @@ import os
 import subprocess
 import time
 from random import Random
+from unittest import SkipTest
 
 from rvgahp import limits
 from tests.playground import PROMPT, SOAK, Run, gahp
@@ -126,7 +127,7 @@ class FlipTests(RecordTestCase):
         self.assertRefused(run, "failed its integrity check")
         start = len(self.playground.log("ce"))
         run = self.altered(False, toCE + 60)
-        self.assertRefused(run, "connection to the site was lost")
+        self.assertRefused(run, "lost")
         self.playground.awaitLog("ce", "failed its integrity check", start)
         self.playground.awaitNoGAHP()
 
@@ -177,6 +178,35 @@ class FlipTests(RecordTestCase):
         @return: the control connections that are open.
         """
         return [one for one in self.relay.all() if one.isOpen and not one.isData]
+
+
+class SilenceTests(RecordTestCase):
+    """
+    A connection that carries nothing any more, and does not break.
+    """
+
+    proxySettings = "RVGAHP.SEC_DEFAULT_SESSION_LEASE = 16\n"
+
+    def test_lease(self) -> None:
+        """
+        Silence is said on stderr and ends the session with its lease, at both ends.
+        """
+        if not SOAK:
+            raise SkipTest("it takes 20 s: make soak")
+        client = self.playground.client("slow")
+        assert client.stdin is not None and client.stdout is not None
+        client.stdin.write(b"line\n")
+        client.stdin.flush()
+        client.stdout.readline()
+        connection = self.relay.awaitData(1)
+        connection.toCE.swallows = connection.toProxy.swallows = True
+        started = time.monotonic()
+        _, errors = client.communicate(timeout=2 * PATIENCE)
+        self.assertEqual(client.returncode, 255)
+        self.assertIn(b"nothing heard from the site for", errors)
+        self.assertIn(b"silent for the lease of 16 s", errors)
+        self.assertGreater(time.monotonic() - started, 15.0)
+        self.playground.awaitNoGAHP()
 
 
 class CutTests(RecordTestCase):

@@ -70,7 +70,7 @@ class SiteRefusalTests(PlaygroundTestCase):
         sentence that names them; the site's log has it too where the site must act.
         """
         self.assertServes()
-        before = self.playground.counts()
+        before = self.playground.quiet()
         for name, words in {
             "nonesuch": ("the site offers no GAHP named 'nonesuch'", "cat"),
             "missing": ("/missing", "is not there"),

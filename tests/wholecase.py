@@ -1,8 +1,9 @@
 """
 Test cases of real processes.
 
-Each class of tests has one sandbox, started for its first test and stopped when another
-class begins, or at the end.
+Each class of tests has one sandbox, or shares that of the class before it where both
+want the same.  It is started for the first test that needs it and stopped when another is
+needed, or at the end.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tests.relay import Relay
 #: What a log must never hold: the traces of a bug.
 _BUGS = ("Traceback", "A bug in", "Unhandled")
 
-_current: dict[type, Playground] = {}
+_current: dict[object, Playground] = {}
 
 
 def _stopCurrent() -> None:
@@ -73,16 +74,25 @@ class PlaygroundTestCase(WholeTestCase):
     relayed = False
 
     def setUp(self) -> None:
-        kind = type(self)
-        known = _current.get(kind)
+        key = self._key()
+        known = _current.get(key)
         if known is None or known.sandbox.deadDaemon():
             _stopCurrent()
-            _current[kind] = self.makePlayground().start()
-        self.playground = _current[kind]
+            _current[key] = self.makePlayground().start()
+        self.playground = _current[key]
         self.addCleanup(self._checkLogs)
         self.addCleanup(self.playground.endFurther)
         self.addCleanup(self.playground.endClients)
         self._logged = {daemon: len(self.playground.log(daemon)) for daemon in ("proxy", "ce")}
+
+    def _key(self) -> object:
+        """
+        @return: what is equal for classes that can share a sandbox.
+        """
+        if type(self).makePlayground is not PlaygroundTestCase.makePlayground:
+            return type(self)
+        gahps = tuple(sorted(self.gahps.items()))
+        return gahps, self.proxySettings, self.ceSettings, self.relayed
 
     def makePlayground(self) -> Playground:
         """

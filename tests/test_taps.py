@@ -1,0 +1,462 @@
+"""
+Tests of L{rvgahp.tapoptions}, L{rvgahp.proxytap} and L{rvgahp.cetap}: command lines, and
+what is made of them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib.util
+import io
+import os
+import resource
+import shutil
+import socket
+import sys
+import tempfile
+import threading
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IService, IServiceMaker
+from twisted.logger import capturedLogs
+from twisted.plugin import IPlugin, getPlugins
+from twisted.python.usage import Options, UsageError
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from rvgahp import __version__, cetap, limits, proxytap
+from rvgahp.ce import CE
+from rvgahp.configuration import Configuration
+from rvgahp.credentials import makeCA, makeCECredentials, makeHostCredentials
+from rvgahp.gahptable import GAHPTable
+from rvgahp.policy import Level, Policy
+from rvgahp.proxytap import CannotStart, ProxyService
+from rvgahp.settings import settingsFrom
+from rvgahp.tls import clientOptions, serverOptions
+from tests.identities import SITE, ceCredentials, proxyCredentials
+from tests.localclient import LocalClient
+from tests.privatereactor import ReactorTestCase
+from tests.resolver import Resolver
+from tests.steppedloop import descriptorCount
+from tests.tlspair import TWISTED_WARNINGS
+
+HOST = "127.0.0.1"
+
+
+@cache
+def madeCredentials() -> str:
+    """
+    @return: a directory with credentials for both daemons, there until the end.
+    """
+    directory = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, directory)
+    makeCA(directory)
+    makeHostCredentials(directory, HOST)
+    makeCECredentials(directory, SITE)
+    return directory
+
+
+class OptionsTests(SynchronousTestCase):
+    """
+    Command lines, with configuration files and credentials as they are in earnest.
+    """
+
+    suppress = TWISTED_WARNINGS
+
+    if importlib.util.find_spec("htcondor2") is None:
+        skip = "the htcondor package is not there for this Python"
+
+    def setUp(self) -> None:
+        """
+        Begin with an environment without HTCondor's variables, and a home of its own.
+        """
+        self.directory = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.directory)
+        shutil.copytree(madeCredentials(), self.directory, dirs_exist_ok=True)
+        clean = {n: v for n, v in os.environ.items() if "CONDOR" not in n.upper()}
+        self.patch(os, "environ", {**clean, "HOME": str(self.directory)})
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limit)
+
+    def config(self, *lines: str) -> str:
+        """
+        @return: the path of a configuration file beside the credentials.
+        """
+        path = self.directory / f"{self.id().rpartition('.')[2]}.conf"
+        path.write_text("\n".join([*lines, ""]))
+        return str(path)
+
+    def parsed(self, options: Any, *words: str) -> Any:
+        """
+        @return: C{options} with the command line read.
+        """
+        options.parseOptions(list(words))
+        return options
+
+    def refused(self, options: Options, *words: str) -> str:
+        """
+        @return: the sentence with which a command line is refused.
+        """
+        e = self.assertRaises(UsageError, options.parseOptions, list(words))
+        self.assertNotIn("\n", str(e))
+        return str(e)
+
+    def proxy(self, *lines: str) -> str:
+        """
+        @return: why a proxy with this configuration does not start.
+        """
+        return self.refused(proxytap.Options(), f"--config={self.config(*lines)}")
+
+    def ce(self, *lines: str) -> str:
+        """
+        @return: why a CE with this configuration does not start.
+        """
+        lines = ("RVGAHP_BROKER_HOST = 127.0.0.1", *lines)
+        return self.refused(cetap.Options(), f"--config={self.config(*lines)}")
+
+    def test_proxy(self) -> None:
+        """
+        The file's settings count, and the command line's go before them.
+        """
+        config = self.config("RVGAHP_PORT = 1", "RVGAHP_INTERFACE = 127.0.0.1")
+        options = self.parsed(
+            proxytap.Options(), "-c", config, "--port=2", "--socket", "/tmp/x.sock"
+        )
+        self.assertEqual(options.settings.get("RVGAHP_PORT"), 2)
+        self.assertEqual(options.settings.get("RVGAHP_INTERFACE"), HOST)
+        self.assertEqual(options.settings.get("RVGAHP_SOCKET"), "/tmp/x.sock")
+
+    def test_ce(self) -> None:
+        """
+        The CE finds its file and its credentials at home, and its name in these.
+        """
+        home = self.directory / ".rvgahp"
+        home.mkdir()
+        for name in ("ce.crt", "ce.key", "ca.crt"):
+            shutil.copy(self.directory / name, home / name)
+        (home / "condor_config.rvgahp").write_text("RVGAHP_BROKER_HOST = proxy.example.org\n")
+        options = self.parsed(cetap.Options(), "--broker-port=42000")
+        self.assertEqual(options.site, SITE)
+        self.assertEqual(options.settings.get("RVGAHP_BROKER_PORT"), 42000)
+        self.assertEqual(options.gahps.names(), ["batch_gahp", "blahpd"])
+
+    def test_relativePath(self) -> None:
+        """
+        A path is of the directory in which the command is given, as twistd leaves it.
+        """
+        config = self.config()
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(self.directory)
+        options = self.parsed(
+            proxytap.Options(), "--config", os.path.basename(config), "--socket=here.sock"
+        )
+        self.assertEqual(
+            options.settings.get("RVGAHP_SOCKET"), str(Path.cwd() / "here.sock")
+        )
+
+    def test_version(self) -> None:
+        """
+        Both have a version.
+        """
+        for options in (proxytap.Options(), cetap.Options()):
+            output = io.StringIO()
+            self.patch(sys, "stdout", output)
+            e = self.assertRaises(SystemExit, options.parseOptions, ["--version"])
+            self.assertEqual((e.code, output.getvalue()), (0, f"rvgahp {__version__}\n"))
+
+    def test_help(self) -> None:
+        """
+        Each option names the setting that it overrides.
+        """
+        for options in (proxytap.Options(), cetap.Options()):
+            text = " ".join(options.getUsage(width=1000).split())
+            for setting in options.overrides.values():
+                self.assertIn(f"[{setting}]", text)
+
+    def test_badWords(self) -> None:
+        """
+        Words that there are not, and values that cannot be, are refused in a sentence
+        that names them.
+        """
+        config = self.config()
+        for words, said in (
+            (["--nonsense"], "nonsense"),
+            (["--port"], "port"),
+            (["more"], "more"),
+            (["--port=much"], "RVGAHP_PORT"),
+            (["--port=70000"], "RVGAHP_PORT"),
+            (["--interface=no interface"], "RVGAHP_INTERFACE"),
+            (["--socket=/" + "x" * 110], "RVGAHP_SOCKET"),
+            (["--certificate=/no/such/file"], "/no/such/file"),
+            ([f"--key={self.directory}/ca.key"], "ca.key"),
+            ([f"--ca={config}"], config),
+        ):
+            self.assertIn(said, self.refused(proxytap.Options(), f"--config={config}", *words))
+
+    def test_badFiles(self) -> None:
+        """
+        A file that is not there, is none, or has mistakes is named.
+        """
+        for path in ("/no/such/file", str(self.directory), ""):
+            sentence = self.refused(proxytap.Options(), f"--config={path}")
+            self.assertIn(path or "--config", sentence)
+        self.assertIn("RVGAHP_PROT", self.proxy("RVGAHP_PROT = 1"))
+        self.assertIn("condor_config.rvgahp", self.refused(cetap.Options()))
+
+    def test_noHost(self) -> None:
+        """
+        A CE needs to know its proxy.
+        """
+        sentence = self.refused(cetap.Options(), f"--config={self.config()}")
+        self.assertIn("RVGAHP_BROKER_HOST", sentence)
+
+    def test_site(self) -> None:
+        """
+        A certificate of another site than the settings want is refused, and so is one of
+        none.
+        """
+        sentence = self.ce("RVGAHP_SITE = elsewhere.example")
+        self.assertIn("elsewhere.example", sentence)
+        self.assertIn(SITE, sentence)
+        sentence = self.ce(
+            f"RVGAHP_CERTFILE = {self.directory}/host.crt",
+            f"RVGAHP_KEYFILE = {self.directory}/host.key",
+        )
+        self.assertIn("not for TLS clients", sentence)
+
+    def test_plugins(self) -> None:
+        """
+        twistd finds both.
+        """
+        found = {
+            maker.tapname: maker for maker in getPlugins(IServiceMaker) if maker.tapname
+        }
+        for name, module in (("rvgahp-proxy", proxytap), ("rvgahp-ce", cetap)):
+            maker = found[name]
+            verifyObject(IServiceMaker, maker)
+            verifyObject(IPlugin, maker)
+            self.assertIs(maker.options, module.Options)
+            self.assertIs(maker.makeService, module.makeService)
+
+    def test_onlyMakes(self) -> None:
+        """
+        A service that is made and not started has no descriptor, thread or file: twistd
+        forks and changes its directory first.
+        """
+        import twisted.internet.reactor  # noqa: F401  # its descriptors are not ours
+
+        config = self.config(
+            "RVGAHP_BROKER_HOST = 127.0.0.1", f"RVGAHP_SOCKET = {self.directory}/made.sock"
+        )
+        proxy = self.parsed(proxytap.Options(), f"--config={config}")
+        ce = self.parsed(cetap.Options(), f"--config={config}")
+        before = descriptorCount(), threading.active_count(), sorted(os.listdir(self.directory))
+        for made in (proxytap.makeService(proxy), cetap.makeService(ce)):
+            verifyObject(IService, made)
+        after = descriptorCount(), threading.active_count(), sorted(os.listdir(self.directory))
+        self.assertEqual(after, before)
+
+
+class ReadyTests(SynchronousTestCase):
+    """
+    What a CE says of itself when it has been accepted.
+    """
+
+    def test_agreement(self) -> None:
+        """
+        What both sides' policies come to is said also where they exclude each other: then
+        it is a warning.
+        """
+        required = Policy(Level.REQUIRED, Level.REQUIRED, ("AES",))
+        never = Policy(Level.NEVER, Level.NEVER, ("AES",))
+        self.assertEqual(cetap._agreement("R:R:AES", required), "encrypt (AES)")
+        self.assertEqual(cetap._agreement("O:N:AES", never), "none")
+        for theirs in ("R:R:AES", "nonsense"):
+            with capturedLogs() as logs:
+                self.assertIn("conflict", cetap._agreement(theirs, never))
+            self.assertEqual([event["log_level"].name for event in logs], ["warn"])
+
+
+class ProxyServiceTests(ReactorTestCase):
+    """
+    The proxy's service, on a reactor of its own.
+    """
+
+    suppress = TWISTED_WARNINGS
+
+    def setUp(self) -> None:
+        """
+        Begin with a directory for its socket.
+        """
+        super().setUp()
+        self.reactor.installNameResolver(Resolver(answersAtOnce=True))
+        self.patch(limits, "CLOSE_TIMEOUT", 0.1)
+        self.directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.path = os.path.join(self.directory, "proxy.sock")
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limit)
+        self.ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        name = os.path.join(self.directory, "ready")
+        self.ready.bind(name)
+        self.ready.settimeout(5)
+        self.patch(os, "environ", {**os.environ, "NOTIFY_SOCKET": name})
+
+    def tearDown(self) -> None:
+        """
+        Nothing is left.
+        """
+        self.ready.close()
+        self.until(lambda: not self.reactor.getDelayedCalls())
+        super().tearDown()
+
+    def make(self, **settings: str) -> ProxyService:
+        """
+        Make a service.
+        """
+        values = {
+            "RVGAHP_INTERFACE": HOST,
+            "RVGAHP_PORT": "0",
+            "RVGAHP_SOCKET": self.path,
+            "RVGAHP_SOCKET_MODE": "0640",
+            **settings,
+        }
+        made = settingsFrom("proxy", Configuration(None, values))
+        service = ProxyService(self.reactor, made, serverOptions(proxyCredentials(HOST)))
+        verifyObject(IService, service)
+        return service
+
+    def start(self, **settings: str) -> tuple[ProxyService, int]:
+        """
+        @return: a running service, and its port.
+        """
+        service = self.make(**settings)
+        service.privilegedStartService()
+        service.startService()
+        said = dict(line.split("=", 1) for line in self.ready.recv(4096).decode().splitlines())
+        self.assertEqual(said["READY"], "1")
+        self.assertIn(self.path, said["STATUS"])
+        return service, int(said["X_RVGAHP_PORT"])
+
+    def test_listens(self) -> None:
+        """
+        When it says that it is ready, both of its ports are there.
+        """
+        service, port = self.start()
+        socket.create_connection((HOST, port)).close()
+        self.assertEqual(os.stat(self.path).st_mode & 0o777, 0o640)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(self.path)
+        self.spend(0.02)
+        service.stopService()
+        self.assertFalse(os.path.exists(self.path))
+
+    def assertCannotStart(self, *words: str, **settings: str) -> None:
+        """
+        It does not start; that is said where it was started, and in the log, and nothing
+        is left open.
+        """
+        before = descriptorCount()
+        errors = io.StringIO()
+        self.patch(sys, "__stderr__", errors)
+        service = self.make(**settings)
+        with capturedLogs() as logs:
+            e = self.assertRaises(CannotStart, service.privilegedStartService)
+        self.assertIsInstance(e, SystemExit)
+        self.assertEqual(e.code, 1)
+        (line,) = errors.getvalue().splitlines()
+        for word in ("rvgahp-proxy: ", *words):
+            self.assertIn(word, line)
+        self.assertEqual([event["log_level"].name for event in logs], ["critical"])
+        self.assertEqual(descriptorCount(), before)
+        service.stopService()
+
+    def test_busyPort(self) -> None:
+        """
+        A busy port.
+        """
+        with socket.create_server((HOST, 0)) as busy:
+            number = str(busy.getsockname()[1])
+            self.assertCannotStart(number, "Address already in use", RVGAHP_PORT=number)
+
+    def test_busySocket(self) -> None:
+        """
+        A busy UNIX socket, whose owner goes on.
+        """
+        with socket.socket(socket.AF_UNIX) as busy:
+            busy.bind(self.path)
+            busy.listen()
+            self.assertCannotStart(self.path, "is a proxy running already?")
+        self.assertTrue(os.path.exists(self.path))
+
+    def test_noDirectory(self) -> None:
+        """
+        A directory that is not there.
+        """
+        path = os.path.join(self.directory, "no", "proxy.sock")
+        self.assertCannotStart(path, "No such file", RVGAHP_SOCKET=path)
+
+    def test_replaced(self) -> None:
+        """
+        A socket that another process has put in place of ours stays when we go.
+        """
+        service, _ = self.start()
+        os.unlink(self.path)
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(self.path)
+            service.stopService()
+            self.assertTrue(os.path.exists(self.path))
+
+    def test_stop(self) -> None:
+        """
+        With a CE, a client, a channel that it does not take and one that waits, all of the
+        proxy's goes when it stops; and the CE is not told that any client has gone.
+        """
+        service, port = self.start()
+        values = {
+            "RVGAHP_BROKER_HOST": HOST,
+            "RVGAHP_BROKER_PORT": str(port),
+            "RVGAHP_GAHP_NAMES": "cat",
+            "RVGAHP_GAHP_CAT": "/bin/cat",
+        }
+        settings = settingsFrom("ce", Configuration(None, values))
+        ready: list[object] = []
+        ce = CE(
+            self.reactor,
+            settings,
+            SITE,
+            GAHPTable(settings, []),
+            clientOptions(ceCredentials(), HOST),
+            0,
+            lambda control, answer: ready.append(answer),
+        )
+        ce.startService()
+        self.until(lambda: ready)
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(self.path)
+        client = LocalClient(connection)
+        client.request(gahp="cat")
+        self.until(lambda: client.read())
+        self.until(lambda: client.read())  # a Channel, which is not acknowledged
+        (record,) = service._proxy.sessions.values()
+        kept, waiting = socket.socketpair()
+        kept.settimeout(5)
+        record.channelArrived(1, waiting)
+        silent = socket.create_connection((HOST, port))
+        self.spend(0.02)
+        service.stopService()
+        self.assertEqual(kept.recv(1), b"")
+        self.assertEqual(len(ce.sessions), 1)
+        self.until(lambda: ce._control is None)
+        self.until(lambda: client.read() or client.isOver)
+        silent.settimeout(5)
+        self.assertEqual(silent.recv(1), b"")
+        self.assertEqual(
+            [box[b"_command"] for box in client.boxes if b"_command" in box], [b"Channel"]
+        )
+        for end in (kept, silent):
+            end.close()
+        client.close()
+        self.resultOf(ce.stopService())
