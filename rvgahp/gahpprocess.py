@@ -16,9 +16,9 @@ from contextlib import ExitStack
 from typing import Any, Protocol
 
 from rvgahp.descriptor import Descriptor
-from rvgahp.sink import Sink
 from rvgahp.igahp import GAHPCommand
 from rvgahp.processlauncher import LaunchUser, ProcessLauncher
+from rvgahp.sink import Sink
 
 
 class ProcessUser(LaunchUser, Protocol):

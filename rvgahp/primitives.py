@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM as AESGCM
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     _generate: Callable[[], X25519PrivateKey]
     _fromPublicBytes: Callable[[bytes], X25519PublicKey]
@@ -36,6 +36,8 @@ else:
 
         _generate = _x25519.X25519PrivateKey.generate
         _fromPublicBytes = _x25519.X25519PublicKey.from_public_bytes
+
+__all__ = ["AESGCM", "exchange", "generate", "hkdf", "hmac", "proves", "sha256"]
 
 _HASH = "sha256"
 _HASH_BYTES = 32
