@@ -25,7 +25,7 @@ lint: $(VENV)/.tools
 trial: $(VENV)/.tools
 	$(BIN)/python -b -W error contrib/trial-installed.py $(TESTS)
 
-# The tests of real processes with the full numbers: half an hour on two cores.
+# The tests of real processes with the full numbers: seven minutes on two cores.
 soak: $(VENV)/.tools
 	RVGAHP_SOAK=1 $(BIN)/python -b -W error contrib/trial-installed.py \
 	    $(or $(TESTS),$(patsubst tests/%.py,tests.%,$(wildcard tests/test_whole_*.py)))

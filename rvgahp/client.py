@@ -196,7 +196,7 @@ class Client:
         self._session.channelHanded(connection)
 
     def sessionLost(self, reason: str) -> None:
-        if reason:
+        if reason and (self._session is None or not self._session.hasExited()):
             self.fail(reason)
 
     def linkLost(self, reason: str) -> None:

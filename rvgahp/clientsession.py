@@ -84,6 +84,12 @@ class ClientSession:
         """
         return self._running
 
+    def hasExited(self) -> bool:
+        """
+        @return: whether the GAHP's last word is here, so that only we have still to do.
+        """
+        return self._exit is not None
+
     def channelHanded(self, connection: socket.socket) -> None:
         """
         The proxy passed us a connection that the CE dialled for this stream.

@@ -173,6 +173,8 @@ class ProxyLink(Descriptor):
         self._lost(problem or "it closed the connection")
 
     def writeFailed(self, problem: str) -> None:
+        # A proxy that takes no more clients says why before it hangs up.
+        self.doRead()
         self._lost(problem)
 
     def _lost(self, reason: str) -> None:

@@ -146,7 +146,7 @@ class BrokerTestCase(SynchronousTestCase):
         """
         Let all say what they have to say now.
         """
-        while any([pair.flush() for pair in self.pairs]) or self.loop.turn():
+        while any(pair.flush() for pair in self.pairs) or self.loop.turn():
             pass
 
     def spend(self, seconds: float) -> None:

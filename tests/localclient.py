@@ -122,7 +122,7 @@ class ScriptedSocket(socket.socket):
         scripted.script = Script(*steps)
         return scripted
 
-    def sendmsg(self, buffers: Any, *arguments: Any) -> int:  # type: ignore[override]  # fewer
+    def sendmsg(self, buffers: Any, *arguments: Any) -> int:
         if not self.script.steps:
             return super().sendmsg(buffers, *arguments)
         step = self.script.steps.pop(0)

@@ -76,7 +76,7 @@ class DialerTests(SynchronousTestCase):
         data = self.sockets[-1].recv(4096)
         body, _ = takeMessage(memoryview(data)[limits.PREAMBLE_BYTES :])
         assert body is not None
-        return data[:limits.PREAMBLE_BYTES][-limits.TICKET_BYTES :], Dial(body).generation
+        return data[: limits.PREAMBLE_BYTES][-limits.TICKET_BYTES :], Dial(body).generation
 
     def test_first(self) -> None:
         """

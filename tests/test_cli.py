@@ -141,6 +141,4 @@ class CommandTests(SynchronousTestCase):
         self.run_("sandbox")
         words = ["--dir=/d", "--port=7", "--ce-connect=h:1", "--gahp=a=x y", "--gahp", "b=z"]
         self.run_("sandbox", *words)
-        self.assertEqual(
-            made, [(None, 0, {}, None), ("/d", 7, {"a": "x y", "b": "z"}, ("h", 1))]
-        )
+        self.assertEqual(made, [(None, 0, {}, None), ("/d", 7, {"a": "x y", "b": "z"}, ("h", 1))])

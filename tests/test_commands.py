@@ -8,7 +8,16 @@ import re
 from pathlib import Path
 from typing import Any
 
-from twisted.protocols.amp import AmpBox, Boolean, Command, Integer, ListOf, String, Unicode
+from twisted.protocols.amp import (
+    AmpBox,
+    AmpList,
+    Boolean,
+    Command,
+    Integer,
+    ListOf,
+    String,
+    Unicode,
+)
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import commands, errors
@@ -26,14 +35,14 @@ def example(kind: Any) -> Any:
     """
     @return: a value that an argument of this kind may have.
     """
-    if isinstance(kind, ListOf) and not isinstance(kind, commands.BoxList):
+    if isinstance(kind, ListOf) and not isinstance(kind, AmpList):
         return [example(kind.elementType)]
     examples: list[tuple[type, Any]] = [
         (Boolean, True),
         (Integer, 1 << 40),
         (Unicode, "ünï"),
         (String, b"\0\xff"),
-        (commands.BoxList, [{"session": "s", "claim": b"\1"}]),
+        (AmpList, [{"session": "s", "claim": b"\1"}]),
     ]
     return next(value for type, value in examples if isinstance(kind, type))
 

@@ -432,7 +432,7 @@ class LivenessTests(ControlTestCase):
         """
         A ping that is not answered within 10 s ends the connection.
         """
-        proxy, peer = self.raw()
+        proxy, _peer = self.raw()
         proxy.control.greeted()
         self.clock.advance(limits.CONTROL_PING_INTERVAL)
         self.wire.flush()

@@ -88,9 +88,7 @@ class DialogueTests(SynchronousTestCase):
         Lines are told apart however they come.
         """
         dialogue = self.dialogue("printf 'one a\\\\ b\\r\\ntw'; sleep 0.05; printf 'o\\nthree\\n'")
-        self.assertEqual(
-            [dialogue.line() for _ in range(3)], [["one", "a b"], ["two"], ["three"]]
-        )
+        self.assertEqual([dialogue.line() for _ in range(3)], [["one", "a b"], ["two"], ["three"]])
 
     def test_ends(self) -> None:
         """

@@ -8,7 +8,7 @@ import resource
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import descriptorlimit, limits
+from rvgahp import limits
 from rvgahp.descriptorlimit import raiseDescriptorLimit
 
 
@@ -24,10 +24,8 @@ class LimitTests(SynchronousTestCase):
             what it asked for.
         """
         asked: list[tuple[int, int]] = []
-        self.patch(descriptorlimit.resource, "getrlimit", lambda which: (soft, hard))
-        self.patch(
-            descriptorlimit.resource, "setrlimit", lambda which, wanted: asked.append(wanted)
-        )
+        self.patch(resource, "getrlimit", lambda which: (soft, hard))
+        self.patch(resource, "setrlimit", lambda which, wanted: asked.append(wanted))
         return raiseDescriptorLimit(), asked
 
     def test_raised(self) -> None:

@@ -13,7 +13,6 @@ import sys
 import time
 from typing import Any
 
-from rvgahp import gahpprocess
 from rvgahp.gahpprocess import GAHPProcess, ProcessUser, describeEnd
 from rvgahp.igahp import GAHPCommand
 from rvgahp.processlauncher import ProcessLauncher
@@ -253,7 +252,7 @@ class StdioTests(ProcessTestCase):
         """
         It may close its stdout, and go on reading.
         """
-        self.shell("exec >&-; read line; test \"$line\" = go && exit 5")
+        self.shell('exec >&-; read line; test "$line" = go && exit 5')
         self.until(lambda: "stdout ended" in self.user.events)
         self.assertTrue(self.runs())
         self.put(b"go\n")
@@ -321,9 +320,7 @@ class FailureTests(ProcessTestCase):
         ended.
         """
         self.start("/no/such/program")
-        self.assertEqual(
-            self.ended(), ("failed", "/no/such/program: No such file or directory")
-        )
+        self.assertEqual(self.ended(), ("failed", "/no/such/program: No such file or directory"))
         self.spend(0.05)
         self.assertNotIn("launched", self.user.events)
 
@@ -367,8 +364,8 @@ class FailureTests(ProcessTestCase):
 
                 return call
 
-            self.patch(gahpprocess.socket, "socketpair", limited("socketpair"))
-            self.patch(gahpprocess.os, "pipe2", limited("pipe2"))
+            self.patch(socket, "socketpair", limited("socketpair"))
+            self.patch(os, "pipe2", limited("pipe2"))
             before = descriptorCount()
             self.assertRaises(OSError, GAHPProcess, self.reactor, self.launcher, self.user)
             self.assertEqual(descriptorCount(), before)

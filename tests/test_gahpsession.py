@@ -150,7 +150,8 @@ class SessionTestCase(ReactorTestCase):
         """
         @return: the reason with which it is over, when it is.
         """
-        return self.until(lambda: self.overs and (self.overs[0] or "in good order"))
+        self.until(lambda: self.overs)
+        return self.overs[0] or "in good order"
 
     def pid(self) -> int:
         """
@@ -178,8 +179,9 @@ class RunTests(SessionTestCase):
         heard = self.user.frames()
         self.assertIn((frames.STDOUT, b"got hello\n"), heard)
         self.assertIn((frames.STDERR, b"oops\n"), heard)
-        self.assertEqual({kind for kind, _ in heard[-3:]},
-                         {frames.END_STDOUT, frames.END_STDERR, frames.EXIT})
+        self.assertEqual(
+            {kind for kind, _ in heard[-3:]}, {frames.END_STDOUT, frames.END_STDERR, frames.EXIT}
+        )
         self.assertEqual(heard[-1][0], frames.EXIT)
         self.assertEqual(self.tickets, TICKETS[:1])
 
@@ -224,11 +226,11 @@ class RunTests(SessionTestCase):
         something comes, and then no longer.
         """
         self.shell(
-            "echo $$; (for n in 1 2 3 4; do sleep 0.1; echo $n; done; exec sleep 1000) & exit 5"
+            "echo $$; (for n in 1 2 3 4 5 6; do sleep 0.05; echo $n; done; exec sleep 1000) & exit 5"
         )
         self.assertEqual(self.exit(), (False, 5, ""))
         group, *lines = self.output().split()
-        self.assertEqual(lines, [b"1", b"2", b"3", b"4"])
+        self.assertEqual(lines, [b"%d" % number for number in range(1, 7)])
         self.over()
         os.killpg(int(group), signal.SIGKILL)
 
@@ -304,9 +306,7 @@ class StartTests(SessionTestCase):
         self.failures = 1000
         self.start("/bin/sh", "-c", "exec cat")
         self.resultOf(self.session.started)
-        self.assertEqual(
-            self.over(), "the site could not open a channel: nobody is there"
-        )
+        self.assertEqual(self.over(), "the site could not open a channel: nobody is there")
         self.assertEqual(self.dials, len(TICKETS))
 
     def test_handshakesFail(self) -> None:
@@ -378,7 +378,7 @@ class EndTests(SessionTestCase):
         """
         One that goes on saying something is not.
         """
-        self.shell("cat; for n in 1 2 3 4 5 6 7 8; do sleep 0.1; echo $n; done; exit 4")
+        self.shell("cat; for n in 1 2 3 4 5 6 7 8 9; do sleep 0.05; echo $n; done; exit 4")
         self.client.send(frames.END_STDIN)
         self.assertEqual(self.exit(), (False, 4, ""))
         self.over()

@@ -41,6 +41,15 @@ print(json.dumps({
 }))
 """
 
+#: Becomes the launcher, with dispositions that a CE may have.
+PRELUDE = """\
+import os, signal, sys
+for number in (signal.SIGPIPE, signal.SIGCHLD, signal.SIGHUP, signal.SIGUSR1):
+    signal.signal(number, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR2})
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
 #: What the interpreter itself ignores.
 PYTHONS_OWN = sum(1 << number - 1 for number in (signal.SIGPIPE, signal.SIGXFSZ))
 
@@ -59,22 +68,13 @@ class LauncherTestCase(SynchronousTestCase):
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control.settimeout(30)
         self.addCleanup(self.control.close)
-        spare = os.open("/dev/null", os.O_RDONLY)
-
-        def prepare() -> None:
-            for number in (signal.SIGPIPE, signal.SIGCHLD, signal.SIGHUP, signal.SIGUSR1):
-                signal.signal(number, signal.SIG_IGN)
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR2})
-
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", launcher.__file__, "0.3"],
-            stdin=theirs,
+            [sys.executable, "-c", PRELUDE, "-I", "-S", launcher.__file__, "0.3"],
+            stdin=theirs.fileno(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={},
-            preexec_fn=prepare,
+            env=dict[str, str](),
         )
-        os.close(spare)
         theirs.close()
         self.addCleanup(self.end)
         self.count = 0
@@ -224,9 +224,7 @@ class StartTests(LauncherTestCase):
         self.report()
         child = int(os.read(self.output, 100))
         self.control.send(json.dumps({"signal": name, "number": signal.SIGTERM}).encode())
-        self.assertEqual(
-            self.report(), {"id": name, "signalled": True, "value": signal.SIGTERM}
-        )
+        self.assertEqual(self.report(), {"id": name, "signalled": True, "value": signal.SIGTERM})
         waitFor(lambda: not isAlive(child), "the grandchild's end")
         self.control.send(json.dumps({"signal": name, "number": signal.SIGTERM}).encode())
         self.told()
@@ -344,9 +342,7 @@ class FailureTests(LauncherTestCase):
         """
         A word that is longer than the kernel takes.
         """
-        self.assertNotLaunched(
-            ["/bin/echo", "x" * 140_000], os.strerror(errno.E2BIG)
-        )
+        self.assertNotLaunched(["/bin/echo", "x" * 140_000], os.strerror(errno.E2BIG))
 
 
 class EndTests(LauncherTestCase):

@@ -322,7 +322,7 @@ class HandOverTests(LocalTestCase):
         client, connection = self.served(4096)
         for _ in range(10):
             connection.caller.call(commands.SessionLost, session="s", reason="x" * 60000)
-        kept, taken = self.handOver(connection, b"token")
+        _kept, taken = self.handOver(connection, b"token")
         connection.caller.call(commands.SessionLost, session="s", reason="last")
         self.loop.settle()
         self.assertNoResult(taken)
@@ -331,8 +331,9 @@ class HandOverTests(LocalTestCase):
             client.read()
             if not self.loop.turn():
                 break
-        self.assertEqual([len(box.get(b"reason", b"")) for box in client.boxes[1:]],
-                         [60000] * 10 + [0, 4])
+        self.assertEqual(
+            [len(box.get(b"reason", b"")) for box in client.boxes[1:]], [60000] * 10 + [0, 4]
+        )
         self.assertEqual(client.handed[0].recv(100), b"token")
         self.assertEqual(len(client.handed), 1)
 
@@ -341,7 +342,7 @@ class HandOverTests(LocalTestCase):
         A box of which the kernel takes one byte at first brings its socket once.
         """
         client, connection = self.served(0, 1, failure(errno.EAGAIN), 3, 1)
-        kept, taken = self.handOver(connection, b"token")
+        _kept, _taken = self.handOver(connection, b"token")
         self.loop.settle()
         (box,) = client.read()
         self.assertEqual(box[b"_command"], b"Channel")
@@ -354,7 +355,7 @@ class HandOverTests(LocalTestCase):
         """
         refusal = failure(errno.ETOOMANYREFS)
         client, connection = self.served(0, *[refusal] * 20)
-        kept, taken = self.handOver(connection, b"token")
+        _kept, _taken = self.handOver(connection, b"token")
         for _ in range(5):
             connection.caller.call(commands.SessionLost, session="s", reason="x")
         timers = [call for call in self.loop.getDelayedCalls() if call.getTime() < 1]
@@ -411,8 +412,8 @@ class HandOverTests(LocalTestCase):
         """
         That a client does not take it is known after a while.
         """
-        client, connection = self.served()
-        kept, taken = self.handOver(connection, b"token")
+        _client, connection = self.served()
+        _kept, taken = self.handOver(connection, b"token")
         self.loop.spend(limits.SILENCE_LIMIT - 0.1)
         self.assertNoResult(taken)
         self.loop.spend(0.2)
@@ -525,9 +526,9 @@ class EndTests(LocalTestCase):
         client, connection = self.served()
         session = Session()
         connection.serves(session)  # type: ignore[arg-type]  # all that is used of one
-        kept, taken = self.handOver(connection, b"token")
-        waiting, other = self.served(0, *[failure(errno.ETOOMANYREFS)] * 1000)
-        keptToo, takenToo = self.handOver(other, b"token")
+        _kept, taken = self.handOver(connection, b"token")
+        _waiting, other = self.served(0, *[failure(errno.ETOOMANYREFS)] * 1000)
+        _keptToo, takenToo = self.handOver(other, b"token")
         self.clients.closeAll()
         self.failureResultOf(taken)
         self.failureResultOf(takenToo)

@@ -10,7 +10,6 @@ import socket
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import peercred
 from rvgahp.errors import NotAuthorized
 from rvgahp.peercred import peerOf
 
@@ -44,7 +43,7 @@ class PeerTests(SynchronousTestCase):
         def getpwuid(uid: int) -> None:
             raise KeyError(uid)
 
-        self.patch(peercred.pwd, "getpwuid", getpwuid)
+        self.patch(pwd, "getpwuid", getpwuid)
         e = self.assertRaises(NotAuthorized, peerOf, self.end)
         self.assertIn(f"uid {os.getuid()} has no account", str(e))
         self.assertIn("administrator", str(e))

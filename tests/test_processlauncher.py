@@ -7,11 +7,11 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import socket
 from typing import Any
 
 from twisted.logger import capturedLogs
 
-from rvgahp import processlauncher
 from rvgahp.processlauncher import LaunchUser, ProcessLauncher
 from tests.privatereactor import ReactorTestCase
 from tests.procfs import childrenOf, isAlive
@@ -81,6 +81,12 @@ class LauncherTestCase(ReactorTestCase):
         self.until(lambda: user.events == ["launched"])
         return user
 
+    def untilEvents(self, user: Recorder, count: int) -> None:
+        """
+        Wait until so much was told of a process.
+        """
+        self.until(lambda: len(user.events) >= count)
+
     def pid(self) -> int:
         """
         @return: the launcher's process.
@@ -101,7 +107,7 @@ class LaunchTests(LauncherTestCase):
         users = [self.launch("/bin/sh", "-c", f"exit {number}") for number in range(30)]
         users.append(self.launch("/bin/sh", "-c", "kill -KILL $$"))
         for number, user in enumerate(users[:-1]):
-            self.until(lambda user=user: len(user.events) == 2)
+            self.untilEvents(user, 2)
             self.assertEqual(user.events, ["launched", ("exit", number)])
         self.until(lambda: len(users[-1].events) == 2)
         self.assertEqual(users[-1].events, ["launched", ("signal", signal.SIGKILL)])
@@ -123,9 +129,7 @@ class LaunchTests(LauncherTestCase):
         user = self.launch("/no/such/program")
         self.until(lambda: user.events)
         self.spend(0.05)
-        self.assertEqual(
-            user.events, [("failed", "/no/such/program: No such file or directory")]
-        )
+        self.assertEqual(user.events, [("failed", "/no/such/program: No such file or directory")])
 
     def test_tooLarge(self) -> None:
         """
@@ -161,7 +165,7 @@ class LaunchTests(LauncherTestCase):
         self.assertEqual([user.events for user in users], [[]] * 20)
         os.kill(self.pid(), signal.SIGCONT)
         for user in users:
-            self.until(lambda user=user: len(user.events) == 2)
+            self.untilEvents(user, 2)
 
 
 class EndTests(LauncherTestCase):
@@ -217,7 +221,7 @@ class EndTests(LauncherTestCase):
         with capturedLogs():
             os.kill(self.pid(), signal.SIGKILL)
             for user in users:
-                self.until(lambda user=user: user.events)
+                self.untilEvents(user, 1)
         for user in users:
             self.assertEqual(len(user.events), 1)
 
@@ -229,11 +233,10 @@ class EndTests(LauncherTestCase):
         def refuse(*arguments: Any) -> None:
             raise OSError(errno.EMFILE, "Too many open files")
 
-        self.patch(processlauncher.socket, "socketpair", refuse)
+        self.patch(socket, "socketpair", refuse)
         streams = self.streams()
         self.assertRaises(
             OSError, self.launcher.launch, Recorder(), ["/bin/true"], {}, "/", 0, streams
         )
         for fd in streams:
             self.assertRaises(OSError, os.fstat, fd)
-

@@ -257,9 +257,7 @@ class EndTests(BrokerTestCase):
             client = self.ask()
             session = ce.starts[-1]["session"]
             for _ in range(2):
-                self.successResultOf(
-                    ce.call(commands.SessionEnded, session=session, reason=reason)
-                )
+                self.successResultOf(ce.call(commands.SessionEnded, session=session, reason=reason))
             self.assertEqual([box[b"reason"].decode() for box in client.read()], [reason])
             client.close()
             self.settle()

@@ -118,7 +118,7 @@ class ChannelTests(BrokerTestCase):
         """
         What a client does not take waits for 5 s.
         """
-        ce, client = self.started()
+        ce, _client = self.started()
         self.admit(self.ticket(ce, 1), b"first")
         _, waiting = self.admit(self.ticket(ce, 2), b"second")
         self.spend(limits.HANDOVER_TIMEOUT - 0.1)
@@ -146,7 +146,7 @@ class ChannelTests(BrokerTestCase):
         """
         However many streams a CE opens, few channels wait; the oldest go.
         """
-        ce, client = self.started()
+        ce, _client = self.started()
         kept = []
         for stream in range(1, MOST_WAITING + 5):
             _, end = self.admit(self.ticket(ce, stream))

@@ -123,6 +123,7 @@ class DaemonTests(SynchronousTestCase):
             assert daemon.process is not None
             self.assertEqual(daemon.said, {"STATUS": "not yet", "READY": "1", "X_A": "b = c"})
             self.assertTrue(isAlive(daemon.process.pid))
+        assert daemon.process is not None
         pid = daemon.process.pid
         daemon.stop()
         daemon.stop()
@@ -231,10 +232,10 @@ class SandboxTests(SynchronousTestCase):
             self.assertEqual([pid for pid in pids.values() if isAlive(pid)], [])
         self.assertEqual(descriptorCount(), self.before)
         settings = load("ce", str(self.directory / "condor_config.rvgahp-ce"))
+        self.assertEqual(settings.gahpCommands, {"odd+name": ["/bin/echo", "$(HOME) costs $5"]})
         self.assertEqual(
-            settings.gahpCommands, {"odd+name": ["/bin/echo", "$(HOME) costs $5"]}
+            load("proxy", str(self.directory / "condor_config.rvgahp-proxy")).notes, []
         )
-        self.assertEqual(load("proxy", str(self.directory / "condor_config.rvgahp-proxy")).notes, [])
 
     def test_busyPort(self) -> None:
         """

@@ -358,9 +358,7 @@ class AcceptTests(BrokerTestCase):
         self.loop.adoptStreamConnection = adopt  # type: ignore[attr-defined]  # a reactor's
         one, other = socket.socketpair()
         options = serverOptions(proxyCredentials())
-        self.assertRaises(
-            OSError, accept, self.proxy, options, self.room, other, "192.0.2.7"
-        )
+        self.assertRaises(OSError, accept, self.proxy, options, self.room, other, "192.0.2.7")
         self.assertEqual(one.recv(1), b"")
         one.close()
         self.assertEqual(len(self.room), 0)
@@ -371,9 +369,7 @@ class AcceptTests(BrokerTestCase):
         Who goes before Hello is logged once, with the reason.
         """
         with capturedLogs() as logs:
-            ce, _ = self.dialCE(
-                options=clientOptions(ceCredentials(signer="others"), HOST)
-            )
+            ce, _ = self.dialCE(options=clientOptions(ceCredentials(signer="others"), HOST))
         self.assertIsNotNone(ce.reason)
         (event,) = (event for event in logs if event["log_namespace"].startswith("rvgahp"))
         self.assertIn("refused or broken off before Hello", event["log_format"])

@@ -152,9 +152,7 @@ class OptionsTests(SynchronousTestCase):
         options = self.parsed(
             proxytap.Options(), "--config", os.path.basename(config), "--socket=here.sock"
         )
-        self.assertEqual(
-            options.settings.get("RVGAHP_SOCKET"), str(Path.cwd() / "here.sock")
-        )
+        self.assertEqual(options.settings.get("RVGAHP_SOCKET"), str(Path.cwd() / "here.sock"))
 
     def test_version(self) -> None:
         """
@@ -230,9 +228,7 @@ class OptionsTests(SynchronousTestCase):
         """
         twistd finds both.
         """
-        found = {
-            maker.tapname: maker for maker in getPlugins(IServiceMaker) if maker.tapname
-        }
+        found = {maker.tapname: maker for maker in getPlugins(IServiceMaker) if maker.tapname}
         for name, module in (("rvgahp-proxy", proxytap), ("rvgahp-ce", cetap)):
             maker = found[name]
             verifyObject(IServiceMaker, maker)
@@ -438,8 +434,8 @@ class ProxyServiceTests(ReactorTestCase):
         connection.connect(self.path)
         client = LocalClient(connection)
         client.request(gahp="cat")
-        self.until(lambda: client.read())
-        self.until(lambda: client.read())  # a Channel, which is not acknowledged
+        self.until(client.read)
+        self.until(client.read)  # a Channel, which is not acknowledged
         (record,) = service._proxy.sessions.values()
         kept, waiting = socket.socketpair()
         kept.settimeout(5)

@@ -97,7 +97,8 @@ class HandshakeTests(TLSTestCase):
         A proxy that is dialled by its address is known by that.
         """
         proxy, _ = self.shake(
-            serverOptions(proxyCredentials("192.0.2.1")), clientOptions(ceCredentials(), "192.0.2.1")
+            serverOptions(proxyCredentials("192.0.2.1")),
+            clientOptions(ceCredentials(), "192.0.2.1"),
         )
         self.assertEqual(len(proxy.boxes), 1)
 
@@ -160,9 +161,7 @@ class HandshakeTests(TLSTestCase):
         """
         A CE without a certificate is not let in.
         """
-        anonymous = optionsForClientTLS(
-            HOST, trustRoot=Certificate.loadPEM(ceCredentials().caPEM)
-        )
+        anonymous = optionsForClientTLS(HOST, trustRoot=Certificate.loadPEM(ceCredentials().caPEM))
         self.assertRefused(
             None, anonymous, "it showed no certificate", "it wants a certificate of ours"
         )
@@ -248,7 +247,8 @@ class HandshakeTests(TLSTestCase):
         The same for a proxy that is dialled by its address.
         """
         self.shake(
-            serverOptions(proxyCredentials("192.0.2.1")), clientOptions(ceCredentials(), "192.0.2.1")
+            serverOptions(proxyCredentials("192.0.2.1")),
+            clientOptions(ceCredentials(), "192.0.2.1"),
         )
         handle = self.ceTLS.getHandle()
         checkHost(handle, "192.0.2.1")

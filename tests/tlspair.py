@@ -58,9 +58,7 @@ class TLSPair:
         client = self._wrapped(ceOptions, True, ce, clock)
         self.proxySide = FakeTransport(server, True, PROXY_ADDRESS, CE_ADDRESS)
         self.ceSide = FakeTransport(client, False, CE_ADDRESS, PROXY_ADDRESS)
-        self._pump = connect(
-            server, self.proxySide, client, self.ceSide, greet=False, clock=clock
-        )
+        self._pump = connect(server, self.proxySide, client, self.ceSide, greet=False, clock=clock)
 
     @staticmethod
     def _wrapped(options: Any, isClient: bool, protocol: Any, clock: Clock) -> Any:

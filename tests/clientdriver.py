@@ -1,0 +1,234 @@
+"""
+C{rvgahp_client} as a process, with a proxy and a CE that do what a test wants.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+from rvgahp import commands, frames, limits
+from rvgahp.boxes import BoxReader, encodeBox
+from rvgahp.carrier import Carrier
+from rvgahp.channel import DialingChannel
+from rvgahp.handshakemessages import GAHP_STREAM
+from rvgahp.stream import Budget, Stream
+from tests.channelends import User
+from tests.privatereactor import ReactorTestCase
+from tests.sessions import KEY, SESSION_ID, makeSession
+from tests.steppedloop import socketPair
+
+ANSWER: dict[str, Any] = {
+    "version": 1,
+    "session": SESSION_ID,
+    "key": KEY,
+    "keyNumber": 1,
+    "serverPolicy": "R:R:AES",
+    "clientPolicy": "R:R:AES",
+    "outcome": "encrypt",
+    "method": "AES",
+    "duration": 86400,
+    "lease": 3000,
+    "window": 1 << 24,
+    "total": 1 << 28,
+    "tunnelPort": 0,
+}
+
+#: Runs the client with other numbers than its own.
+_PRELUDE = (
+    "import sys; from rvgahp import limits; limits.__dict__.update({numbers!r}); "
+    "from rvgahp.client import main; main()"
+)
+
+
+class ClientTestCase(ReactorTestCase):
+    """
+    One client, its proxy and its CE.
+
+    @ivar user: who uses the CE's end of the stream.
+    @ivar ce: the CE's end.
+    """
+
+    def setUp(self) -> None:
+        """
+        Listen where the client will look.
+        """
+        super().setUp()
+        self.directory = tempfile.mkdtemp()
+        self.port = socket.socket(socket.AF_UNIX)
+        self.port.bind(os.path.join(self.directory, "proxy.sock"))
+        self.port.listen()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.proxy: socket.socket | None = None
+        self.boxes: list[dict[bytes, bytes]] = []
+        self._reader = BoxReader(1 << 20)
+        self.user = User()
+        self.ce = Carrier(self.reactor, Stream(1 << 24, Budget(1 << 28)), self.user)
+        self.user.carrier = self.ce
+
+    def tearDown(self) -> None:
+        """
+        All go.
+        """
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+        self.ce.close()
+        if self.proxy is not None:
+            self.proxy.close()
+        self.port.close()
+        shutil.rmtree(self.directory)
+        super().tearDown()
+
+    # -- the proxy ----------------------------------------------------------
+
+    def start(self, *words: str, **numbers: float) -> None:
+        """
+        Start a client.
+
+        @param words: its site and GAHP, unless they do not matter.
+        @param numbers: of L{limits}, other than they are.
+        """
+        # What the test's own modules need is not for the client.
+        code = _PRELUDE.format(numbers=numbers)
+        path = os.path.join(self.directory, "proxy.sock")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code, "--socket", path, *(words or ("site", "cat"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+
+    def asked(self, *words: str, **numbers: float) -> dict[bytes, bytes]:
+        """
+        Start a client, and wait for its request.
+        """
+        self.start(*words, **numbers)
+        self.port.settimeout(20)
+        self.proxy, _ = self.port.accept()
+        self.proxy.setblocking(False)
+        return self.box()
+
+    def box(self) -> dict[bytes, bytes]:
+        """
+        @return: the next box that the client sends.
+        """
+        return self.until(lambda: self._received() or {})
+
+    def _received(self) -> dict[bytes, bytes] | None:
+        assert self.proxy is not None
+        try:
+            self.boxes += self._reader.read(self.proxy.recv(65536))
+        except BlockingIOError:
+            pass
+        return self.boxes.pop(0) if self.boxes else None
+
+    def send(self, box: dict[bytes, bytes], *handed: socket.socket) -> None:
+        """
+        Send a box, with sockets beside it; our copies are closed.
+        """
+        assert self.proxy is not None
+        if handed:
+            socket.send_fds(self.proxy, [encodeBox(box)], [one.fileno() for one in handed])
+        else:
+            self.proxy.sendall(encodeBox(box))
+        for one in handed:
+            one.close()
+
+    def answer(self, **changes: Any) -> None:
+        """
+        Grant the request.
+        """
+        box = commands.RequestGAHP.makeResponse({**ANSWER, **changes}, None)
+        self.send({**box, b"_answer": b"1"})
+
+    def granted(self, **changes: Any) -> None:
+        """
+        Start a client, and grant its request.
+        """
+        numbers = {name: changes.pop(name) for name in list(changes) if name.isupper()}
+        self.asked(**numbers)
+        self.answer(**changes)
+
+    # -- the CE -------------------------------------------------------------
+
+    def dial(self, key: bytes = KEY, stream: int = 0, generation: int = 1) -> DialingChannel:
+        """
+        Dial a channel, which is handed over.
+        """
+        ours, theirs = socketPair()
+        channel = DialingChannel(
+            self.reactor,
+            ours,
+            self.ce,
+            makeSession(key=key),
+            0,
+            GAHP_STREAM,
+            generation,
+            bytes(limits.TICKET_BYTES),
+        )
+        theirs.recv(limits.PREAMBLE_BYTES)
+        self.send(
+            {
+                b"_command": b"Channel",
+                b"_ask": b"7",
+                b"session": SESSION_ID.encode(),
+                b"stream": b"%d" % stream,
+            },
+            theirs,
+        )
+        return channel
+
+    def running(self, **changes: Any) -> None:
+        """
+        Start a client, give it its channel, and wait until it has it.
+        """
+        self.granted(**{"ACK_DELAY": 0.0, **changes})
+        self.dial()
+        self.assertEqual(self.box(), {b"_answer": b"7"})
+        self.ce.send(frames.STDOUT)
+        self.until(self.ce.stream.isAcknowledged)
+
+    def exit(self, signalled: bool, value: int, sentence: str = "") -> None:
+        """
+        The GAHP has ended.
+        """
+        self.ce.send(frames.END_STDOUT)
+        self.ce.send(frames.END_STDERR)
+        self.ce.send(frames.EXIT, frames.encodeExit(signalled, value, sentence))
+
+    # -- the client ---------------------------------------------------------
+
+    def signal(self, number: signal.Signals) -> None:
+        """
+        Send the client a signal.
+        """
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def ended(self) -> tuple[int, bytes, str]:
+        """
+        @return: the client's exit status, and both of its outputs, when it has ended.
+        """
+        assert self.process is not None
+        process = self.process
+        self.until(lambda: process.poll() is not None)
+        output, errors = process.communicate()
+        return process.returncode, output, errors.decode()
+
+    def assertFails(self, *words: str) -> None:
+        """
+        It ends with status 255, one sentence that has these words and names site and
+        GAHP, and nothing on stdout.
+        """
+        status, output, errors = self.ended()
+        self.assertEqual((status, output, errors.count("\n")), (255, b"", 1), errors)
+        for word in ("rvgahp_client: cat at site site: ", *words):
+            self.assertIn(word, errors)

@@ -1,0 +1,342 @@
+"""
+Tests of L{rvgahp.client}: its words, and a real client with a proxy that does what a test
+wants.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from rvgahp import frames
+from rvgahp.client import Arguments, Misuse
+from tests.clientdriver import ClientTestCase
+
+
+class ArgumentsTests(SynchronousTestCase):
+    """
+    Command lines.
+    """
+
+    def test_names(self) -> None:
+        """
+        Site and GAHP, and the socket wherever it stands.
+        """
+        for words in (
+            ["--socket", "/s", "site", "cat"],
+            ["site", "--socket=/s", "cat"],
+            ["site", "cat", "--socket", "/s"],
+            ["--socket=/s", "--", "site", "cat"],
+        ):
+            arguments = Arguments(words)
+            self.assertEqual(
+                (arguments.site, arguments.gahp, arguments.socket), ("site", "cat", "/s")
+            )
+        self.assertIsNone(Arguments(["site", "cat"]).socket)
+        self.assertEqual(Arguments(["--", "-x", "--y"]).gahp, "--y")
+
+    def test_help(self) -> None:
+        """
+        Help and version go before all else that may be wrong.
+        """
+        self.assertTrue(Arguments(["-h"]).wantsHelp)
+        self.assertTrue(Arguments(["x", "--help"]).wantsHelp)
+        self.assertTrue(Arguments(["--version"]).wantsVersion)
+
+    def test_misuse(self) -> None:
+        """
+        What makes no sense is named.
+        """
+        for words, said in (
+            ([], "got 0 words"),
+            (["site"], "got 1 words"),
+            (["a", "b", "c"], "got 3 words"),
+            (["--socket"], "--socket needs a path"),
+            (["--sock=x", "a", "b"], "--sock=x"),
+            (["-", "b"], "no option -"),
+            (["a", "\udcff"], "UTF-8"),
+            (["a" * 2000, "b"], "too long"),
+        ):
+            e = self.assertRaises(Misuse, Arguments, words)
+            self.assertIn(said, str(e))
+
+
+class RequestTests(ClientTestCase):
+    """
+    Before there is a channel.
+    """
+
+    def test_request(self) -> None:
+        """
+        It asks for what it was told, and says what it can.
+        """
+        box = self.asked("a site", "gähp")
+        self.assertEqual(
+            box,
+            {
+                b"_command": b"RequestGAHP",
+                b"_ask": b"1",
+                b"versions": b"\0\x011",
+                b"site": b"a site",
+                b"gahp": "gähp".encode(),
+                b"account": b"",
+                b"tunnel": b"False",
+            },
+        )
+
+    def test_refused(self) -> None:
+        """
+        A refusal is passed on in one line.
+        """
+        self.asked()
+        refusal = {b"_error_code": b"Busy", b"_error_description": "too much\nto dö".encode()}
+        self.send({**refusal, b"_error": b"1"})
+        self.assertFails("too much to dö")
+
+    def test_notTaken(self) -> None:
+        """
+        A connection that the proxy does not take at all has a reason too.
+        """
+        self.asked()
+        lost = {b"_command": b"SessionLost", b"session": b"", b"reason": b"no account"}
+        self.send(lost)
+        self.assertFails("no account")
+
+    def test_noAnswer(self) -> None:
+        """
+        A proxy that does not answer is not waited for for ever.
+        """
+        self.asked(ANSWER_TIMEOUT=0.1)
+        self.assertFails("no answer within", "RequestGAHP")
+
+    def test_gone(self) -> None:
+        """
+        A proxy that goes before it has answered, or before there is a channel, is named.
+        """
+        self.asked()
+        assert self.proxy is not None
+        self.proxy.close()
+        self.assertFails("the proxy was lost")
+
+    def test_goneBeforeTheChannel(self) -> None:
+        """
+        The same after the answer.
+        """
+        self.granted()
+        assert self.proxy is not None
+        self.proxy.close()
+        self.assertFails("the proxy was lost")
+
+    def assertNotUnderstood(self, said: str, **changes: object) -> None:
+        """
+        Such an answer is not understood, and it is said why, without the key.
+        """
+        self.granted(**changes)
+        self.assertFails("answer was not understood", said)
+
+    def test_key(self) -> None:
+        """
+        An answer with a key that is none.
+        """
+        self.assertNotUnderstood("32 bytes", key=b"swordfish")
+
+    def test_outcome(self) -> None:
+        """
+        One whose outcome is not that of its policies.
+        """
+        self.assertNotUnderstood("policies", outcome="none", method="")
+
+    def test_conflict(self) -> None:
+        """
+        One whose policies exclude each other.
+        """
+        self.assertNotUnderstood("SEC_DEFAULT_ENCRYPTION", serverPolicy="N:N:AES")
+
+    def test_missing(self) -> None:
+        """
+        One that lacks something.
+        """
+        self.asked()
+        self.send({b"_answer": b"1", b"session": b"s"})
+        self.assertFails("answer was not understood")
+
+    def test_garbage(self) -> None:
+        """
+        What is no box at all.
+        """
+        self.asked()
+        assert self.proxy is not None
+        self.proxy.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        self.assertFails("not understood")
+
+    def test_signal(self) -> None:
+        """
+        A signal ends it at once while there is nothing to wait for.
+        """
+        self.asked()
+        self.signal(signal.SIGTERM)
+        self.assertEqual(self.ended(), (128 + signal.SIGTERM, b"", ""))
+
+
+class ChannelTests(ClientTestCase):
+    """
+    Channels.
+    """
+
+    def test_notReached(self) -> None:
+        """
+        A channel that does not come is not waited for for ever.
+        """
+        self.granted(FIRST_CHANNEL_TIMEOUT=0.1)
+        self.assertFails("its connection did not come", "proxy's port")
+
+    def test_wrongKey(self) -> None:
+        """
+        A channel whose other end does not know the key is dropped, and the next one is
+        good.
+        """
+        self.granted()
+        self.dial(key=bytes(32))
+        self.assertEqual(self.box(), {b"_answer": b"7"})
+        self.until(lambda: self.user.lost)
+        self.dial(generation=2)
+        self.until(lambda: self.user.opened)
+
+    def test_onlyWrongKeys(self) -> None:
+        """
+        If no other comes, that is said.
+        """
+        self.granted(FIRST_CHANNEL_TIMEOUT=1.0)
+        self.dial(key=bytes(32))
+        self.assertFails("its connection did not come", "session key")
+
+    def test_unknownStream(self) -> None:
+        """
+        A channel for a stream that there is not is taken and closed.
+        """
+        self.running()
+        ours, theirs = socket.socketpair()
+        self.send(
+            {b"_command": b"Channel", b"_ask": b"8", b"session": b"", b"stream": b"5"}, theirs
+        )
+        self.assertEqual(self.box(), {b"_answer": b"8"})
+        ours.settimeout(10)
+        self.assertEqual(ours.recv(1), b"")
+        ours.close()
+
+    def test_unknownCommand(self) -> None:
+        """
+        A command that it does not have is refused as that.
+        """
+        self.running()
+        self.send({b"_command": b"Dance", b"_ask": b"9"})
+        box = self.box()
+        self.assertEqual((box[b"_error"], box[b"_error_code"]), (b"9", b"UNHANDLED"))
+
+    def test_noDescriptor(self) -> None:
+        """
+        A Channel without a socket is a broken proxy, of which a running GAHP takes no
+        notice.
+        """
+        self.running()
+        self.send({b"_command": b"Channel", b"_ask": b"8", b"session": b"", b"stream": b"0"})
+        self.exit(False, 6)
+        self.assertEqual(self.ended(), (6, b"", ""))
+
+    def test_proxyGone(self) -> None:
+        """
+        A running GAHP goes on without the proxy.
+        """
+        self.running()
+        assert self.proxy is not None
+        self.proxy.close()
+        self.ce.send(frames.STDOUT, b"still here")
+        self.exit(False, 5)
+        self.assertEqual(self.ended(), (5, b"still here", ""))
+
+    def lose(self, reason: bytes) -> None:
+        """
+        Tell the client that its session is lost.
+        """
+        self.send({b"_command": b"SessionLost", b"session": b"s", b"reason": reason})
+
+    def test_lost(self) -> None:
+        """
+        A session that the site has given up is over, with the site's reason.
+        """
+        self.running()
+        self.lose(b"rvgahp-ce was stopped")
+        self.assertFails("rvgahp-ce was stopped")
+
+    def test_lostInGoodOrder(self) -> None:
+        """
+        One that has ended in good order is not lost.
+        """
+        self.running()
+        self.lose(b"")
+        self.ce.send(frames.STDOUT, b"the rest")
+        self.exit(False, 0)
+        self.assertEqual(self.ended(), (0, b"the rest", ""))
+
+
+class SignalTests(ClientTestCase):
+    """
+    Signals while a GAHP runs.
+    """
+
+    def test_stop(self) -> None:
+        """
+        The GAHP is asked to end, and its status is ours.
+        """
+        self.running()
+        self.signal(signal.SIGTERM)
+        self.until(self.user.frames)
+        self.assertEqual(self.user.frames()[0], (frames.STOP, bytes((signal.SIGTERM,))))
+        self.exit(True, signal.SIGTERM)
+        self.assertEqual(self.ended(), (128 + signal.SIGTERM, b"", ""))
+
+    def test_twice(self) -> None:
+        """
+        A second one ends us at once.
+        """
+        self.running()
+        self.signal(signal.SIGINT)
+        self.until(self.user.frames)
+        self.signal(signal.SIGHUP)
+        self.assertEqual(self.ended(), (128 + signal.SIGHUP, b"", ""))
+
+    def test_unsaid(self) -> None:
+        """
+        If the GAHP reads nothing, so that the word cannot be said, we go soon.
+        """
+        self.running(ORPHAN_GRACE=0.1)
+        self.user.delivers = False
+        self.ce.stream.window = 0  # the CE takes nothing more
+        self.until(self._stuff)
+        self.signal(signal.SIGTERM)
+        self.assertEqual(self.ended()[0], 128 + signal.SIGTERM)
+
+    def _stuff(self) -> bool:
+        """
+        Write to the client's stdin what it takes.
+
+        @return: whether it takes no more.
+        """
+        assert self.process is not None and self.process.stdin is not None
+        fd = self.process.stdin.fileno()
+        os.set_blocking(fd, False)
+        try:
+            os.write(fd, bytes(65536))
+        except OSError as e:
+            if e.errno != errno.EAGAIN:
+                raise
+            self.spend(0.2)
+            try:
+                os.write(fd, bytes(65536))
+            except BlockingIOError:
+                return True
+        return False
