@@ -201,8 +201,8 @@ class Client:
 
     def linkLost(self, reason: str) -> None:
         self._link = None
-        if self._session is None or not self._session.isRunning():
-            self.fail(f"the proxy was lost: {reason}")
+        if self._session is None or not self._session.hasChannel():
+            self.fail(f"the proxy was lost: {reason}{self._problem}")
 
     # -- from the session ---------------------------------------------------
 
@@ -219,6 +219,8 @@ class Client:
         A channel did not come to be; another may.
         """
         self._problem = f" ({reason})"
+        if self._link is None:
+            self.fail(f"the proxy was lost, and with it the way to the site{self._problem}")
 
     # -- time ---------------------------------------------------------------
 

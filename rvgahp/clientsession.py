@@ -69,6 +69,7 @@ class ClientSession:
         self.carrier = Carrier(loop, stream, self)
         self._running = self._stopping = self._silent = self._stderrAbandoned = False
         self._stdinOpen = True
+        self._shakingHands = 0  # channels
         self._outputLost = False
         self._exit: Frame | None = None
         self._stdin = Stdin(loop, self)
@@ -77,12 +78,12 @@ class ClientSession:
 
     # -- requests -----------------------------------------------------------
 
-    def isRunning(self) -> bool:
+    def hasChannel(self) -> bool:
         """
-        @return: whether the stream has had a channel, so that the proxy is not
-            needed any more.
+        @return: whether the stream has had a channel, or its handshake is going on, so
+            that the proxy is not needed any more.
         """
-        return self._running
+        return self._running or self._shakingHands > 0
 
     def hasExited(self) -> bool:
         """
@@ -94,6 +95,7 @@ class ClientSession:
         """
         The proxy passed us a connection that the CE dialled for this stream.
         """
+        self._shakingHands += 1
         AnsweringChannel(
             self._loop,
             connection,
@@ -170,6 +172,7 @@ class ClientSession:
 
     def channelLost(self, reason: str) -> None:
         if not self._running:
+            self._shakingHands -= 1
             self._client.channelFailed(reason)  # the CE has more tickets
         elif self._exit is None:
             self._client.fail(f"the connection to the site was lost: {reason}")

@@ -208,9 +208,7 @@ class Proxy:
         connection.end(record.sessionId, "its start was given up")
         return Failure(StartFailed(reason))
 
-    def _problem(
-        self, failure: Failure, record: ProxySession, connection: SiteConnection
-    ) -> str:
+    def _problem(self, failure: Failure, record: ProxySession, connection: SiteConnection) -> str:
         """
         @return: why it was not started, for people.
         """

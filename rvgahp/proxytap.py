@@ -112,9 +112,7 @@ class ProxyService(Service):
         secure = partial(accept, self._proxy, self._tlsOptions, self._waiting)
         gate = Gate(self._reactor, self._waiting, secure, self._proxy.admit)
         self._clients = Clients(self._reactor, self._proxy.requestGAHP, mostPerUser)
-        port = listenTCP(
-            self._settings.get("RVGAHP_INTERFACE"), self._settings.get("RVGAHP_PORT")
-        )
+        port = listenTCP(self._settings.get("RVGAHP_INTERFACE"), self._settings.get("RVGAHP_PORT"))
         try:
             path = self._settings.get("RVGAHP_SOCKET")
             unix = listenUNIX(path, self._settings.get("RVGAHP_SOCKET_MODE"))

@@ -238,7 +238,12 @@ class Relay:
             with selectors.PollSelector() as selector:
                 selector.register(self._port, selectors.EVENT_READ)
                 selector.register(self._woken, selectors.EVENT_READ)
-                timeout = min([self._watch(selector, one) for one in self._open()] or [60.0])
+                timeout = 60.0
+                for one in self._open():
+                    try:
+                        timeout = min(timeout, self._watch(selector, one))
+                    except OSError:  # an end is gone already
+                        one.close(reset=True)
                 ready = {key.fileobj: mask for key, mask in selector.select(timeout)}
             if self._woken in ready:
                 self._woken.recv(4096)

@@ -258,6 +258,29 @@ class ChannelTests(ClientTestCase):
         self.exit(False, 5)
         self.assertEqual(self.ended(), (5, b"still here", ""))
 
+    def test_proxyGoneAtOnce(self) -> None:
+        """
+        So does one whose channel the proxy has just handed over: it is not needed for the
+        handshake.
+        """
+        self.granted()
+        self.dial()
+        assert self.proxy is not None
+        self.proxy.close()
+        self.until(lambda: self.user.opened)
+        self.exit(False, 5)
+        self.assertEqual(self.ended(), (5, b"", ""))
+
+    def test_proxyGoneAndNoChannel(self) -> None:
+        """
+        If that handshake fails, nothing more can come.
+        """
+        self.granted()
+        self.dial(key=bytes(32))
+        assert self.proxy is not None
+        self.proxy.close()
+        self.assertFails("the proxy was lost", "session key")
+
     def lose(self, reason: bytes) -> None:
         """
         Tell the client that its session is lost.

@@ -226,7 +226,8 @@ class RunTests(SessionTestCase):
         something comes, and then no longer.
         """
         self.shell(
-            "echo $$; (for n in 1 2 3 4 5 6; do sleep 0.05; echo $n; done; exec sleep 1000) & exit 5"
+            "echo $$;"
+            " (for n in 1 2 3 4 5 6; do sleep 0.05; echo $n; done; exec sleep 1000) & exit 5"
         )
         self.assertEqual(self.exit(), (False, 5, ""))
         group, *lines = self.output().split()

@@ -78,7 +78,7 @@ class X25519Tests(SynchronousTestCase):
         Where it is not, the public functions serve as well.
         """
         rust = sys.modules["cryptography.hazmat.bindings._rust"]
-        real = rust.openssl  # type: ignore[attr-defined]  # it is there
+        real = rust.openssl
         self.addCleanup(importlib.reload, primitives)
         try:
             rust.openssl = object()  # type: ignore[attr-defined]
