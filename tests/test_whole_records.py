@@ -166,8 +166,8 @@ class FlipTests(RecordTestCase):
         before = self.before("proxy")
         self.assertServes()
         (connection,) = self._control()
-        connection.toProxy.flips = {connection.toProxy.passed + 10: 1}
         start = len(self.playground.log("proxy"))
+        connection.toProxy.flips = {connection.toProxy.passed + 10: 1}
         self.playground.run("cat")  # whatever becomes of it
         self.playground.awaitLog("proxy", "Site sandbox: disconnected", start, PATIENCE)
         self.playground.awaitLog("proxy", "Site sandbox: connected", max(start, before), PATIENCE)
