@@ -33,6 +33,7 @@ else:
         _fromPublicBytes = _openssl.x25519.from_public_bytes
     except (ImportError, AttributeError):
         from cryptography.hazmat.primitives.asymmetric import x25519 as _x25519
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         _generate = _x25519.X25519PrivateKey.generate
         _fromPublicBytes = _x25519.X25519PublicKey.from_public_bytes

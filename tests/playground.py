@@ -2,22 +2,16 @@
 A sandbox for tests: real processes on loopback, clients with deadlines, and what is
 left of them.  Nothing here sleeps for luck: L{tests.procfs.waitFor} looks
 until a deadline.
-
-C{RVGAHP_SOAK=1} in the environment asks for the full numbers (C{make soak}).
 """
 
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import IO, Any
 
 from rvgahp.credentials import makeCECredentials
@@ -33,76 +27,8 @@ from tests.procfs import (
     waitFor,
     withEnvironment,
 )
+from tests.programs import PROMPT, Run, program, runProgram
 from tests.relay import Relay
-
-#: Whether the full numbers are asked for.
-SOAK = os.environ.get("RVGAHP_SOAK") == "1"
-
-#: Seconds within which a refusal is said.  A shared machine may be busy with others; in
-#: a soak it is ours.
-PROMPT = 2.0 if SOAK else 10.0
-
-_GAHPS = Path(__file__).with_name("gahps.py")
-
-
-def program(name: str) -> str:
-    """
-    @return: the path of one of our programs, which lie beside the interpreter.
-    """
-    return str(Path(sys.executable).with_name(name))
-
-
-def gahp(name: str) -> str:
-    """
-    @return: the command line of one of L{tests.gahps}.
-    """
-    return shlex.join([sys.executable, "-I", "-S", str(_GAHPS), name])
-
-
-class Run:
-    """
-    A program that has ended.
-
-    @ivar status: its exit status; negative for a signal.
-    @ivar output: what it wrote to stdout.
-    @ivar errors: what it wrote to stderr.
-    @ivar seconds: how long it took.
-    """
-
-    def __init__(self, status: int, output: bytes, errors: bytes, seconds: float) -> None:
-        self.status = status
-        self.output = output
-        self.errors = errors.decode("utf-8", "replace")
-        self.seconds = seconds
-
-    def __repr__(self) -> str:
-        return (
-            f"<Run: status {self.status}, {len(self.output)} bytes {self.output[:80]!r},"
-            f" {self.errors!r}, {self.seconds:.2f} s>"
-        )
-
-
-def runProgram(
-    words: Sequence[str | bytes], sent: bytes | None = None, seconds: float = PATIENCE, **popen: Any
-) -> Run:
-    """
-    @param sent: bytes for its stdin.
-    @raise AssertionError: it did not end in time; it is killed.
-    """
-    started = time.monotonic()
-    popen = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | popen
-    process: Any  # of bytes, unless popen says otherwise
-    with subprocess.Popen(words, **popen) as process:
-        try:
-            output, errors = process.communicate(sent, timeout=seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            output, errors = process.communicate()
-            raise AssertionError(
-                f"{words!r} did not end within {seconds:g} s; it wrote"
-                f" {(output or b'')[:200]!r} and {(errors or b'')[:400]!r}"
-            ) from None
-    return Run(process.returncode, output or b"", errors or b"", time.monotonic() - started)
 
 
 class Playground:

@@ -16,8 +16,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from rvgahp import demo
 from rvgahp.demo import Dialogue, Screen
 from rvgahp.errors import StartFailed
-from tests.playground import program
 from tests.procfs import PATIENCE, withEnvironment
+from tests.programs import program
 
 
 class Terminal(io.StringIO):

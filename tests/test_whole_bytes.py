@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from random import Random
 
-from tests.playground import SOAK, gahp
 from tests.procfs import PATIENCE, waitFor
+from tests.programs import SOAK, gahp
 from tests.wholecase import PlaygroundTestCase
 
 #: Starts one after the other and a few at a time, and starts all at once.

@@ -21,6 +21,7 @@ from rvgahp.daemonprocess import Daemon
 from tests.byhand import HandCE, HandProxy
 from tests.forgery import CLIENT, SERVER, forge, site
 from tests.procfs import PATIENCE, isStopped, waitFor
+from tests.programs import TWISTD_TELLS
 from tests.wholecase import PlaygroundTestCase
 
 _UNVERIFIED = "its certificate cannot be verified"
@@ -70,7 +71,7 @@ class CredentialTestCase(PlaygroundTestCase):
         """
         process = self.launch(daemon)
         said, _ = process.communicate(timeout=PATIENCE)
-        self.assertNotEqual(process.returncode, 0)
+        self.assertEqual(bool(process.returncode), TWISTD_TELLS)
         self.assertIn(words, said.decode().splitlines()[-1])
         self.assertNotIn("Traceback", said.decode())
 

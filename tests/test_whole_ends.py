@@ -11,8 +11,9 @@ import subprocess
 import time
 
 from rvgahp import limits
-from tests.playground import SOAK, Playground, gahp
+from tests.playground import Playground
 from tests.procfs import PATIENCE, childrenOf, isAlive, waitFor
+from tests.programs import SOAK, gahp
 from tests.wholecase import PlaygroundTestCase
 
 _KILL_GRACE = 0.5

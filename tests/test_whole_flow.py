@@ -10,8 +10,8 @@ import select
 import subprocess
 import time
 
-from tests.playground import gahp
 from tests.procfs import PATIENCE, isAlive, residentBytes, waitFor
+from tests.programs import gahp
 from tests.wholecase import PlaygroundTestCase
 
 _MIB = 1 << 20

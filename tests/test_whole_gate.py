@@ -12,8 +12,8 @@ import time
 from random import Random
 
 from rvgahp import limits
-from tests.playground import PROMPT, SOAK, gahp
 from tests.procfs import PATIENCE, residentBytes, waitFor
+from tests.programs import PROMPT, SOAK, gahp
 from tests.relay import Connection
 from tests.wholecase import PlaygroundTestCase
 

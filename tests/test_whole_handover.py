@@ -23,8 +23,8 @@ from rvgahp.handshakemessages import Dial, takeMessage
 from rvgahp.policy import Policy
 from rvgahp.session import SecuritySession
 from tests.byhand import Box, HandCE, HandClient
-from tests.playground import PROMPT, SOAK
 from tests.procfs import PATIENCE, waitFor
+from tests.programs import PROMPT, SOAK
 from tests.wholecase import PlaygroundTestCase
 
 #: Hand-overs with a site that is spoken by hand, and with a real one.

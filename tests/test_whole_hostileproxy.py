@@ -9,8 +9,8 @@ import subprocess
 from rvgahp.boxes import encodeBox
 from rvgahp.daemonprocess import Daemon
 from tests.byhand import HandProxy, ProxySide, overlongBox
-from tests.playground import PROMPT
 from tests.procfs import residentBytes, waitFor
+from tests.programs import PROMPT
 from tests.test_whole_boxes import GROWTH, OVERLONG, SECRET, SENSELESS, BoxTestCase, malformed
 
 

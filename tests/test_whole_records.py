@@ -11,8 +11,8 @@ from random import Random
 from unittest import SkipTest
 
 from rvgahp import limits
-from tests.playground import PROMPT, SOAK, Run, gahp
 from tests.procfs import PATIENCE, waitFor
+from tests.programs import PROMPT, SOAK, Run, gahp
 from tests.relay import Connection
 from tests.wholecase import PlaygroundTestCase
 

@@ -17,8 +17,9 @@ from unittest import SkipTest
 
 from rvgahp.boxes import encodeBox
 from tests.byhand import overlongBox
-from tests.playground import Playground, Run, program, runProgram
+from tests.playground import Playground
 from tests.procfs import PATIENCE
+from tests.programs import Run, program, runProgram
 from tests.wholecase import PlaygroundTestCase, WholeTestCase
 
 _NOBODY = 65534

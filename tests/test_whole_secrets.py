@@ -14,8 +14,9 @@ from pathlib import Path
 
 from rvgahp.credentials import makeCECredentials
 from tests.byhand import Box, Boxes, HandCE, HandClient, HandProxy
-from tests.playground import Playground, gahp
+from tests.playground import Playground
 from tests.procfs import PATIENCE
+from tests.programs import gahp
 from tests.relay import Connection, Relay
 from tests.wholecase import PlaygroundTestCase, WholeTestCase
 

@@ -11,8 +11,8 @@ import socket
 import tempfile
 from pathlib import Path
 
-from tests.playground import SOAK, Run, gahp, runProgram
 from tests.procfs import PATIENCE
+from tests.programs import SOAK, Run, gahp, runProgram
 from tests.wholecase import PlaygroundTestCase
 
 

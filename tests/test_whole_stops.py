@@ -10,8 +10,8 @@ import signal
 import subprocess
 
 from rvgahp import limits
-from tests.playground import SOAK, gahp
 from tests.procfs import PATIENCE, isStopped, waitFor
+from tests.programs import SOAK, gahp
 from tests.wholecase import PlaygroundTestCase
 
 

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.playground import PROMPT, Playground, Run
+from tests.playground import Playground
 from tests.procfs import isAlive, waitFor
+from tests.programs import PROMPT, Run
 from tests.relay import Relay
 
 #: What a log must never hold: the traces of a bug.
