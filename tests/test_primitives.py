@@ -82,10 +82,12 @@ class X25519Tests(SynchronousTestCase):
         self.addCleanup(importlib.reload, primitives)
         try:
             rust.openssl = object()  # type: ignore[attr-defined]
+            del primitives.AESGCM  # reload() keeps what the module does not set
             importlib.reload(primitives)
         finally:
             rust.openssl = real  # type: ignore[attr-defined]
         self.assertEqual(primitives._generate, X25519PrivateKey.generate)
+        self.assertIs(primitives.AESGCM, AESGCM)
         self.check()
 
 
