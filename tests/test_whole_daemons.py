@@ -140,25 +140,18 @@ class StartTests(PlaygroundTestCase):
         proxy, ce = "rvgahp-proxy", "rvgahp-ce"
         self.assertNotStarted(
             (proxy, "", "RVGAHP_PROT = 1\n", "RVGAHP_PROT"),
-            (proxy, "", "RVGAHP_PORT = many\n", "RVGAHP_PORT"),
             (proxy, "", "SEC_DEFAULT_ENCRYPTION = SOMETIMES\n", "SEC_DEFAULT_ENCRYPTION"),
-            (proxy, "", "RVGAHP.SEC_DEFAULT_LEASE = 1\n", "RVGAHP.SEC_DEFAULT_LEASE"),
             (
                 proxy,
                 "",
                 "A = $(B)\nB = $(A)\nRVGAHP_PORT = $(A)\n",
                 "A refers to B and B refers to A",
             ),
-            (proxy, "", "include : /no/such/file\n", "/no/such/file"),
             (proxy, "", "a line that means nothing\n", "Error Line"),
             (ce, "", "RVGAHP_BROKER_HOST =\n", "RVGAHP_BROKER_HOST"),
             (ce, "", "RVGAHP_GAHP_NAMES = cat, x\n", "RVGAHP_GAHP_X"),
-            (ce, "", "RVGAHP_KILL_GRACE = -1\n", "RVGAHP_KILL_GRACE"),
             (proxy, "--port=many", "", "RVGAHP_PORT"),
-            (proxy, "--port=65536", "", "RVGAHP_PORT"),
             (proxy, "--nonsense", "", "nonsense"),
-            (proxy, "--interface=example.com", "", "RVGAHP_INTERFACE"),
-            (ce, "--broker-port=0", "", "RVGAHP_BROKER_PORT"),
             (ce, "--connect-to=nowhere", "", "RVGAHP_CONNECT_TO"),
             (ce, "--config=/no/such/file", "", "/no/such/file"),
         )
@@ -241,12 +234,8 @@ class SandboxCommandTests(WholeTestCase):
         for words in (
             ("--port", "65536"),
             ("--gahp", "cat"),
-            ("--gahp", "cat="),
-            ("--gahp", "../x=/bin/cat"),
-            ("--gahp", "x='"),
             ("--ce-connect", "nowhere"),
             ("--dir", "/proc/nonexistent"),
-            ("--dir", "/tmp/" + "x" * 120),
         ):
             run = runProgram([program("rvgahp"), "sandbox", *words], b"")
             self.assertNotEqual(run.status, 0, run)

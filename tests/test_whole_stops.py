@@ -70,7 +70,7 @@ class StopTests(StopTestCase):
     SIGSTOP.
     """
 
-    proxySettings = "RVGAHP_START_TIMEOUT = 1\n"
+    proxySettings = "RVGAHP_START_TIMEOUT = 0.5\n"
     ceSettings = "RVGAHP_KILL_GRACE = 0.5\n"
 
     def test_client(self) -> None:
@@ -140,7 +140,7 @@ class StopTests(StopTestCase):
         self._stop(self.playground.cePid)
         self._echo(there)
         run = self.playground.run("slow")
-        self.assertRefused(run, "site sandbox gave no answer within 1 s")
+        self.assertRefused(run, "site sandbox gave no answer within 0.5 s")
         self._end(self._session("elsewhere"))
         if SOAK:  # long enough for the control connection to be given up
             self.playground.awaitLog(
