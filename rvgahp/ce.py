@@ -22,11 +22,13 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from rvgahp import __version__, commands, limits
+from rvgahp.accounts import checkAsked
 from rvgahp.backoff import Backoff
 from rvgahp.control import ControlConnection, QuietFactory, Responders
 from rvgahp.errors import CredentialError, PolicyConflict, SiteTaken, StartFailed
+from rvgahp.gahpenvironment import GAHPEnvironment
 from rvgahp.gahpsession import GAHPSession
-from rvgahp.gahptable import GAHPTable, inherited
+from rvgahp.gahptable import GAHPTable
 from rvgahp.igahp import GAHPCommand
 from rvgahp.policy import Outcome, Policy
 from rvgahp.processlauncher import ProcessLauncher
@@ -92,6 +94,10 @@ class CE(Service, Responders):
 
     def startService(self) -> None:
         super().startService()
+        # Now: before, twistd may still change the account.
+        self._environment = GAHPEnvironment(
+            os.environ, self._settings.get("RVGAHP_UMASK"), self._descriptors
+        )
         self._launcher.start()
         self._connect()
 
@@ -251,6 +257,7 @@ class CE(Service, Responders):
     ) -> Deferred[dict[str, Any]]:
         if not self.running:
             raise StartFailed("rvgahp-ce at the site is being stopped")
+        checkAsked(account, self._site)
         command = self._gahps.find(gahp)
         server = Policy.decode(serverPolicy)
         agreed = SecuritySession(
@@ -279,7 +286,7 @@ class CE(Service, Responders):
         except OSError as e:
             raise StartFailed(f"rvgahp-ce at the site has no descriptors left: {e}") from None
         self.sessions[session] = started
-        started.start(command, inherited(os.environ), self._descriptors)
+        started.start(command, self._environment)
         return started.started.addCallback(lambda _: {"tunnelPort": 0})
 
     def _checkPolicy(

@@ -87,7 +87,7 @@ class CEService(MultiService):
         self._options = options
 
     def startService(self) -> None:
-        for note in self._options.settings.notes:
+        for note in self._options.settings.notes + self._options.gahps.problems():
             self.log.warn("{note}", note=note)
         self.log.info(
             "Site {site} offers {gahps}",

@@ -11,11 +11,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Protocol
 
 from rvgahp.descriptor import Descriptor
+from rvgahp.gahpenvironment import GAHPEnvironment
 from rvgahp.igahp import GAHPCommand
 from rvgahp.processlauncher import LaunchUser, ProcessLauncher
 from rvgahp.sink import Sink
@@ -110,20 +111,19 @@ class GAHPProcess:
         self.stdout = _Output(loop, stdout.fileno(), stdout, user.stdoutReceived, user.stdoutEnded)
         self.stderr = _Output(loop, stderr, None, user.stderrReceived, user.stderrEnded)
 
-    def start(self, command: GAHPCommand, environment: Mapping[str, str], descriptors: int) -> None:
+    def start(self, command: GAHPCommand, environment: GAHPEnvironment) -> None:
         """
-        @param environment: what it inherits; the command's own is added.
-        @param descriptors: its soft RLIMIT_NOFILE; 0 leaves ours.
+        @param environment: what all GAHPs have; the command's own variables are added.
         @raise OSError: no process could be made.
         """
-        home = environment.get("HOME", "/")
         streams, self._streams = self._streams, []
         self._name = self._launcher.launch(
             self._user,
-            [command.program, *command.arguments],
-            {**environment, **command.environment},
-            home if os.path.isdir(home) else "/",
-            descriptors,
+            command.words(),
+            {**environment.variables, **command.environment},
+            environment.directory,
+            environment.umask,
+            environment.descriptors,
             streams,
         )
         self.stdout.resumeReading()
@@ -153,13 +153,15 @@ class GAHPProcess:
         self.stdin.close()
 
 
-def describeEnd(signalled: bool, value: int) -> str:
+def describeEnd(signalled: bool, value: int, why: str = "") -> str:
     """
+    @param why: what is known of the reason.
     @return: how it ended, for people.
     """
     if not signalled:
         return f"exited with status {value}"
     try:
-        return f"was ended by {signal.Signals(value).name}"
+        words = f"was ended by {signal.Signals(value).name}"
     except ValueError:
-        return f"was ended by signal {value}"
+        words = f"was ended by signal {value}"
+    return f"{words}: {why}" if why else words

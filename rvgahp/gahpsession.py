@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
@@ -22,6 +22,7 @@ from rvgahp.carrier import Carrier
 from rvgahp.channeldialer import ChannelDialer
 from rvgahp.errors import ProtocolError, StartFailed
 from rvgahp.frames import Frame
+from rvgahp.gahpenvironment import GAHPEnvironment
 from rvgahp.gahpprocess import GAHPProcess, describeEnd
 from rvgahp.igahp import GAHPCommand
 from rvgahp.processlauncher import ProcessLauncher
@@ -112,12 +113,12 @@ class GAHPSession:
 
     # -- requests -----------------------------------------------------------
 
-    def start(self, command: GAHPCommand, environment: Mapping[str, str], descriptors: int) -> None:
+    def start(self, command: GAHPCommand, environment: GAHPEnvironment) -> None:
         """
         Start the program and dial the first channel.  L{started} tells the end.
         """
         try:
-            self._process.start(command, environment, descriptors)
+            self._process.start(command, environment)
         except OSError as e:
             self.launchFailed(e.strerror or str(e))
             return
@@ -262,16 +263,14 @@ class GAHPSession:
         if len(self._stderr) and room and not self._told:
             self._carrier.send(frames.STDERR, self._stderr.take(min(room, limits.STDERR_BYTES)))
 
-    def exited(self, signalled: bool, value: int) -> None:
+    def exited(self, signalled: bool, value: int, why: str = "") -> None:
         if self.phase is Phase.OVER:
             return
         self._status = signalled, value
+        self._endReason = self._endReason or why
         self._lastOutput = self._reactor.seconds()
-        self.log.info(
-            "Session {session}: the GAHP {end}",
-            session=self.sessionId,
-            end=describeEnd(signalled, value),
-        )
+        end = describeEnd(signalled, value, why)
+        self.log.info("Session {session}: the GAHP {end}", session=self.sessionId, end=end)
         if self._discarding:
             self._finish(self._endReason)
             return

@@ -7,34 +7,15 @@ Layer 3.
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from rvgahp.errors import ConfigurationError, StartFailed, UnknownGAHP
 from rvgahp.igahp import GAHPCommand, IGAHPKind
 from rvgahp.names import checkGAHPName
-
-#: What a GAHP must not inherit: it would take the CE's place towards others.
-_WITHHELD = (
-    "CONDOR_INHERIT",
-    "CONDOR_PRIVATE_INHERIT",
-    "CONDOR_PRIVATE_SHARED_PORT_COOKIE",
-    "NOTIFY_SOCKET",
-    "WATCHDOG_USEC",
-    "WATCHDOG_PID",
-    "LISTEN_FDS",
-    "LISTEN_PID",
-    "LISTEN_FDNAMES",
-)
-
-
-def inherited(environ: Mapping[str, str]) -> dict[str, str]:
-    """
-    @return: what of the CE's environment its GAHPs get.
-    """
-    return {name: value for name, value in environ.items() if name not in _WITHHELD}
 
 
 class GAHPTable:
@@ -76,14 +57,43 @@ class GAHPTable:
             raise UnknownGAHP(
                 f"the site offers no GAHP named {name[:80]!r} (it has: {', '.join(self.names())})"
             )
-        program = shutil.which(command.program)
-        if program is None:
-            there = os.path.exists(command.program)
-            problem = "may not be executed" if there else "is not there"
-            raise StartFailed(f"{command.program}, the site's program for {name}, {problem}")
-        return GAHPCommand(
-            os.path.abspath(program),
-            command.arguments,
-            command.environment,
-            command.requiresEncryption,
-        )
+        return _located(command, name)
+
+    def problems(self) -> list[str]:
+        """
+        @return: why some of what is on offer could not be started now, a sentence each.
+        """
+        found = []
+        for command in dict.fromkeys(self._commands.values()):
+            names = [name for name in self.names() if self._commands[name] is command]
+            try:
+                _located(command, " and ".join(names))
+            except StartFailed as e:
+                found.append(str(e))
+        return found
+
+
+def _located(command: GAHPCommand, name: str) -> GAHPCommand:
+    """
+    @param name: the GAHP's, for people.
+    @return: the command with its program's full path.
+    @raise StartFailed: the program is not there or cannot be executed, or a file that it
+        needs is not there or cannot be read.
+    """
+    program = shutil.which(command.program)
+    if program is None:
+        problem = _problem(command.program, "may not be executed")
+        raise StartFailed(f"{command.program}, the site's program for {name}, {problem}")
+    for path in command.files:
+        if not os.access(path, os.R_OK):
+            problem = _problem(path, "may not be read")
+            raise StartFailed(f"{path}, which {name} needs at the site, {problem}")
+    located = copy.copy(command)
+    located.program = os.path.abspath(program)
+    return located
+
+
+def _problem(path: str, otherwise: str) -> str:
+    if not os.path.exists(path):
+        return "is not there"
+    return "is a directory" if os.path.isdir(path) else otherwise

@@ -8,10 +8,15 @@ provides both L{IGAHPKind} and C{twisted.plugin.IPlugin}.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zope.interface import Attribute, Interface
+
+#: Started by a login shell: first the command's variables, which so go before those of
+#: the site's profile, then the program.
+_LOGIN_SHELL = ("/bin/bash", "-l", "-c")
+_SCRIPT = 'while [ "$1" != -- ]; do export "$1"; shift; done; shift; exec "$@"'
 
 
 class GAHPCommand:
@@ -20,8 +25,12 @@ class GAHPCommand:
 
     @ivar program: its path.
     @ivar arguments: the words after it.
-    @ivar environment: variables set for it, beside those it inherits.
+    @ivar environment: variables set for it, beside those that all GAHPs have.
     @ivar requiresEncryption: it is only started where channels are encrypted.
+    @ivar files: paths of further files without which it could not do its work; they
+        are looked for before it is started.
+    @ivar usesLoginShell: a login shell (C{bash -l}) starts it, with the path and the
+        rest that the site's profile gives to people.
     """
 
     def __init__(
@@ -30,11 +39,25 @@ class GAHPCommand:
         arguments: list[str] | None = None,
         environment: Mapping[str, str] | None = None,
         requiresEncryption: bool = False,
+        files: Sequence[str] = (),
+        usesLoginShell: bool = False,
     ) -> None:
         self.program = program
         self.arguments = arguments or []
         self.environment = dict(environment or {})
         self.requiresEncryption = requiresEncryption
+        self.files = tuple(files)
+        self.usesLoginShell = usesLoginShell
+
+    def words(self) -> list[str]:
+        """
+        @return: the path of the program to execute, and its arguments.
+        """
+        words = [self.program, *self.arguments]
+        if not self.usesLoginShell:
+            return words
+        variables = [f"{name}={value}" for name, value in self.environment.items()]
+        return [*_LOGIN_SHELL, _SCRIPT, "rvgahp-ce", *variables, "--", *words]
 
 
 class IGAHPKind(Interface):

@@ -5,8 +5,9 @@ The launcher: a small process of the CE's, whose children the GAHPs are.
 Layer 2: run as a program, C{python -I -S launcher.py}, with the standard library
 only.  It forks, and so each GAHP has a process group, signal dispositions, umask,
 limits and directory of its own, none of which Twisted's C{spawnProcess} sets.  It is
-small and has one thread, so that a fork costs little.  And when the CE dies, whoever
-killed it, the launcher ends the GAHPs.
+small and has one thread, so that a fork costs little.  When the CE dies, whoever
+killed it, the launcher ends the GAHPs; when the launcher is killed, the kernel does
+(PR_SET_PDEATHSIG).
 
 Descriptor 0 is a sequenced-packet socket to L{rvgahp.processlauncher}; each packet is
 one JSON object.  Requests: C{start} (an id, with program, arguments, environment,
@@ -28,6 +29,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 #: Bytes of one packet, at the most; the kernel's default allows a little more.
@@ -35,6 +37,7 @@ PACKET_BYTES = 200_000
 
 _STREAMS = 3
 _LAST_SIGNAL = 64
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Child:
@@ -56,14 +59,19 @@ class Launcher:
     Starts what it is asked to start, until its CE is gone.
     """
 
-    def __init__(self, control: socket.socket, wake: int, grace: float) -> None:
+    def __init__(
+        self, control: socket.socket, wake: int, grace: float, bind: Callable[[int], object]
+    ) -> None:
         """
         @param wake: becomes readable when a child has ended.
         @param grace: seconds from TERM to KILL when the CE is gone.
+        @param bind: what L{_deathBond} returned.
         """
         self._control = control
         self._wake = wake
         self._grace = grace
+        self._bind = bind
+        self._pid = os.getpid()
         self._children: dict[int, Child] = {}  # by pid
         self._poll = select.poll()
         self._isOver = False
@@ -138,7 +146,11 @@ class Launcher:
             self._report(id=name, problem=f"no process could be made ({e.strerror})")
             return
         if pid == 0:
-            _become(request, fds, write)
+            try:
+                self._bind(self._pid)
+                _become(request, fds, write)
+            finally:
+                os._exit(127)
         os.close(write)
         child = Child(name, pid, read)
         self._children[pid] = child
@@ -195,9 +207,37 @@ def _signalGroup(pid: int, number: int) -> None:
             pass
 
 
+def _deathBond() -> Callable[[int], object]:
+    """
+    Load what it takes now, so that no start has to wait for it.
+
+    @return: called in a child with its parent's pid, it has the kernel kill the child
+        when the parent dies.  This outlasts an exec, though not one of a program with
+        rights of its own (prctl(2)).
+    @raise Exception: ctypes or the C library cannot do it here.
+    """
+    import ctypes
+
+    prctl = ctypes.CDLL(None).prctl
+    prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+
+    def bind(parent: int) -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # it died before that
+            os._exit(127)
+
+    return bind
+
+
+def _leaveUnbound(parent: int) -> None:
+    """
+    In place of what L{_deathBond} returns, where there is none.
+    """
+
+
 def _become(request: dict[str, Any], fds: list[int], status: int) -> None:
     """
-    In the child: become the program, or say why not and exit with 127.
+    In the child: become the program, or say why not.
     """
     program = request["program"]
     try:
@@ -207,23 +247,45 @@ def _become(request: dict[str, Any], fds: list[int], status: int) -> None:
         if request["descriptors"]:
             hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
             resource.setrlimit(resource.RLIMIT_NOFILE, (request["descriptors"], hard))
-        os.chdir(request["directory"])
         for target, fd in enumerate(fds):
             os.dup2(fd, target)
+        _enter(request["directory"])
         os.execve(program, [program, *request["arguments"]], request["environment"])
     except (OSError, ValueError) as e:
         os.write(status, _reason(e, program).encode("utf-8", "replace"))
-    finally:
-        os._exit(127)
+
+
+def _enter(directory: str) -> None:
+    """
+    Go there, or else to the root directory; that is said on the new stderr, which is the
+    client's.
+    """
+    try:
+        os.chdir(directory)
+    except OSError as e:
+        os.chdir("/")
+        words = f"rvgahp-ce: starting in / because {directory} cannot be entered: {e.strerror}\n"
+        os.write(2, words.encode("utf-8", "replace"))
 
 
 def _reason(problem: OSError | ValueError, program: str) -> str:
+    """
+    @return: why a program could not be executed, for people.
+    """
     if isinstance(problem, ValueError):
         return f"{program}: {problem}"
-    what = problem.filename or program
-    if what == program and isinstance(problem, FileNotFoundError) and os.path.exists(program):
-        return f"{program}: the interpreter that it names is not there"
-    return f"{what}: {problem.strerror}"
+    if problem.filename not in (None, program):
+        return f"{problem.filename}: {problem.strerror}"
+    known = {
+        errno.E2BIG: "its arguments and environment are more than the kernel takes",
+        errno.ENOEXEC: "it is neither a program for this machine nor a script that begins with #!",
+    }
+    if os.path.isdir(program):
+        known[errno.EACCES] = "it is a directory"
+    elif os.access(program, os.X_OK):
+        known[errno.EACCES] = "the interpreter that it names may not be executed"
+        known[errno.ENOENT] = "the interpreter that it names is not there"
+    return f"{program}: {known.get(problem.errno or 0, problem.strerror)}"
 
 
 def _settleSignals() -> int:
@@ -250,7 +312,12 @@ def main() -> None:
     """
     os.setpgid(0, 0)  # what the terminal sends to the CE is not for us
     control = socket.socket(fileno=0)
-    Launcher(control, _settleSignals(), float(sys.argv[1])).run()
+    try:
+        bind = _deathBond()
+    except Exception as e:  # ctypes can fail in many ways; the GAHPs run without it, too
+        print(f"GAHPs may outlive a launcher that is killed: {e}", file=sys.stderr)
+        bind = _leaveUnbound
+    Launcher(control, _settleSignals(), float(sys.argv[1]), bind).run()
 
 
 if __name__ == "__main__":

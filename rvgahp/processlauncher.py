@@ -9,6 +9,7 @@ lost.
 from __future__ import annotations
 
 import array
+import errno
 import json
 import os
 import signal
@@ -25,7 +26,7 @@ from twisted.python.failure import Failure
 from rvgahp import launcher
 from rvgahp.descriptor import Descriptor
 
-_UMASK = 0o022
+_LOST = "the site's CE lost its launcher, the parent of all GAHPs, and they ended with it"
 
 
 class LaunchUser(Protocol):
@@ -43,9 +44,11 @@ class LaunchUser(Protocol):
         The program could not be executed.  Nothing else is called.
         """
 
-    def exited(self, signalled: bool, value: int) -> None:
+    def exited(self, signalled: bool, value: int, why: str = "") -> None:
         """
         It ended: with status C{value}, or by signal C{value}.
+
+        @param why: what only the CE can know of the reason, for people.
         """
 
 
@@ -115,9 +118,13 @@ class _Link(Descriptor):
         The first packet cannot be sent: too large, or nobody is there.
         """
         request = json.loads(self._packets[0][0])
+        size = len(self._packets[0][0])
         self._sent()
         if "start" in request:
-            self._ownerOfAll.failed(request["start"], problem.strerror or str(problem))
+            words = problem.strerror or str(problem)
+            if problem.errno == errno.EMSGSIZE:
+                words = f"its arguments and environment, {size} bytes, are more than can be sent"
+            self._ownerOfAll.failed(request["start"], words)
         self._loop.callLater(0, self.doWrite)
 
     def doRead(self) -> None:
@@ -174,10 +181,11 @@ class ProcessLauncher:
         ours.setblocking(False)
         words = [sys.executable, "-I", "-S", launcher.__file__, str(self._grace)]
         protocol = _Words()
+        fds = {0: theirs.fileno(), 1: "r", 2: "r"}
         try:
-            self._reactor.spawnProcess(
-                protocol, sys.executable, words, {}, childFDs={0: theirs.fileno(), 1: "r", 2: "r"}
-            )
+            # With our environment: the interpreter may need it (LD_LIBRARY_PATH), and the
+            # locale decides what bytes a path is.
+            self._reactor.spawnProcess(protocol, sys.executable, words, None, childFDs=fds)
         except BaseException:
             ours.close()
             raise
@@ -203,6 +211,7 @@ class ProcessLauncher:
         words: list[str],
         environment: dict[str, str],
         directory: str,
+        umask: int,
         descriptors: int,
         streams: list[int],
     ) -> int:
@@ -210,6 +219,8 @@ class ProcessLauncher:
         Start a process; C{user} is told how that ends.
 
         @param words: the program's path and its arguments.
+        @param directory: where it starts; where that cannot be, in the root directory,
+            with a line on its stderr.
         @param descriptors: its soft RLIMIT_NOFILE; 0 leaves ours.
         @param streams: its stdin, stdout and stderr; closed here when they are on
             their way.
@@ -230,7 +241,7 @@ class ProcessLauncher:
             "arguments": words[1:],
             "environment": environment,
             "directory": directory,
-            "umask": _UMASK,
+            "umask": umask,
             "descriptors": descriptors,
         }
         assert self._link is not None
@@ -277,10 +288,10 @@ class ProcessLauncher:
         pids, self._pids = self._pids, {}
         for name, user in users.items():
             if name not in pids:
-                user.launchFailed("the CE's launcher was lost")
+                user.launchFailed(_LOST)
                 continue
             try:
-                os.killpg(pids[name], signal.SIGKILL)
+                os.killpg(pids[name], signal.SIGKILL)  # what it has started, too
             except OSError:
-                pass  # it has ended by itself
-            user.exited(True, signal.SIGKILL)
+                pass  # nothing of it is left
+            user.exited(True, signal.SIGKILL, _LOST)

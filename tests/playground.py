@@ -107,8 +107,9 @@ class Playground:
         """
         @return: the processes that descend from this sandbox's daemons, these included.
         """
-        launchers = [pid for pid in self._launchers if isAlive(pid)]
-        return withEnvironment("RVGAHP_BLAH_DIR", f"{self.sandbox.directory}/") + launchers
+        launchers = {pid for pid in self._launchers if isAlive(pid)}
+        found = withEnvironment("RVGAHP_BLAH_DIR", f"{self.sandbox.directory}/")
+        return sorted(launchers.union(found))
 
     def addCE(
         self, site: str, gahps: Mapping[str, str] | None = None, settings: str = ""

@@ -16,6 +16,7 @@ from twisted.logger import capturedLogs
 from zope.interface.verify import verifyObject
 
 from rvgahp import commands, limits
+from rvgahp.accounts import ownAccount
 from rvgahp.backoff import Backoff
 from rvgahp.ce import CE
 from rvgahp.configuration import Configuration
@@ -391,6 +392,13 @@ class StartTests(CETestCase):
         for secret in (KEY, *TICKETS):
             self.assertNotIn(repr(secret)[2:-1], repr(logs))
 
+    def test_account(self) -> None:
+        """
+        The CE's own account may be asked for.
+        """
+        proxy = self.accepted()
+        self.assertEqual(self.startGAHP(proxy, account=ownAccount()), {"tunnelPort": 0})
+
     def test_refusals(self) -> None:
         """
         What cannot be started is refused with its error and a sentence, and nothing runs.
@@ -399,6 +407,7 @@ class StartTests(CETestCase):
         for changes, error, words in (
             ({"gahp": "emacs"}, UnknownGAHP, "cat, condor_ft-gahp, none"),
             ({"gahp": "none"}, StartFailed, "/no/such/program"),
+            ({"account": "else"}, NotAuthorized, f"'else' was asked for, and rvgahp-ce at {SITE}"),
             ({"serverPolicy": "N:N:AES"}, PolicyConflict, "SEC_DEFAULT_ENCRYPTION"),
             ({"serverPolicy": "R:R:BLOWFISH"}, PolicyConflict, "SEC_DEFAULT_CRYPTO_METHODS"),
             ({"outcome": "none", "method": ""}, PolicyConflict, "'encrypt' here and 'none'"),

@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp.errors import ProtocolError
-from rvgahp.gahplines import LineSplitter, escapeToken, joinTokens, splitTokens
+from rvgahp.gahplines import (
+    LineSplitter,
+    countTokens,
+    escapeToken,
+    firstTokens,
+    joinTokens,
+    plainLine,
+    splitTokens,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -56,6 +64,40 @@ class TokenTests(SynchronousTestCase):
         self.assertEqual(
             splitTokens(b"2 0 No\\ error fork/1/2"), [b"2", b"0", b"No error", b"fork/1/2"]
         )
+
+    @unhurried
+    @given(troublesome, st.integers(1, 4))
+    def test_partOfTheWork(self, line: bytes, count: int) -> None:
+        """
+        The number of the tokens, and the first of them, are those of all tokens.
+        """
+        try:
+            tokens = splitTokens(line)
+        except ProtocolError:
+            return
+        self.assertEqual(countTokens(line), len(tokens))
+        self.assertEqual(firstTokens(line, count), tokens[:count])
+
+    def test_escapedBackslash(self) -> None:
+        """
+        A space after a backslash that is itself escaped separates.
+        """
+        for line, count in ((b"a\\\\ b c", 3), (b"a\\\\\\ b c", 2), (b"\\\\\\\\ ", 2)):
+            self.assertEqual((countTokens(line), len(splitTokens(line))), (count, count))
+            self.assertEqual(firstTokens(line, 1), splitTokens(line)[:1])
+
+    @unhurried
+    @given(troublesome)
+    def test_plainLine(self, data: bytes) -> None:
+        """
+        A plain line has the same tokens, and is one line for whoever ends lines at CR and
+        NUL too; one that is plain is left as it is.
+        """
+        for line in LineSplitter(1 << 20, b"\n").feed(data + b"\n"):
+            plain = plainLine(line or b"")
+            self.assertEqual(splitTokens(plain), splitTokens(line or b""))
+            self.assertEqual(plainLine(plain), plain)
+            self.assertEqual(LineSplitter(1 << 20).feed(plain + b"\n"), [plain] if plain else [])
 
     def test_anyByteCanBeEscaped(self) -> None:
         """
@@ -145,7 +187,10 @@ class LineSplitterTests(SynchronousTestCase):
         The limit counts the line and not the portions it comes in.
         """
         splitter = LineSplitter(5)
-        self.assertEqual([splitter.feed(b"1") for _ in range(7)], [[]] * 5 + [[None], []])
+        self.assertEqual([splitter.feed(b"1") for _ in range(5)], [[]] * 5)
+        self.assertEqual(len(splitter), 5)
+        self.assertEqual([splitter.feed(b"1") for _ in range(2)], [[None], []])
+        self.assertEqual(len(splitter), 0)
         self.assertEqual(splitter.feed(b"\nok\n"), [b"ok"])
 
 

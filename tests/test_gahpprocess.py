@@ -13,6 +13,9 @@ import sys
 import time
 from typing import Any
 
+from twisted.logger import capturedLogs
+
+from rvgahp.gahpenvironment import GAHPEnvironment
 from rvgahp.gahpprocess import GAHPProcess, ProcessUser, describeEnd
 from rvgahp.igahp import GAHPCommand
 from rvgahp.processlauncher import ProcessLauncher
@@ -20,7 +23,7 @@ from tests.privatereactor import ReactorTestCase
 from tests.procfs import isAlive
 from tests.steppedloop import descriptorCount
 
-ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/tmp"}
+ENVIRONMENT = GAHPEnvironment({"PATH": "/usr/bin:/bin", "HOME": "/tmp"}, 0o027)
 
 #: What a child tells of itself.
 REPORT = """\
@@ -73,7 +76,7 @@ class Recorder(ProcessUser):
     def stdinDelivered(self, cost: int) -> None:
         self.delivered += cost
 
-    def exited(self, signalled: bool, value: int) -> None:
+    def exited(self, signalled: bool, value: int, why: str = "") -> None:
         self.events.append(("signal" if signalled else "exit", value))
 
 
@@ -99,12 +102,12 @@ class ProcessTestCase(ReactorTestCase):
         self.resultOf(self.launcher.stop())
         super().tearDown()
 
-    def start(self, *words: str, environment: dict[str, str] | None = None) -> GAHPProcess:
+    def start(self, *words: str, environment: GAHPEnvironment = ENVIRONMENT) -> GAHPProcess:
         """
         Start a program.
         """
         command = GAHPCommand(words[0], list(words[1:]), {"EXTRA": "1"})
-        self.process.start(command, environment or ENVIRONMENT, 0)
+        self.process.start(command, environment)
         return self.process
 
     def shell(self, script: str) -> GAHPProcess:
@@ -199,8 +202,8 @@ class RunTests(ProcessTestCase):
 
     def test_surroundings(self) -> None:
         """
-        It has descriptors 0, 1 and 2, its home as directory, a usual umask, a group of its
-        own, and the environment it was given with its kind's own.
+        It has descriptors 0, 1 and 2, its home as directory, the umask it was given, a group
+        of its own, and the environment it was given with its kind's own.
         """
         spare = os.open("/dev/null", os.O_RDONLY)
         os.set_inheritable(spare, True)
@@ -210,20 +213,28 @@ class RunTests(ProcessTestCase):
         self.until(lambda: "stdout ended" in self.user.events)
         report = json.loads(self.user.stdout)
         self.assertEqual(report["descriptors"], [0, 1, 2])
-        self.assertEqual(report["umask"], 0o022)
+        self.assertEqual(report["umask"], 0o027)
         self.assertEqual(report["directory"], os.path.realpath("/tmp"))
         self.assertTrue(report["group"])
         report["environment"].pop("LC_CTYPE", None)  # this interpreter's own
-        self.assertEqual(report["environment"], {**ENVIRONMENT, "EXTRA": "1"})
+        self.assertEqual(report["environment"], {**ENVIRONMENT.variables, "EXTRA": "1"})
 
     def test_noHome(self) -> None:
         """
-        Where there is no such home, it starts in the root directory.
+        Where there is no such home, it starts in the root directory, and its stderr begins
+        with a line that says so.
         """
-        self.start("/bin/pwd", environment={"HOME": "/no/such/home"})
+        with capturedLogs():
+            environment = GAHPEnvironment({"HOME": "/no/such/home"})
+        self.start("/bin/sh", "-c", "pwd; echo mine >&2", environment=environment)
         self.ended()
-        self.until(lambda: self.user.stdout)
+        self.until(lambda: "stderr ended" in self.user.events and self.user.stdout)
         self.assertEqual(self.user.stdout, b"/\n")
+        self.assertEqual(
+            self.user.stderr,
+            b"rvgahp-ce: starting in / because /no/such/home cannot be entered: No such file or"
+            b" directory\nmine\n",
+        )
 
 
 class StdioTests(ProcessTestCase):
@@ -398,3 +409,4 @@ class DescribeTests(ReactorTestCase):
         self.assertEqual(describeEnd(False, 3), "exited with status 3")
         self.assertEqual(describeEnd(True, 9), "was ended by SIGKILL")
         self.assertEqual(describeEnd(True, 42), "was ended by signal 42")
+        self.assertEqual(describeEnd(True, 9, "so"), "was ended by SIGKILL: so")

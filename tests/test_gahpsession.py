@@ -20,6 +20,7 @@ from rvgahp.carrier import Carrier
 from rvgahp.channel import AnsweringChannel
 from rvgahp.configuration import Configuration
 from rvgahp.errors import ChannelLost, StartFailed
+from rvgahp.gahpenvironment import GAHPEnvironment
 from rvgahp.gahpsession import GAHPSession, Phase
 from rvgahp.handshakemessages import GAHP_STREAM
 from rvgahp.igahp import GAHPCommand
@@ -40,7 +41,7 @@ SETTINGS = {
     "RVGAHP_KILL_GRACE": "0.2",
 }
 
-ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/"}
+ENVIRONMENT = GAHPEnvironment({"PATH": "/usr/bin:/bin", "HOME": "/"})
 
 
 class SessionTestCase(ReactorTestCase):
@@ -120,7 +121,7 @@ class SessionTestCase(ReactorTestCase):
         """
         Start a program.
         """
-        self.session.start(GAHPCommand(words[0], list(words[1:])), ENVIRONMENT, 0)
+        self.session.start(GAHPCommand(words[0], list(words[1:])), ENVIRONMENT)
 
     def shell(self, script: str) -> None:
         """
@@ -282,12 +283,28 @@ class StartTests(SessionTestCase):
         """
         And where the request is too large for the launcher.
         """
-        self.session.start(GAHPCommand("/bin/true"), {"HUGE": "x" * 1_000_000}, 0)
+        command = GAHPCommand("/bin/true", [], {"HUGE": "x" * 1_000_000})
+        self.session.start(command, ENVIRONMENT)
         failed: list[Any] = []
         self.session.started.addErrback(failed.append)
-        self.assertIn("Message too long", self.over())
+        self.assertIn("its arguments and environment", self.over())
         self.spend(0.05)
         self.assertEqual(self.dials, 0)
+
+    def test_launcherLost(self) -> None:
+        """
+        Where the launcher is lost, the client is told that with the exit status.
+        """
+        self.shell("exec cat")
+        (launcher,) = childrenOf(os.getpid())
+        with capturedLogs() as logs:
+            os.kill(launcher, signal.SIGKILL)
+            self.over()
+        signalled, value, sentence = self.exit()
+        self.assertEqual((signalled, value), (True, signal.SIGKILL))
+        self.assertIn("the site's CE lost its launcher", sentence)
+        ends = [str(event.get("end")) for event in logs]
+        self.assertIn(f"was ended by SIGKILL: {sentence}", ends)
 
     def test_secondDial(self) -> None:
         """

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -19,7 +20,7 @@ from zope.interface.verify import verifyObject
 from rvgahp.configuration import Configuration
 from rvgahp.errors import ConfigurationError, StartFailed, UnknownGAHP
 from rvgahp.gahpkinds import BatchGAHP, FileTransferGAHP
-from rvgahp.gahptable import GAHPTable, inherited
+from rvgahp.gahptable import GAHPTable
 from rvgahp.igahp import GAHPCommand, IGAHPKind
 from rvgahp.settings import Settings, settingsFrom
 
@@ -63,14 +64,19 @@ class KindTests(SynchronousTestCase):
 
     def test_embedded(self) -> None:
         """
-        Where BATCH_GAHP is not set, our own serves, from this installation.
+        Where BATCH_GAHP is not set, our own serves, from this installation, with our
+        Python's variables.
         """
+        self.patch(os, "environ", {"PATH": "/bin", "PYTHONUTF8": "1"})
         command = BatchGAHP().command(settings())
         self.assertEqual(
             command.program, os.path.join(os.path.dirname(sys.executable), "rvgahp_blahpd")
         )
         self.assertEqual((command.arguments, command.environment), ([], {}))
         self.assertFalse(command.requiresEncryption)
+        self.patch(os, "environ", {"PYTHONPATH": "/there"})
+        command = BatchGAHP().command(settings())
+        self.assertEqual(command.environment, {"PYTHONPATH": "/there"})
 
     def test_batch(self) -> None:
         """
@@ -103,6 +109,123 @@ class KindTests(SynchronousTestCase):
         self.assertEqual(command.arguments, ["-f"])
         self.assertEqual(command.environment, {"CONDOR_CONFIG": "/etc/ce.conf"})
         self.assertTrue(command.requiresEncryption)
+        self.assertEqual(command.words(), ["/usr/sbin/condor_ft-gahp", "-f"])
+
+
+class BoscoTests(SynchronousTestCase):
+    """
+    What C{condor_remote_cluster} has installed.
+    """
+
+    def setUp(self) -> None:
+        """
+        Begin with its directories and files, under an odd name.
+        """
+        self.home = Path(tempfile.mkdtemp(prefix="home=ünï "))
+        self.addCleanup(shutil.rmtree, self.home)
+        self.bosco = self.home / "bosco"
+        self.glite = self.bosco / "glite"
+        for name in ("bin", "etc"):
+            (self.glite / name).mkdir(parents=True)
+        self.program("blahpd")
+        self.program("condor_ft-gahp")
+        self.config = self.glite / "etc" / "condor_config.ft-gahp"
+        self.config.write_text("LOG = /tmp\n")
+
+    def program(self, name: str) -> Path:
+        """
+        Make a program that tells its words and what is said of places.
+
+        @return: its path.
+        """
+        path = self.glite / "bin" / name
+        path.write_text(
+            '#!/bin/sh\nprintf "%s\\n" "$0" "$@" "$BLAHPD_LOCATION" "$GLITE_LOCATION"'
+            ' "$CONDOR_CONFIG" "$FROM_PROFILE"\n'
+        )
+        path.chmod(0o700)
+        return path
+
+    def table(self, **values: str) -> GAHPTable:
+        """
+        @return: what is on offer with the one setting.
+        """
+        return GAHPTable(settings(RVGAHP_BOSCO_DIR=str(self.bosco), **values), KINDS)
+
+    def told(self, name: str) -> list[str]:
+        """
+        @return: what the program says when it is started.
+        """
+        command = self.table().find(name)
+        self.assertTrue(command.usesLoginShell)
+        (self.home / ".bash_profile").write_text(
+            "export FROM_PROFILE=yes BLAHPD_LOCATION=no GLITE_LOCATION=no CONDOR_CONFIG=no\n"
+        )
+        run = subprocess.run(
+            command.words(),
+            env={"HOME": str(self.home), **command.environment},
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+        self.assertEqual(run.stderr, "")
+        return run.stdout.splitlines()
+
+    def test_batch(self) -> None:
+        """
+        blahpd has its places from us and the rest from the login shell, as by
+        remote_gahp; and it serves under its old name.
+        """
+        glite = str(self.glite)
+        for name in ("blahpd", "batch_gahp"):
+            self.assertEqual(self.told(name), [f"{glite}/bin/blahpd", glite, glite, "no", "yes"])
+
+    def test_old(self) -> None:
+        """
+        An old installation has batch_gahp only.
+        """
+        (self.glite / "bin" / "blahpd").unlink()
+        path = self.program("batch_gahp")
+        self.assertEqual(self.told("blahpd")[0], str(path))
+
+    def test_fileTransfer(self) -> None:
+        """
+        condor_ft-gahp stays in the foreground, has the configuration that lies there, and
+        is only ever encrypted.
+        """
+        program, *told = self.told("condor_ft-gahp")
+        self.assertEqual(program, f"{self.glite}/bin/condor_ft-gahp")
+        self.assertEqual(told, ["-f", "no", "no", str(self.config), "yes"])
+        self.assertTrue(self.table().find("condor_ft-gahp").requiresEncryption)
+
+    def test_settingsFirst(self) -> None:
+        """
+        BATCH_GAHP and FT_GAHP go before it.
+        """
+        table = self.table(BATCH_GAHP="/bin/cat", FT_GAHP="/bin/cat")
+        for name in ("blahpd", "condor_ft-gahp"):
+            command = table.find(name)
+            self.assertEqual((command.program, command.usesLoginShell), ("/bin/cat", False))
+
+    def test_missing(self) -> None:
+        """
+        What is missing is named, at the CE's start and when it is asked for.
+        """
+        self.assertEqual(self.table().problems(), [])
+        self.config.unlink()
+        (self.glite / "bin" / "blahpd").chmod(0o600)
+        table = self.table()
+        blahpd = f"{self.glite}/bin/blahpd, the site's program for "
+        config = f"{self.config}, which condor_ft-gahp needs at the site, is not there"
+        self.assertEqual(
+            table.problems(), [f"{blahpd}batch_gahp and blahpd, may not be executed", config]
+        )
+        e = self.assertRaises(StartFailed, table.find, "blahpd")
+        self.assertEqual(str(e), f"{blahpd}blahpd, may not be executed")
+        e = self.assertRaises(StartFailed, table.find, "condor_ft-gahp")
+        self.assertEqual(str(e), config)
+        shutil.rmtree(self.bosco)
+        self.assertEqual(len(table.problems()), 2)
 
 
 class TableTests(SynchronousTestCase):
@@ -176,7 +299,7 @@ class TableTests(SynchronousTestCase):
         for path, words in (
             (str(self.directory / "none"), "is not there"),
             (self.program("plain", 0o600), "may not be executed"),
-            (str(self.directory), "may not be executed"),
+            (str(self.directory), "is a directory"),
         ):
             table = GAHPTable(settings(BATCH_GAHP=path), KINDS)
             e = self.assertRaises(StartFailed, table.find, "blahpd")
@@ -192,17 +315,3 @@ class TableTests(SynchronousTestCase):
         self.assertRaises(StartFailed, table.find, "tool")
         path = self.program("tool")
         self.assertEqual(table.find("tool").program, path)
-
-
-class InheritedTests(SynchronousTestCase):
-    """
-    What a GAHP inherits.
-    """
-
-    def test_withheld(self) -> None:
-        """
-        Everything but what would make it take the CE's place.
-        """
-        withheld = ("CONDOR_INHERIT", "CONDOR_PRIVATE_INHERIT", "NOTIFY_SOCKET", "LISTEN_FDS")
-        environ = {"PATH": "/bin", "_CONDOR_X": "y", **dict.fromkeys(withheld, "secret")}
-        self.assertEqual(inherited(environ), {"PATH": "/bin", "_CONDOR_X": "y"})

@@ -4,23 +4,24 @@ Tests of L{rvgahp.launcher}: run as the program that it is.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import resource
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import launcher
-from tests.procfs import childrenOf, isAlive, waitFor
+from tests.procfs import catches, childrenOf, isAlive, waitFor
 
 #: What a launched program tells of itself.
 REPORT = """\
@@ -60,25 +61,32 @@ PYTHONS_OWN = LIBRARYS_OWN | 1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1
 class LauncherTestCase(SynchronousTestCase):
     """
     A launcher and its CE's end.
+
+    @cvar words: the launcher, after the interpreter.
+    @ivar expected: the exit status and the words that it must end with.
     """
+
+    words = ("-I", "-S", launcher.__file__)
 
     def setUp(self) -> None:
         """
         Start one, from a process that ignores and blocks this and that.
         """
+        self.expected: tuple[int, bytes] = (0, b"")
         self.directory = Path(tempfile.mkdtemp(prefix="launch ünï"))
         self.addCleanup(shutil.rmtree, self.directory)
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control.settimeout(30)
         self.addCleanup(self.control.close)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PRELUDE, "-I", "-S", launcher.__file__, "0.3"],
+            [sys.executable, "-c", PRELUDE, *self.words, "0.3"],
             stdin=theirs.fileno(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=dict[str, str](),
         )
         theirs.close()
+        waitFor(lambda: catches(self.process.pid, signal.SIGCHLD), "the launcher's handler")
         self.addCleanup(self.end)
         self.count = 0
 
@@ -94,13 +102,14 @@ class LauncherTestCase(SynchronousTestCase):
             self.process.kill()
             words, _ = self.process.communicate()
             self.fail(f"the launcher did not end; it said {words!r}")
-        self.assertEqual((self.process.returncode, words), (0, b""))
+        self.assertEqual((self.process.returncode, words), self.expected)
         self.assertEqual([pid for pid in children if isAlive(pid)], [])
 
-    def start(self, *words: str, **request: Any) -> int:
+    def start(self, *words: str, mixed: bool = False, **request: Any) -> int:
         """
         Ask for a program.
 
+        @param mixed: its stderr is where its stdout is.
         @return: the id.
         """
         self.count += 1
@@ -117,7 +126,8 @@ class LauncherTestCase(SynchronousTestCase):
         null = os.open("/dev/null", os.O_RDWR)
         self.output, write = os.pipe()
         self.addCleanup(os.close, self.output)
-        socket.send_fds(self.control, [json.dumps(request).encode()], [null, write, null])
+        fds = [null, write, write if mixed else null]
+        socket.send_fds(self.control, [json.dumps(request).encode()], fds)
         os.close(null)
         os.close(write)
         return self.count
@@ -147,6 +157,12 @@ class LauncherTestCase(SynchronousTestCase):
         told: dict[str, Any] = json.loads(self.read())
         self.assertEqual(self.report(), {"id": name, "signalled": False, "value": 0})
         return told
+
+    def isGone(self, pid: int) -> bool:
+        """
+        @return: whether a process has ended.
+        """
+        return not isAlive(pid)
 
     def file(self, name: str, text: str, mode: int) -> str:
         """
@@ -292,27 +308,45 @@ class FailureTests(LauncherTestCase):
         """
         One that is a directory.
         """
-        self.assertNotLaunched([str(self.directory)], "Permission denied")
+        self.assertNotLaunched([str(self.directory)], f"{self.directory}: it is a directory")
 
     def test_format(self) -> None:
         """
         One that is no program.
         """
         path = self.file("text", "just text", 0o700)
-        self.assertNotLaunched([path], f"{path}: Exec format error")
+        self.assertNotLaunched([path], f"{path}: it is neither a program for this machine nor")
 
     def test_interpreter(self) -> None:
         """
-        A script whose interpreter is not there is not said to be missing itself.
+        A script whose interpreter is not there, or is none, is not said to be missing or
+        forbidden itself.
         """
         path = self.file("script", "#!/no/such/interpreter\n", 0o700)
-        self.assertNotLaunched([path], path, "interpreter")
+        self.assertNotLaunched([path], path, "the interpreter that it names is not there")
+        plain = self.file("plain", "text", 0o600)
+        short = "/tmp/rvgahp-test-" + secrets.token_hex(8)  # #! takes no blank in a path
+        os.symlink(plain, short)
+        self.addCleanup(os.unlink, short)
+        path = self.file("another", f"#!{short}\n", 0o700)
+        self.assertNotLaunched([path], path, "the interpreter that it names may not be executed")
 
     def test_noDirectory(self) -> None:
         """
-        A working directory that is not there is named.
+        Where the directory cannot be entered, it starts in the root directory, and says so
+        on stderr.
         """
-        self.assertNotLaunched(["/bin/true"], "/no/such/place: No such", directory="/no/such/place")
+        for directory, words in (
+            ("/no/such ünï place", "No such file or directory"),
+            (self.file("plain", "text", 0o600), "Not a directory"),
+        ):
+            self.start("/bin/pwd", directory=directory, mixed=True)
+            self.report()
+            self.assertEqual(
+                self.read().decode(),
+                f"rvgahp-ce: starting in / because {directory} cannot be entered: {words}\n/\n",
+            )
+            self.report()
 
     def test_impossible(self) -> None:
         """
@@ -346,7 +380,7 @@ class FailureTests(LauncherTestCase):
         """
         A word that is longer than the kernel takes.
         """
-        self.assertNotLaunched(["/bin/echo", "x" * 140_000], os.strerror(errno.E2BIG))
+        self.assertNotLaunched(["/bin/echo", "x" * 140_000], "/bin/echo: its arguments and env")
 
 
 class EndTests(LauncherTestCase):
@@ -378,9 +412,64 @@ class EndTests(LauncherTestCase):
         self.process.wait(30)
         self.assertEqual(childrenOf(self.process.pid), [])
 
+    def test_killed(self) -> None:
+        """
+        When the launcher itself is killed, and nobody else does anything, no GAHP is left:
+        none that is stopped, ignores signals, or has been started by a shell.
+        """
+        self.start("/bin/sleep", "1000")
+        stopped = self.report()["pid"]
+        os.kill(stopped, signal.SIGSTOP)
+        self.start("/bin/sh", "-c", "trap '' TERM HUP; echo up; while :; do sleep 0.05; done")
+        stubborn = self.report()["pid"]
+        os.read(self.output, 10)
+        self.start("/bin/bash", "-c", 'exec "$@"', "bash", "/bin/sleep", "1000")
+        executed = self.report()["pid"]
+        self.process.kill()
+        self.expected = (-signal.SIGKILL, b"")
+        for pid in (stopped, stubborn, executed):
+            waitFor(partial(self.isGone, pid), f"the end of {pid}", 10)
+
+    def test_killedBefore(self) -> None:
+        """
+        One whose parent died before the kernel was asked ends at once.
+        """
+        script = (
+            "import runpy, sys; bond = runpy.run_path(sys.argv[1])['_deathBond']();"
+            "bond(int(sys.argv[2])); print('lives')"
+        )
+        for parent, status, words in ((os.getpid(), 0, b"lives\n"), (os.getpid() + 1, 127, b"")):
+            run = subprocess.run(
+                [sys.executable, "-c", script, launcher.__file__, str(parent)],
+                capture_output=True,
+                check=False,
+            )
+            self.assertEqual((run.returncode, run.stdout, run.stderr), (status, words, b""))
+
     def test_terminal(self) -> None:
         """
         It has a process group of its own: what a terminal sends to the CE is not for it.
         """
         self.told()
         self.assertEqual(os.getpgid(self.process.pid), self.process.pid)
+
+
+class UnboundTests(LauncherTestCase):
+    """
+    A Python without ctypes.
+    """
+
+    words = (
+        "-c",
+        "import runpy, sys; sys.modules['ctypes'] = None; sys.argv = sys.argv[1:];"
+        "runpy.run_path(sys.argv[0], run_name='__main__')",
+        launcher.__file__,
+    )
+
+    def test_starts(self) -> None:
+        """
+        The launcher says what it cannot do, and starts GAHPs.
+        """
+        self.told()
+        problem = b"import of ctypes halted; None in sys.modules"
+        self.expected = (0, b"GAHPs may outlive a launcher that is killed: %s\n" % problem)

@@ -22,10 +22,12 @@ class Recorder(LaunchUser):
     What is told of a process.
 
     @ivar events: in order.
+    @ivar why: the reason that was told with its end.
     """
 
     def __init__(self) -> None:
         self.events: list[Any] = []
+        self.why = ""
 
     def launched(self) -> None:
         self.events.append("launched")
@@ -33,8 +35,9 @@ class Recorder(LaunchUser):
     def launchFailed(self, problem: str) -> None:
         self.events.append(("failed", problem))
 
-    def exited(self, signalled: bool, value: int) -> None:
+    def exited(self, signalled: bool, value: int, why: str = "") -> None:
         self.events.append(("signal" if signalled else "exit", value))
+        self.why = why
 
 
 class LauncherTestCase(ReactorTestCase):
@@ -69,7 +72,7 @@ class LauncherTestCase(ReactorTestCase):
         Start a process.
         """
         user = Recorder()
-        name = self.launcher.launch(user, list(words), environment, "/", 0, self.streams())
+        name = self.launcher.launch(user, list(words), environment, "/", 0o22, 0, self.streams())
         self.names.append(name)
         return user
 
@@ -137,7 +140,9 @@ class LaunchTests(LauncherTestCase):
         """
         user = self.launch("/bin/true", HUGE="x" * 1_000_000)
         self.until(lambda: user.events)
-        self.assertEqual(user.events, [("failed", os.strerror(errno.EMSGSIZE))])
+        ((event, problem),) = user.events
+        self.assertEqual(event, "failed")
+        self.assertRegex(problem, "its arguments and environment, 10001.. bytes, are more")
         self.running("/bin/sleep", "1000")
 
     def test_signal(self) -> None:
@@ -205,7 +210,10 @@ class EndTests(LauncherTestCase):
             self.until(lambda: starting.events and all(len(user.events) == 2 for user in users))
         for user in users:
             self.assertEqual(user.events[1], ("signal", signal.SIGKILL))
-        self.assertEqual(starting.events, [("failed", "the CE's launcher was lost")])
+            self.assertIn("the site's CE lost its launcher", user.why)
+        ((event, problem),) = starting.events
+        self.assertEqual(event, "failed")
+        self.assertIn("the site's CE lost its launcher", problem)
         self.assertEqual(len(logs), 1)
         self.until(lambda: not any(isAlive(pid) for pid in children))
         self.running("/bin/true")
@@ -236,7 +244,7 @@ class EndTests(LauncherTestCase):
         self.patch(socket, "socketpair", refuse)
         streams = self.streams()
         self.assertRaises(
-            OSError, self.launcher.launch, Recorder(), ["/bin/true"], {}, "/", 0, streams
+            OSError, self.launcher.launch, Recorder(), ["/bin/true"], {}, "/", 0o22, 0, streams
         )
         for fd in streams:
             self.assertRaises(OSError, os.fstat, fd)

@@ -209,14 +209,16 @@ class CEEndTests(PlaygroundTestCase):
     def test_launcherKilled(self) -> None:
         """
         Where somebody kills the launcher, the parent of the GAHPs, these are ended, their
-        clients end, and the next start works.
+        clients end and say why, and the next start works.
         """
         clients, pids = self._deafAndStubborn()
         (launcher,) = childrenOf(self.playground.cePid)
         os.kill(launcher, signal.SIGKILL)
         for client in clients:
-            client.communicate(timeout=PATIENCE)
-            self.assertNotEqual(client.returncode, 0)
+            _, errors = client.communicate(timeout=PATIENCE)
+            self.assertEqual(client.returncode, 128 + signal.SIGKILL)
+            self.assertIn(b"rvgahp_client: the site's CE lost its launcher", errors)
+            self.assertEqual(errors.count(b"\n"), 1)
         for pid in pids:
             self.assertGone(pid)
         self.playground.awaitLog("ce", "The launcher was lost; 2 GAHPs end with it")
