@@ -100,7 +100,9 @@ def makeParser() -> argparse.ArgumentParser:
     )
     demo.set_defaults(run=_demo)
     from rvgahp.credentialscli import addCommands
+    from rvgahp.tracecli import addCommand
 
+    addCommand(commands, _wakeBySignals)
     addCommands(commands)
     return parser
 

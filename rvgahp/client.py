@@ -16,11 +16,13 @@ import signal
 import sys
 
 from rvgahp import limits
+from rvgahp.clientwords import HELP, USAGE, Arguments, Misuse
 from rvgahp.complaint import FAILURE, complain
 from rvgahp.errors import RvgahpError
+from rvgahp.frontrules import hasFront
 from rvgahp.poller import Poller
 from rvgahp.proxylink import ProxyLink
-from rvgahp.proxysocket import connect, findSocket
+from rvgahp.proxysocket import ProxyAbsent, connect, findSocket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,121 +31,68 @@ if TYPE_CHECKING:
 
     from rvgahp.clientsession import ClientSession
 
-#: Words of the command that make no sense.
+#: The exit status where the words of the command make no sense.
 MISUSE = 2
-
-#: Bytes of a site's or a GAHP's name: far more than any has, and it fits in a box.
-_LONGEST_WORD = 1024
-
-USAGE = "Usage: rvgahp_client [--socket PATH] SITE GAHP"
-
-HELP = (
-    USAGE
-    + """
-
-Start GAHP (blahpd, condor_ft-gahp, or another that the site offers) at SITE,
-and be it: stdin, stdout, stderr and the exit status are the GAHP's.
-
-  --socket PATH  the proxy's UNIX socket.  Else the environment variable
-                 _CONDOR_RVGAHP_SOCKET, else /run/rvgahp/proxy.sock if it is
-                 there, else the setting RVGAHP_SOCKET of condor_config.
-  --version      print the version
-  --help         print this
-
-The site's CE must be connected to the proxy (twistd rvgahp-proxy) on this host.
-Exit status: the GAHP's; 128 + n if signal n ended it; 255 if it could not be
-started or was lost, with one sentence on stderr; 2 for a mistake in the words.
-"""
-)
-
-
-class Misuse(Exception):
-    """
-    The words of the command make no sense.
-    """
-
-
-def _checkWord(name: str) -> None:
-    """
-    @raise Misuse: C{name} is no text that could be sent; which names there are is for
-        the proxy and the site to say.
-    """
-    try:
-        size = len(name.encode())
-    except UnicodeEncodeError:
-        raise Misuse(f"{name[:80]!a} is no text in UTF-8") from None
-    if size > _LONGEST_WORD:
-        raise Misuse(f"{name[:80]!a}... is too long for a name")
-
-
-class Arguments:
-    """
-    The words of the command.
-    """
-
-    def __init__(self, words: list[str]) -> None:
-        """
-        @raise Misuse: they make no sense.
-        """
-        self.socket: str | None = None
-        self.wantsHelp = self.wantsVersion = False
-        names = self._options(list(words))
-        if self.wantsHelp or self.wantsVersion:
-            return
-        if len(names) != 2:
-            raise Misuse(f"expected a site and a GAHP, got {len(names)} words")
-        for name in names:
-            _checkWord(name)
-        self.site, self.gahp = names
-
-    def _options(self, words: list[str]) -> list[str]:
-        names: list[str] = []
-        while words:
-            word = words.pop(0)
-            if word == "--":
-                return names + words
-            if word in ("--help", "-h"):
-                self.wantsHelp = True
-            elif word == "--version":
-                self.wantsVersion = True
-            elif word == "--socket":
-                if not words:
-                    raise Misuse("--socket needs a path")
-                self.socket = words.pop(0)
-            elif word.startswith("--socket="):
-                self.socket = word[len("--socket=") :]
-            elif word.startswith("-"):
-                raise Misuse(f"there is no option {word}")
-            else:
-                names.append(word)
-        return names
 
 
 class Client:
     """
     One run of the program: ask, wait, then serve a session to its end.
 
+    @ivar gahp: the GAHP's name.
     @ivar status: the exit status, once there is one.
     """
 
-    def __init__(self, loop: Poller, site: str, gahp: str) -> None:
+    def __init__(self, loop: Poller, arguments: Arguments) -> None:
         self._loop = loop
-        self._site = site
-        self._gahp = gahp
+        self._arguments = arguments
+        self.gahp = arguments.gahp
+        self._path = ""
+        self._absentUntil: float | None = None
         self._link: ProxyLink | None = None
         self._session: ClientSession | None = None
         self._problem = ""
         self._timer = loop.callLater(limits.ANSWER_TIMEOUT, self._unanswered)
         self.status: int | None = None
 
-    def start(self, connection: socket.socket) -> None:
+    def start(self) -> None:
         """
-        Ask the proxy, which listens at the other end of C{connection}.
+        Find the proxy, and ask it.
         """
-        self._link = ProxyLink(self._loop, connection, self)
-        self._link.request(self._site, self._gahp)
-        # The answer takes longer than this import.
-        import rvgahp.clientsession  # noqa: F401
+        try:
+            self._path = findSocket(self._arguments.socket)
+        except RvgahpError as e:
+            self.fail(str(e))
+            return
+        self._ask()
+        if self.status is None:
+            self._kindOfSession()  # the answer takes longer than this import
+
+    def _ask(self) -> None:
+        try:
+            connection = connect(self._path)
+        except ProxyAbsent as e:
+            self._askAgain(str(e))
+        except RvgahpError as e:
+            self.fail(str(e))
+        else:
+            self._link = ProxyLink(self._loop, connection, self)
+            asked = self._arguments
+            self._link.request(asked.site, self.gahp, asked.account)
+
+    def _askAgain(self, sentence: str) -> None:
+        """
+        The proxy is not there.  One that is just restarting soon is.
+
+        @param sentence: what to say if it does not come.
+        """
+        now = self._loop.seconds()
+        if self._absentUntil is None:
+            self._absentUntil = now + limits.RESTART_GRACE
+        if now < self._absentUntil:
+            self._loop.callLater(limits.RESTART_POLL, self._ask)
+        else:
+            self.fail(sentence)
 
     def signalled(self, number: int) -> None:
         """
@@ -169,22 +118,39 @@ class Client:
         It is over, for a reason of ours.
         """
         if self.status is None:
-            complain(f"{self._gahp} at site {self._site}: {sentence}")
+            complain(self.describe(sentence))
             self.finish(FAILURE)
+
+    def describe(self, sentence: str) -> str:
+        """
+        @return: C{sentence}, with what it is about before it.
+        """
+        return f"{self.gahp} at {self._arguments.place}: {sentence}"
+
+    def _kindOfSession(self) -> type[ClientSession]:
+        if hasFront(self.gahp):
+            from rvgahp.clientfront import FrontedSession
+
+            return FrontedSession
+        from rvgahp.clientcopy import CopyingSession
+
+        return CopyingSession
 
     # -- from the proxy -----------------------------------------------------
 
     def answered(self, box: dict[bytes, bytes]) -> None:
-        from rvgahp.clientsession import ClientSession, decodeAnswer
+        from rvgahp.clientsession import Grant
 
         try:
-            session, stream = decodeAnswer(box)
+            grant = Grant(box)
         except (RvgahpError, KeyError, ValueError) as e:
-            self.fail(f"the proxy's answer was not understood ({e})")
+            self.fail(
+                f"the proxy's answer was not understood ({e}); is it of another version of rvgahp?"
+            )
             return
         self._timer.cancel()
         self._timer = self._loop.callLater(limits.FIRST_CHANNEL_TIMEOUT, self._unreached)
-        self._session = ClientSession(self._loop, session, stream, self)
+        self._session = self._kindOfSession()(self._loop, grant, self)
 
     def refused(self, sentence: str) -> None:
         self.fail(sentence)
@@ -199,10 +165,13 @@ class Client:
         if reason and (self._session is None or not self._session.hasExited()):
             self.fail(reason)
 
-    def linkLost(self, reason: str) -> None:
+    def linkLost(self, reason: str, closed: bool) -> None:
         self._link = None
-        if self._session is None or not self._session.hasChannel():
-            self.fail(f"the proxy was lost: {reason}{self._problem}")
+        sentence = f"the proxy was lost: {reason}{self._problem}; see that it runs, and its log"
+        if self._session is None and closed:
+            self._askAgain(sentence)
+        elif self._session is None or not self._session.hasChannel():
+            self.fail(sentence)
 
     # -- from the session ---------------------------------------------------
 
@@ -276,22 +245,29 @@ def _fillStandardDescriptors() -> None:
             return
 
 
+def _closeInherited() -> None:
+    """
+    Whatever else our parent left open would live as long as we do: another client's
+    pipe, whose end somebody waits for.
+    """
+    try:
+        numbers = os.listdir("/proc/self/fd")
+    except OSError:
+        return
+    os.closerange(3, 1 + max(map(int, numbers)))
+
+
 def run(arguments: Arguments) -> int:
     """
     @return: the exit status.
     """
-    try:
-        connection = connect(findSocket(arguments.socket))
-    except RvgahpError as e:
-        complain(f"{arguments.gahp} at site {arguments.site}: {e}")
-        return FAILURE
     # What is imported from here on is never garbage, and looking for some in it would
     # cost 2 ms of the start.
     gc.disable()
     loop = Poller()
-    client = Client(loop, arguments.site, arguments.gahp)
+    client = Client(loop, arguments)
     _Signals(loop, client)
-    client.start(connection)
+    client.start()
     if client.status is None:
         loop.run()
     return FAILURE if client.status is None else client.status
@@ -301,7 +277,6 @@ def program() -> int:
     """
     @return: the exit status.
     """
-    _fillStandardDescriptors()
     try:
         arguments = Arguments(sys.argv[1:])
     except Misuse as e:
@@ -323,4 +298,6 @@ def main() -> NoReturn:
     The program.  Nothing is buffered in it, so it goes without the interpreter's
     own end, which would cost 8 ms of each of its lives.
     """
+    _fillStandardDescriptors()
+    _closeInherited()
     os._exit(program())

@@ -1,26 +1,23 @@
 # -*- test-case-name: tests.test_clientsession -*-
 """
-The client's end of one GAHP: its stdio spliced onto the stream.
+The client's end of one session: its channels, the GAHP's stderr, and its end.
 
-Layer 4: the standard library, C{cryptography}, and layers 0 and 1.
+Layer 4: the standard library, C{cryptography}, and layers 0 and 1.  What is done with
+stdin and stdout is for L{rvgahp.clientcopy} and L{rvgahp.clientfront}.
 """
 
 from __future__ import annotations
-
-import errno
-import os
-import signal
 
 from rvgahp import frames, limits
 from rvgahp.carrier import Carrier
 from rvgahp.channel import AnsweringChannel
 from rvgahp.clientstdio import Stderr, Stdin, Stdout
-from rvgahp.complaint import FAILURE, complain
-from rvgahp.errors import ProtocolError
+from rvgahp.complaint import encodeComplaint
+from rvgahp.errors import ProtocolError, SessionGone
 from rvgahp.frames import Frame
 from rvgahp.handshakemessages import GAHP_STREAM
 from rvgahp.policy import Policy
-from rvgahp.session import SecuritySession
+from rvgahp.session import SecuritySession, SessionKeys
 from rvgahp.stream import Budget, Stream
 
 TYPE_CHECKING = False
@@ -31,47 +28,55 @@ if TYPE_CHECKING:
     from rvgahp.poller import Poller
 
 
-def decodeAnswer(box: dict[bytes, bytes]) -> tuple[SecuritySession, Stream]:
+class Grant:
     """
-    @param box: the proxy's answer to RequestGAHP.  It holds the session key:
-        B{secret}.
-    @return: the session, and our end of its stream.
-    @raise ProtocolError, PolicyConflict, KeyError, ValueError: it makes no sense.
+    What the proxy's answer to RequestGAHP gives us.
+
+    @ivar session: the security session.  B{Secret.}
+    @ivar stream: our end of its stream.
+    @ivar patience: seconds that the GAHP may take to be ready.
+    @ivar stdinLimit: bytes of our stdin to be held here.
     """
-    session = SecuritySession(
-        box[b"session"].decode("ascii"),
-        box[b"key"],
-        Policy.decode(box[b"serverPolicy"].decode("ascii")),
-        Policy.decode(box[b"clientPolicy"].decode("ascii")),
-        int(box[b"duration"]),
-        int(box[b"lease"]),
-        int(box[b"keyNumber"]),
-    )
-    outcome = box[b"outcome"].decode("ascii")
-    if (session.outcome.value, session.method) != (outcome, box[b"method"].decode("ascii")):
-        raise ProtocolError("its security policies do not give the result it names")
-    return session, Stream(int(box[b"window"]), Budget(int(box[b"total"])))
+
+    def __init__(self, box: dict[bytes, bytes]) -> None:
+        """
+        @param box: the answer.  It holds the session key: B{secret}.
+        @raise ProtocolError, PolicyConflict, KeyError, ValueError: it makes no sense.
+        """
+        self.session = SecuritySession(
+            box[b"session"].decode("ascii"),
+            box[b"key"],
+            Policy.decode(box[b"serverPolicy"].decode("ascii")),
+            Policy.decode(box[b"clientPolicy"].decode("ascii")),
+            int(box[b"duration"]),
+            int(box[b"lease"]),
+            int(box[b"keyNumber"]),
+        )
+        outcome, method = box[b"outcome"].decode("ascii"), box[b"method"].decode("ascii")
+        if (self.session.outcome.value, self.session.method) != (outcome, method):
+            raise ProtocolError("its security policies do not give the result it names")
+        self.stream = Stream(int(box[b"window"]), Budget(int(box[b"total"])))
+        self.patience = int(box[b"startTimeout"])
+        self.stdinLimit = int(box[b"stdinLimit"])
 
 
 class ClientSession:
     """
-    One GAHP, from the proxy's answer to its exit status.
+    One session, from the proxy's answer to its GAHP's exit status.  Subclasses say what
+    becomes of stdin and stdout.
 
     @ivar carrier: our end of the stream.
     """
 
-    def __init__(
-        self, loop: Poller, session: SecuritySession, stream: Stream, client: Client
-    ) -> None:
+    def __init__(self, loop: Poller, grant: Grant, client: Client) -> None:
         self._loop = loop
-        self._session = session
+        self._keys = SessionKeys(grant.session, loop.seconds())
         self._client = client
-        self.carrier = Carrier(loop, stream, self)
-        self._running = self._stopping = self._silent = self._stderrAbandoned = False
-        self._stdinOpen = True
+        self.carrier = Carrier(loop, grant.stream, self)
+        self._running = self._silent = self._stderrAbandoned = self._isOver = False
         self._shakingHands = 0  # channels
-        self._outputLost = False
-        self._exit: Frame | None = None
+        self._status: int | None = None
+        self._exitCost = 0
         self._stdin = Stdin(loop, self)
         self._stderr = Stderr(loop, self._finishWhenWritten)
         self._stdout = Stdout(loop, self)
@@ -89,7 +94,7 @@ class ClientSession:
         """
         @return: whether the GAHP's last word is here, so that only we have still to do.
         """
-        return self._exit is not None
+        return self._status is not None
 
     def channelHanded(self, connection: socket.socket) -> None:
         """
@@ -100,33 +105,24 @@ class ClientSession:
             self._loop,
             connection,
             self.carrier,
-            self._session,
+            self._keys,
             0,
             GAHP_STREAM,
             self.carrier.generation,
         )
 
-    def stop(self, number: int) -> bool:
+    def renewKey(self, box: dict[bytes, bytes]) -> None:
         """
-        A signal asks us to end: ask for the end of the GAHP, and wait for it.
+        The proxy has sent the session's next key.
 
-        @return: whether there is something to wait for.
+        @param box: a RenewKey.  It holds the key: B{secret}.
+        @raise SessionGone: it is for another session.
+        @raise ProtocolError, KeyError, ValueError: it makes no sense; nothing has changed.
         """
-        if self._stopping or not self._running:
-            return False
-        self._stopping = True
-        self.carrier.send(frames.STOP, bytes((number,)))
-        self._loop.callLater(limits.ORPHAN_GRACE, self._stopUnsaid, number)
-        self._loop.callLater(limits.CLIENT_END_TIMEOUT, self._client.finish, 128 + number)
-        return True
-
-    def _stopUnsaid(self, number: int) -> None:
-        """
-        The GAHP reads nothing, so that our word waits behind its input: the proxy
-        will tell the CE that we are gone.
-        """
-        if self.carrier.stream.backlog():
-            self._client.finish(128 + number)
+        if box[b"session"] != self._keys.present.sessionId.encode("ascii"):
+            raise SessionGone("this client has another session")
+        number, duration = int(box[b"keyNumber"]), int(box[b"duration"])
+        self._keys.renew(box[b"key"], number, duration, self._loop.seconds())
 
     def close(self) -> None:
         """
@@ -135,64 +131,85 @@ class ClientSession:
         self.carrier.close()
         self._stdout.close()
 
-    # -- from the stream ----------------------------------------------------
+    # -- for subclasses to say ----------------------------------------------
 
-    def channelOpened(self) -> None:
-        if not self._running:
-            self._running = True
-            self._client.sessionRunning()
-        self.roomMade()
+    def stop(self, number: int) -> bool:
+        """
+        A signal asks us to end.
 
-    def roomMade(self) -> None:
-        if self._stdinOpen and self._running and self.carrier.room():
-            self._stdin.resumeReading()
+        @return: whether there is something to wait for.
+        """
+        raise NotImplementedError
 
-    def framesReceived(self, received: list[Frame]) -> None:
-        for frame in received:
-            if frame.kind == frames.STDOUT:
-                self._stdout.put(frame.payload, frame.cost)
-            else:
-                self._other(frame)
-
-    def _other(self, frame: Frame) -> None:
-        if frame.kind == frames.STDERR:
-            self._stderr.put(bytes(frame.payload))
-            self.carrier.deliver(frame.cost)
-        elif frame.kind == frames.END_STDOUT:
-            self._stdout.put(b"", frame.cost)
-            self._stdout.endWriting()
-        elif frame.kind == frames.EXIT:
-            self._exit = frame
-            self._loop.callLater(limits.CLIENT_STDERR_GRACE, self._abandonStderr)
-            self._finishWhenWritten()
-        elif frame.kind == frames.END_STDERR:
-            self.carrier.deliver(frame.cost)
-        else:
-            raise ProtocolError(f"a frame of kind {frame.kind} is not for a client")
-
-    def channelLost(self, reason: str) -> None:
-        if not self._running:
-            self._shakingHands -= 1
-            self._client.channelFailed(reason)  # the CE has more tickets
-        elif self._exit is None:
-            self._client.fail(f"the connection to the site was lost: {reason}")
-
-    def peerSilent(self, seconds: float) -> None:
-        if seconds >= self._session.lease:
-            self._client.fail(f"the site was silent for the lease of {self._session.lease} s")
-        elif not self._silent and self._running:
-            self._silent = True
-            self._stderr.put(
-                b"rvgahp_client: nothing heard from the site for %d s; still waiting\n" % seconds
-            )
-
-    # -- from our stdio -----------------------------------------------------
+    def stdinReceived(self, data: bytes) -> None:
+        """
+        Bytes of our stdin.
+        """
+        raise NotImplementedError
 
     def stdinEnded(self) -> None:
         """
         End of file on our stdin.
         """
-        self._stdinOpen = False
+        raise NotImplementedError
+
+    def stdoutDelivered(self, cost: int) -> None:
+        """
+        Bytes have left our stdout.
+        """
+        raise NotImplementedError
+
+    def stdoutFailed(self, problem: str) -> None:
+        """
+        Nothing takes our output any more.
+        """
+        raise NotImplementedError
+
+    def opened(self) -> None:
+        """
+        The first channel is open.
+        """
+        raise NotImplementedError
+
+    def roomMade(self) -> None:
+        """
+        The peer has acknowledged something, or the channel takes more.
+        """
+        raise NotImplementedError
+
+    def outputReceived(self, frame: Frame) -> None:
+        """
+        Bytes of the GAHP's stdout.
+        """
+        raise NotImplementedError
+
+    def outputEnded(self, frame: Frame) -> None:
+        """
+        The end of the GAHP's stdout.
+        """
+        raise NotImplementedError
+
+    def exited(self, status: int, sentence: str) -> None:
+        """
+        The GAHP's last word is here.
+
+        @param status: 128 and more for a signal.
+        @param sentence: what the CE says to it, or nothing.
+        """
+        raise NotImplementedError
+
+    def lost(self, sentence: str) -> None:
+        """
+        The session is over without the GAHP's exit status.
+        """
+        raise NotImplementedError
+
+    # -- for subclasses to use ----------------------------------------------
+
+    def endInput(self) -> None:
+        """
+        Close the GAHP's stdin.
+        """
         self.carrier.send(frames.END_STDIN)
         self._loop.callLater(limits.UNREAD_STDIN_TIMEOUT, self._checkStdinRead, 0)
 
@@ -208,21 +225,35 @@ class ClientSession:
         else:
             self._loop.callLater(limits.UNREAD_STDIN_TIMEOUT, self._checkStdinRead, stream.received)
 
-    def stdoutDelivered(self, cost: int) -> None:
+    def tellStop(self, number: int) -> None:
         """
-        Bytes have left our stdout.
+        Ask for the end of the GAHP, and wait for it.
         """
-        self.carrier.deliver(cost)
-        self._finishWhenWritten()
+        self.carrier.send(frames.STOP, bytes((number,)))
+        self._loop.callLater(limits.ORPHAN_GRACE, self._stopUnsaid, number)
+        self._loop.callLater(limits.CLIENT_END_TIMEOUT, self._client.finish, 128 + number)
 
-    def stdoutFailed(self, problem: str) -> None:
+    def _stopUnsaid(self, number: int) -> None:
         """
-        Nothing takes our output any more: as if we had been told to end.
+        The GAHP reads nothing, so that our word waits behind its input: the proxy
+        will tell the CE that we are gone.
         """
-        if problem != os.strerror(errno.EPIPE):
-            self._outputLost = True
-            complain(f"stdout takes no more: {problem}")
-        self.stop(signal.SIGPIPE)
+        if self.carrier.stream.backlog():
+            self._client.finish(128 + number)
+
+    def say(self, sentence: str) -> None:
+        """
+        A line on our stderr, behind those of the GAHP.
+        """
+        self._stderr.put(encodeComplaint(sentence))
+
+    def conclude(self, status: int) -> None:
+        """
+        Exit so, when all is written.
+        """
+        self._status = status
+        self._loop.callLater(limits.CLIENT_STDERR_GRACE, self._abandonStderr)
+        self._finishWhenWritten()
 
     def _abandonStderr(self) -> None:
         """
@@ -233,13 +264,55 @@ class ClientSession:
 
     def _finishWhenWritten(self) -> None:
         said = self._stderrAbandoned or self._stderr.isEmpty()
-        if self._exit is None or not said or self._stdout.unsent:
+        if self._status is None or self._isOver or not said or self._stdout.unsent:
             return
-        frame, self._exit = self._exit, None
-        signalled, value, sentence = frames.decodeExit(bytes(frame.payload))
-        self.carrier.deliver(frame.cost)
+        self._isOver = True
+        self.carrier.deliver(self._exitCost)
         self.carrier.acknowledge()
-        if sentence:
-            complain(sentence)
-        status = 128 + value if signalled else value
-        self._client.finish(status or (FAILURE if self._outputLost else 0))
+        self._client.finish(self._status)
+
+    # -- from the stream ----------------------------------------------------
+
+    def channelOpened(self) -> None:
+        if not self._running:
+            self._running = True
+            self._client.sessionRunning()
+            self.opened()
+        self.roomMade()
+
+    def framesReceived(self, received: list[Frame]) -> None:
+        for frame in received:
+            if frame.kind == frames.STDOUT:
+                self.outputReceived(frame)
+            else:
+                self._other(frame)
+
+    def _other(self, frame: Frame) -> None:
+        if frame.kind == frames.STDERR:
+            self._stderr.put(bytes(frame.payload))
+            self.carrier.deliver(frame.cost)
+        elif frame.kind == frames.END_STDOUT:
+            self.outputEnded(frame)
+        elif frame.kind == frames.EXIT:
+            signalled, value, sentence = frames.decodeExit(bytes(frame.payload))
+            self._exitCost = frame.cost
+            self.exited(128 + value if signalled else value, sentence)
+        elif frame.kind == frames.END_STDERR:
+            self.carrier.deliver(frame.cost)
+        else:
+            raise ProtocolError(f"a frame of kind {frame.kind} is not for a client")
+
+    def channelLost(self, reason: str) -> None:
+        if not self._running:
+            self._shakingHands -= 1
+            self._client.channelFailed(reason)  # the CE has more tickets
+        elif self._status is None:
+            self.lost(f"the connection to the site was lost: {reason}")
+
+    def peerSilent(self, seconds: float) -> None:
+        lease = self._keys.present.lease
+        if seconds >= lease:
+            self.lost(f"the site was silent for the lease of {lease} s")
+        elif not self._silent and self._running:
+            self._silent = True
+            self.say(f"nothing heard from the site for {seconds:.0f} s; still waiting")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 
-from rvgahp import frames, limits
+from rvgahp import limits
 from rvgahp.descriptor import Descriptor
 from rvgahp.sink import Sink
 from rvgahp.stderrqueue import StderrQueue
@@ -43,6 +43,15 @@ def _isFile(fd: int) -> bool:
     return stat.S_ISREG(mode) or (stat.S_ISCHR(mode) and not os.isatty(fd))
 
 
+def replaceByNull(fd: int) -> None:
+    """
+    Have /dev/null in its place, so that nothing of ours takes its number.
+    """
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    os.dup2(null, fd)
+    os.close(null)
+
+
 class Stdin(Descriptor):
     """
     Our stdin.  It is read only when poll(2) says so, and so need not be
@@ -54,9 +63,7 @@ class Stdin(Descriptor):
         self._session = session
 
     def dataReceived(self, data: bytes) -> None:
-        self._session.carrier.send(frames.STDIN, data)
-        if not self._session.carrier.room():
-            self.pauseReading()
+        self._session.stdinReceived(data)
 
     def readEnded(self, problem: str) -> None:
         self._session.stdinEnded()
@@ -128,7 +135,5 @@ class Stdout(Sink):
             return
         if self._restores:
             os.set_blocking(1, True)
-        null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         super().close()
-        os.dup2(null, 1)
-        os.close(null)
+        replaceByNull(1)

@@ -153,7 +153,42 @@ class RequestGAHP(Command):
         (b"lease", Integer()),
         (b"window", Integer()),
         (b"total", Integer()),
+        (b"startTimeout", Integer()),
+        (b"stdinLimit", Integer()),
+        (b"site", Unicode()),
         (b"tunnelPort", Integer()),
+    ]
+    errors = _ERRORS
+
+
+class DescribeProxy(Command):
+    """
+    Client to proxy: who are you, and whom do you take me for?
+    """
+
+    response = [(b"software", Unicode()), (b"policy", Unicode()), (b"user", Unicode())]
+    errors = _ERRORS
+
+
+class DescribeSite(Command):
+    """
+    Client to proxy: what is there to know of a site, before a GAHP is asked for?
+    """
+
+    arguments = [(b"site", Unicode()), (b"account", Unicode()), (b"gahp", Unicode())]
+    response = [
+        (b"site", Unicode()),
+        (b"since", Integer()),
+        (b"address", Unicode()),
+        (b"software", Unicode()),
+        (b"identity", Unicode()),
+        (b"issuer", Unicode()),
+        (b"expires", Integer()),
+        (b"gahps", ListOf(Unicode())),
+        (b"policy", Unicode()),
+        (b"outcome", Unicode()),
+        (b"method", Unicode()),
+        (b"conflict", Unicode()),
     ]
     errors = _ERRORS
 

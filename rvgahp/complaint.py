@@ -13,13 +13,20 @@ import os
 FAILURE = 255
 
 
-def complain(sentence: str) -> None:
+def encodeComplaint(sentence: str) -> bytes:
     """
-    One line on stderr, in one write.  Others have a part in what is said, so nothing
-    goes out that a terminal would obey.
+    @return: the line that says it.  Others have a part in what is said, so there is
+        nothing in it that a terminal would obey.
     """
     words = "".join(one if one.isprintable() else " " for one in sentence)
+    return f"rvgahp_client: {words}\n".encode()
+
+
+def complain(sentence: str) -> None:
+    """
+    One line on stderr, in one write.
+    """
     try:
-        os.write(2, f"rvgahp_client: {words}\n".encode())
+        os.write(2, encodeComplaint(sentence))
     except OSError:
         pass  # there is nobody to be told

@@ -21,7 +21,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["LineSplitter", "escapeToken", "joinTokens", "splitTokens"]
+__all__ = [
+    "LineSplitter",
+    "countTokens",
+    "escapeToken",
+    "firstTokens",
+    "joinTokens",
+    "plainLine",
+    "splitTokens",
+]
 
 
 def escapeToken(token: bytes) -> bytes:
@@ -85,6 +93,52 @@ def _addPlain(tokens: list[list[bytes]], plain: bytes) -> None:
     tokens.extend([other] for other in others)
 
 
+def countTokens(line: bytes) -> int:
+    """
+    @param line: one line without its end.
+    @return: how many tokens L{splitTokens} would find, at a fraction of its price.
+    """
+    if b"\\" in line:
+        # What is left of a run of backslashes escapes the byte after it.
+        line = line.replace(b"\\\\", b"")
+        return 1 + line.count(b" ") - line.count(b"\\ ")
+    return 1 + line.count(b" ")
+
+
+def firstTokens(line: bytes, count: int) -> list[bytes]:
+    """
+    Take the beginning of a line apart, and leave a long rest alone.
+
+    @param line: one line without its end.
+    @param count: how many tokens are wanted.
+    @return: that many of those of L{splitTokens}, or all if there are fewer.
+    """
+    end = -1
+    while count:
+        end = line.find(b" ", end + 1)
+        if end < 0:
+            return splitTokens(line)
+        begin = end
+        while line[begin - 1 : begin] == b"\\":
+            begin -= 1
+        count -= (end - begin) % 2 == 0  # else the space is escaped
+    return splitTokens(line[:end])
+
+
+def plainLine(line: bytes) -> bytes:
+    """
+    @param line: one line as a GAHP ended it with LF, perhaps with a CR before that.
+    @return: the same tokens, without the bare CRs that count for nothing, and with
+        every NUL escaped: as a careful writer would have written it.
+    @raise ProtocolError: the line ends in a backslash that escapes nothing.
+    """
+    if line.endswith(b"\r") and not line.endswith(b"\\\r"):
+        line = line[:-1]
+    if b"\r" in line or b"\0" in line:
+        line = joinTokens(splitTokens(line))
+    return line
+
+
 class LineSplitter:
     """
     Bytes in any portions in, whole lines out.  An escaped separator is part of
@@ -103,6 +157,12 @@ class LineSplitter:
         self._length = 0
         self._escaping = False
         self._tooLong = False
+
+    def __len__(self) -> int:
+        """
+        @return: bytes kept of a line that is not whole yet.
+        """
+        return 0 if self._tooLong else self._length
 
     def feed(self, data: bytes) -> list[bytes | None]:
         """

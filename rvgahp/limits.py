@@ -83,6 +83,10 @@ HANDOVER_TIMEOUT = 5.0
 #: Tickets given with each StartGAHP: the first dial and two more tries.
 TICKETS_PER_START = 3
 
+#: Seconds of a proxy's life in which a site that is not connected may be just about
+#: to dial again.
+YOUTH = 10.0
+
 #: Connections of one local user to the proxy's socket at one time.  Each can
 #: hold one descriptor in flight, and those count against the proxy.
 LOCAL_CONNECTIONS_PER_USER = 2000
@@ -165,12 +169,23 @@ CLIENT_STDERR_GRACE = 1.0
 #: takes is this much (PIPE_BUF).
 BLOCKING_WRITE_BYTES = 4096
 
+#: Seconds for condor_config_val; it takes some hundredths.
+CONFIG_VAL_TIMEOUT = 5.0
+
 #: Seconds for the client's connection to the proxy's socket.
 CONNECT_TIMEOUT = 2.0
 
-#: Seconds that the client waits for the proxy's answer, in which the site starts
-#: the GAHP; a little longer than the proxy's own RVGAHP_START_TIMEOUT.
-ANSWER_TIMEOUT = 12.0
+#: Seconds that a proxy that is just restarting is waited for: by the client until it
+#: listens again, and then by the proxy until the site is there again.  It takes less
+#: than one, and the gridmanager spins meanwhile.
+RESTART_GRACE = 2.0
+
+#: Seconds after which the client looks again whether the proxy listens.
+RESTART_POLL = 0.05
+
+#: Seconds of the client's wait for the proxy's answer, in which the site starts the
+#: GAHP; a little longer than RESTART_GRACE and the proxy's RVGAHP_START_TIMEOUT.
+ANSWER_TIMEOUT = 13.0
 
 #: Seconds that the client waits for the channel after that answer.
 FIRST_CHANNEL_TIMEOUT = 10.0
@@ -178,3 +193,82 @@ FIRST_CHANNEL_TIMEOUT = 10.0
 #: Seconds after the end of the client's stdin in which a GAHP must read some of
 #: what waits for it, or write something.
 UNREAD_STDIN_TIMEOUT = 60.0
+
+# -- local: the front -------------------------------------------------------
+
+#: Seconds of the gridmanager's own timers, where they are not known:
+#: GRIDMANAGER_GAHP_CALL_TIMEOUT, the one built in for file transfers, and
+#: GRIDMANAGER_GAHP_RESPONSE_TIMEOUT.
+GRIDMANAGER_CALL_TIMEOUT = 300.0
+GRIDMANAGER_TRANSFER_TIMEOUT = 3600.0
+GRIDMANAGER_RESPONSE_TIMEOUT = 20.0
+
+#: Requests at work in a GAHP at one time, at first: blahpd's blah_max_threaded_cmds,
+#: and GRIDMANAGER_MAX_PENDING_REQUESTS.
+FRONT_WINDOW = 50
+
+#: Commands sent whose first line of answer has not come.  A GAHP that leaves so many
+#: is in trouble; the next ones wait here.
+FRONT_UNANSWERED = 200
+
+#: Requests remembered that the site has still to answer, and nobody waits for.
+FRONT_FORGOTTEN = 1000
+
+#: Seconds before a command that met C{Threads limit reached} goes again, if no result
+#: tells sooner that there is room.
+FRONT_RETRY = 5.0
+
+#: Seconds between two looks for results that no C{R} told of: the gridmanager's own.
+FRONT_POLL = 60.0
+
+#: Seconds for the GAHP's banner and greeting.  The gridmanager does nothing else
+#: meanwhile, so it is what it would wait for any reply.
+FRONT_GREETING = 20.0
+
+#: Seconds that a GAHP whose gridmanager has gone has for the result of a cancel that
+#: it was given: blahpd drops its threads when its stdin ends.
+FRONT_LAST_RESULT = 30.0
+
+#: Bytes before the banner: what a login script at the site may say.
+BANNER_NOISE_BYTES = 64 * 1024
+
+#: Bytes of a banner with its end: the gridmanager's buffer, backslashes not counted.
+BANNER_BYTES = 150
+
+#: Bytes of one token for the gridmanager, unescaped: with 512,000 it dies.
+TOKEN_BYTES = 500 * 1024 - 1
+
+#: Bytes of a line from a GAHP: four such tokens with every byte escaped.
+SITE_LINE_BYTES = 4 * 1024 * 1024
+
+#: Bytes of a line for a GAHP.  The longest ads are far shorter.
+COMMAND_BYTES = 8 * 1024 * 1024
+
+#: The same for blahpd, which exits when a line and its end do not fit in 1 MiB, or
+#: when less than 1.5 KiB of that is left.
+BLAHPD_COMMAND_BYTES = 1024 * 1024 - 2048
+
+#: Lines and bytes of one answer to RESULTS.
+RESULTS_LINES = 100
+RESULTS_BYTES = 1024 * 1024
+
+#: Bytes of results that wait for the gridmanager, above which the site is not asked
+#: for more.
+RESULTS_HELD_BYTES = 16 * 1024 * 1024
+
+#: Results that wait for the gridmanager, above which it may not ask for more.  It never
+#: has more than FRONT_WINDOW requests under way.
+RESULTS_HELD = 10_000
+
+#: Digits of a request id.  The gridmanager's stay below 990,000,000.
+REQUEST_ID_DIGITS = 20
+
+#: Bytes of a job id that is told on stderr: blahpd's own limit.
+JOB_ID_BYTES = 256
+
+#: Sandbox paths remembered, and the bytes of one with its id.
+SANDBOX_PATHS = 4096
+SANDBOX_PATH_BYTES = 8192
+
+#: Bytes counted for a command that is held, beside its line.
+COMMAND_COST = 256

@@ -50,12 +50,21 @@ class Requests(Responders):
     Answers a client's calls.
     """
 
-    def __init__(self, connection: LocalConnection) -> None:
+    def __init__(self, connection: LocalConnection, describer: Any) -> None:
         self._connection = connection
+        self._describer = describer
 
     @commands.RequestGAHP.responder
     def requestGAHP(self, **arguments: Any) -> Deferred[dict[str, Any]]:
         return self._connection.requested(arguments)
+
+    @commands.DescribeProxy.responder
+    def describeProxy(self) -> Any:
+        return self._describer.describeProxy(self._connection)
+
+    @commands.DescribeSite.responder
+    def describeSite(self, **arguments: Any) -> Any:
+        return self._describer.describeSite(self._connection, **arguments)
 
 
 @implementer(IBoxSender)
@@ -64,15 +73,22 @@ class LocalConnection(Descriptor):
     One client.  A client serves one session.
 
     @ivar user: who it is.
+    @ivar site: the site that the socket is for; empty on the main one.
     """
 
     log = Logger()
 
     def __init__(
-        self, loop: Any, connection: socket.socket, user: LocalUser, clients: Clients
+        self,
+        loop: Any,
+        connection: socket.socket,
+        user: LocalUser,
+        clients: Clients,
+        site: str,
     ) -> None:
         super().__init__(loop, connection.fileno(), connection)
         self.user = user
+        self.site = site
         self._connection = connection
         self._clients = clients
         self._boxes: deque[tuple[memoryview, socket.socket | None]] = deque()
@@ -81,7 +97,7 @@ class LocalConnection(Descriptor):
         self._asked = False
         self._handing: socket.socket | None = None
         self._retrying: Any = None
-        self._dispatcher = BoxDispatcher(Requests(self))
+        self._dispatcher = BoxDispatcher(Requests(self, clients.describer))
         self._dispatcher.startReceivingBoxes(self)
         self.caller = Caller(self._dispatcher, loop)
         self.resumeReading()
@@ -254,23 +270,27 @@ class Clients:
 
     log = Logger()
 
-    def __init__(self, loop: Any, requestGAHP: Any, mostPerUser: int) -> None:
+    def __init__(self, loop: Any, requestGAHP: Any, mostPerUser: int, describer: Any) -> None:
         """
         @param requestGAHP: called with a L{LocalConnection} and the arguments of
             L{commands.RequestGAHP}; returns a Deferred of its answer.
         @param mostPerUser: connections that one user may have.
+        @param describer: a L{rvgahp.description.Describer}.
         """
         self._loop = loop
         self.requestGAHP = requestGAHP
+        self.describer = describer
         self._mostPerUser = mostPerUser
         self._perUser: dict[int, set[LocalConnection]] = {}
 
     def __len__(self) -> int:
         return sum(len(connections) for connections in self._perUser.values())
 
-    def arrived(self, connection: socket.socket) -> None:
+    def arrived(self, connection: socket.socket, site: str = "") -> None:
         """
         A client connected.
+
+        @param site: the site that the socket is for; empty: for all.
         """
         try:
             user = peerOf(connection)
@@ -284,7 +304,7 @@ class Clients:
                 f"{user.name} has {len(ofUser)} connections to the proxy, and no more are allowed",
             )
             return
-        ofUser.add(LocalConnection(self._loop, connection, user, self))
+        ofUser.add(LocalConnection(self._loop, connection, user, self, site))
 
     def _refuse(self, connection: socket.socket, reason: str) -> None:
         """

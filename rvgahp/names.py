@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_names -*-
 """
-What a site and a GAHP may be called.  Layer 0: the standard library and
+What a site, a GAHP and an account may be called.  Layer 0: the standard library and
 L{rvgahp.errors} only, and no C{re}, since the client imports it at each start.
 
 A site's name travels in C{grid_resource} (words parted by blanks), in a
@@ -15,7 +15,15 @@ from __future__ import annotations
 
 from rvgahp.errors import ConfigurationError
 
-__all__ = ["MAX_GAHP_NAME", "MAX_SITE_NAME", "SITE_URI", "checkGAHPName", "checkSite"]
+__all__ = [
+    "MAX_ACCOUNT",
+    "MAX_GAHP_NAME",
+    "MAX_SITE_NAME",
+    "SITE_URI",
+    "checkAccount",
+    "checkGAHPName",
+    "checkSite",
+]
 
 MAX_SITE_NAME = 253
 """The longest name of a site, in characters: that of a host name."""
@@ -23,12 +31,16 @@ MAX_SITE_NAME = 253
 MAX_GAHP_NAME = 64
 """The longest name of a GAHP, in characters."""
 
+MAX_ACCOUNT = 64
+"""The longest name of an account at a site, in characters."""
+
 SITE_URI = "rvgahp:site:"
 """What a URI in a CE's certificate begins with; the site's name follows."""
 
 _LETTERS_AND_DIGITS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 _IN_SITE = _LETTERS_AND_DIGITS | frozenset(".-_@")
 _IN_GAHP = _LETTERS_AND_DIGITS | frozenset(".-_+")
+_IN_ACCOUNT = _LETTERS_AND_DIGITS | frozenset(".-_")
 
 
 def checkSite(name: str) -> str:
@@ -75,6 +87,25 @@ def checkGAHPName(name: str) -> str:
     raise ConfigurationError(
         f"{_shown(name)} cannot be the name of a GAHP: it must have 1 to {MAX_GAHP_NAME} letters, "
         "digits, dots, hyphens, underscores and plus signs, and begin with a letter or a digit."
+    )
+
+
+def checkAccount(name: str) -> str:
+    """
+    See that an account at a site may have this name.  Whether there is one is for the
+    site to say.
+
+    @param name: The name, as it stands in C{grid_resource} before the C{@}.
+    @return: The same name.
+    @raise ConfigurationError: The name is not 1 to 64 ASCII letters, digits,
+        C{.}, C{-} and C{_}, with none of C{.} and C{-} first.
+    """
+    if 0 < len(name) <= MAX_ACCOUNT and _IN_ACCOUNT.issuperset(name) and name[0] not in ".-":
+        return name
+    raise ConfigurationError(
+        f"{_shown(name)} cannot be the name of an account: it must have 1 to {MAX_ACCOUNT} "
+        "letters, digits, dots, hyphens and underscores, and begin with a letter, a digit or an "
+        "underscore."
     )
 
 

@@ -8,6 +8,7 @@ Layer 4: a reactor is passed in.
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import socket
@@ -22,7 +23,6 @@ from rvgahp import limits
 from rvgahp.errors import (
     Busy,
     ConfigurationError,
-    NoSuchSite,
     NotAuthorized,
     PolicyConflict,
     RvgahpError,
@@ -31,11 +31,12 @@ from rvgahp.errors import (
     UnknownGAHP,
     VersionMismatch,
 )
-from rvgahp.names import checkGAHPName, checkSite
+from rvgahp.names import checkGAHPName
 from rvgahp.policy import Outcome
 from rvgahp.proxysession import ProxySession
 from rvgahp.session import SecuritySession
 from rvgahp.settings import Settings
+from rvgahp.sites import Sites, candidates
 from rvgahp.tickets import TicketBook
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Proxy:
         self.settings = settings
         self.startTimeout: float = settings.get("RVGAHP_START_TIMEOUT")
         self.instance = secrets.token_bytes(16)
-        self.sites: dict[str, SiteConnection] = {}
+        self.sites = Sites(reactor)
         self.sessions: dict[str, ProxySession] = {}
         self._tickets: TicketBook[tuple[str, int]] = TicketBook(reactor)
         self._gone: dict[str, str] = {}  # session id: site
@@ -108,7 +109,23 @@ class Proxy:
             checkGAHPName(gahp)
         except ConfigurationError as e:
             raise UnknownGAHP(str(e)) from None
-        connection = self._connectionOf(site)
+        found = self.sites.find(candidates(site, account, client.site))
+        return found.addCallback(self._start, client, version, gahp, account, tunnel)
+
+    def _start(
+        self,
+        connection: SiteConnection,
+        client: LocalConnection,
+        version: int,
+        gahp: str,
+        account: str,
+        tunnel: bool,
+    ) -> Deferred[dict[str, Any]]:
+        if client.isClosed:
+            raise StartFailed("the client has gone meanwhile")
+        site = connection.site
+        if account and site.startswith(f"{account}@"):
+            account = ""  # it is a part of the site's name
         session = self._makeSession(connection, gahp)
         record = ProxySession(self, session, site, client)
         self.sessions[session.sessionId] = record
@@ -118,7 +135,7 @@ class Proxy:
             session=session.sessionId,
             user=client.user.name,
             gahp=gahp,
-            site=site,
+            site=f"{account}@{site}" if account else site,
         )
         started = connection.start(record, gahp, account, tunnel, self._issue(record))
         started.addCallbacks(
@@ -128,20 +145,6 @@ class Proxy:
             errbackArgs=(record, connection),
         )
         return started
-
-    def _connectionOf(self, site: str) -> SiteConnection:
-        try:
-            connection = self.sites.get(checkSite(site))
-        except ConfigurationError as e:
-            raise NoSuchSite(str(e)) from None
-        if connection is not None and connection.isReady:
-            return connection
-        ready = sorted(name for name, connection in self.sites.items() if connection.isReady)
-        known = ", ".join(ready[:10]) or "none"
-        raise NoSuchSite(
-            f"site {site} is not connected to the proxy (connected: {known});"
-            " check the name, and that rvgahp-ce runs at the site"
-        )
 
     def _makeSession(self, connection: SiteConnection, gahp: str) -> SecuritySession:
         self._count += 1
@@ -153,19 +156,26 @@ class Proxy:
             self.settings.get("SEC_DEFAULT_SESSION_DURATION"),
             self.settings.get("SEC_DEFAULT_SESSION_LEASE"),
         )
-        if session.outcome is not Outcome.ENCRYPT and gahp in _CONFIDENTIAL:
+        self.checkOutcome(session.outcome, connection, gahp)
+        return session
+
+    def checkOutcome(self, outcome: Outcome, connection: SiteConnection, gahp: str) -> None:
+        """
+        See that a GAHP may be started where channels are protected so.
+
+        @param outcome: what the policies of proxy and site resolve to.
+        @raise PolicyConflict: it may not; the sentence says why.
+        """
+        if outcome is not Outcome.ENCRYPT and gahp in _CONFIDENTIAL:
             raise PolicyConflict(
                 f"{gahp} is only started where channels are encrypted, and the settings of proxy"
-                f" and site {connection.site} give '{session.outcome.value}'"
+                f" and site {connection.site} give '{outcome.value}'"
             )
-        if session.outcome is Outcome.NONE and not self.settings.allowsCleartext(
-            connection.address
-        ):
+        if outcome is Outcome.NONE and not self.settings.allowsCleartext(connection.address):
             raise PolicyConflict(
                 f"the settings of proxy and site {connection.site} leave channels unprotected, and"
                 f" RVGAHP_CLEARTEXT_PEERS of the proxy does not name {connection.address}"
             )
-        return session
 
     def _issue(self, record: ProxySession) -> list[bytes]:
         return [self._tickets.issue((record.sessionId, 0)) for _ in range(limits.TICKETS_PER_START)]
@@ -191,6 +201,9 @@ class Proxy:
             "lease": session.lease,
             "window": self.settings.get("RVGAHP_REPLAY_LIMIT"),
             "total": self.settings.get("RVGAHP_REPLAY_TOTAL"),
+            "startTimeout": math.ceil(self.startTimeout),
+            "stdinLimit": self.settings.get("RVGAHP_STDIN_LIMIT"),
+            "site": record.site,
             "tunnelPort": answer["tunnelPort"],
         }
 
@@ -303,8 +316,10 @@ class Proxy:
 
     def siteReady(self, site: str, sessionIds: set[str]) -> None:
         """
-        A CE has listed all its sessions; clients of others are told.
+        A CE has listed all its sessions; clients of others are told, and those who have
+        waited for it.
         """
         for record in list(self.sessions.values()):
             if record.site == site and record.sessionId not in sessionIds:
                 record.lost(f"rvgahp-ce at site {site} has ended it or was restarted")
+        self.sites.becameReady()

@@ -49,9 +49,11 @@ if TYPE_CHECKING:
             The CE has given the session up; an empty C{reason} if in good order.
             """
 
-        def linkLost(self, reason: str) -> None:
+        def linkLost(self, reason: str, closed: bool) -> None:
             """
             The proxy went away.  What runs goes on.
+
+            @param closed: it has closed the connection, as one does that is stopped.
             """
 
 
@@ -124,7 +126,7 @@ class ProxyLink(Descriptor):
             for box in self._reader.read(data):
                 self._boxReceived(box)
         except (ProtocolError, KeyError, ValueError) as e:
-            self._lost(f"it sent what was not understood ({e})")
+            self._lost(f"it sent what was not understood ({e})", closed=False)
 
     def close(self) -> None:
         for connection in self._handed:
@@ -177,7 +179,7 @@ class ProxyLink(Descriptor):
         self.doRead()
         self._lost(problem)
 
-    def _lost(self, reason: str) -> None:
+    def _lost(self, reason: str, closed: bool = True) -> None:
         if not self.isClosed:
             self.close()
-            self._user.linkLost(reason)
+            self._user.linkLost(reason, closed)

@@ -8,10 +8,14 @@ quicker tells; it costs as much as all the rest of a start.
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
+import select
+import signal
 import socket
 import struct
+import time
 
 from rvgahp import limits
 from rvgahp.errors import ConfigurationError, NotAuthorized
@@ -29,12 +33,22 @@ _TIMEVAL = struct.Struct("@ll")
 _PATH_BYTES = 108
 
 
+#: What a socket says that is not there yet, or not there any more.
+_WHILE_RESTARTING = (errno.ENOENT, errno.ECONNREFUSED)
+
+
+class ProxyAbsent(ConfigurationError):
+    """
+    Nobody listens where the proxy should.  Start it, or wait until it has started.
+    """
+
+
 def condorConfigVal(name: str) -> str:
     """
     Ask HTCondor's own tool for a setting.
 
     @return: the value, or an empty string if it is not set or the tool is not
-        there.
+        there or takes too long.
     """
     read, write = os.pipe2(os.O_CLOEXEC)
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -52,30 +66,44 @@ def condorConfigVal(name: str) -> str:
     finally:
         os.close(write)
         os.close(null)
-    with open(read, "rb") as output:
-        text = output.read().decode("utf-8", "replace").strip()
-    _, status = os.waitpid(pid, 0)
-    return text if status == 0 else ""
+    output, status = _outputOf(pid, read)
+    return output.decode("utf-8", "replace").strip() if status == 0 else ""
+
+
+def _outputOf(pid: int, read: int) -> tuple[bytes, int]:
+    """
+    @param read: what a child writes to; it is closed.
+    @return: what it wrote, and how it ended.  One that takes too long is killed.
+    """
+    end = time.monotonic() + limits.CONFIG_VAL_TIMEOUT
+    poll = select.poll()
+    poll.register(read, select.POLLIN)
+    parts = [b"?"]
+    while parts[-1] and poll.poll(max(0.0, end - time.monotonic()) * 1000):
+        parts.append(os.read(read, 65536))
+    os.close(read)
+    done, status = os.waitpid(pid, os.WNOHANG)
+    while not done and time.monotonic() < end:
+        time.sleep(0.001)
+        done, status = os.waitpid(pid, os.WNOHANG)
+    if not done:
+        os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+    return b"".join(parts[1:]), status
 
 
 def findSocket(option: str | None) -> str:
     """
     Where the proxy listens: the option, the environment's C{_CONDOR_RVGAHP_SOCKET}
     (HTCondor's way to override a setting), the usual path if something is there,
-    the setting C{RVGAHP_SOCKET}.
+    the setting C{RVGAHP_SOCKET}, and if nobody tells, the usual path all the same.
 
-    @raise ConfigurationError: none of them tells, or the path is too long.
+    @raise ConfigurationError: the path is too long.
     """
     path = option or os.environ.get("_CONDOR_RVGAHP_SOCKET", "")
-    if not path and os.path.exists(DEFAULT_SOCKET):
-        path = DEFAULT_SOCKET
-    path = path or condorConfigVal("RVGAHP_SOCKET")
-    if not path:
-        raise ConfigurationError(
-            f"no proxy: there is no socket {DEFAULT_SOCKET}, and neither --socket,"
-            " _CONDOR_RVGAHP_SOCKET nor the setting RVGAHP_SOCKET names another."
-            " Is rvgahp-proxy running?"
-        )
+    if not path and not os.path.exists(DEFAULT_SOCKET):
+        path = condorConfigVal("RVGAHP_SOCKET")
+    path = path or DEFAULT_SOCKET
     if len(os.fsencode(path)) >= _PATH_BYTES:
         raise ConfigurationError(
             f"the path of the proxy's socket is longer than the {_PATH_BYTES - 1}"
@@ -112,7 +140,8 @@ def connect(path: str) -> socket.socket:
     Connect to the proxy, and make sure that it is the proxy.
 
     @return: the connection, non-blocking.
-    @raise ConfigurationError: nobody listens there.
+    @raise ProxyAbsent: nobody listens there, and a proxy that is just restarting may soon.
+    @raise ConfigurationError: nobody does, or will.
     @raise NotAuthorized: someone else listens there.
     """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -124,9 +153,10 @@ def connect(path: str) -> socket.socket:
         connection.connect(path)
     except OSError as e:
         connection.close()
-        raise ConfigurationError(
-            f"no proxy listens on {path} ({e.strerror or e}); start rvgahp-proxy,"
-            " or name its socket with --socket"
+        problem = ProxyAbsent if e.errno in _WHILE_RESTARTING else ConfigurationError
+        raise problem(
+            f"no proxy listens on {path} ({e.strerror or e}); start rvgahp-proxy, or name its"
+            " socket: --rvgahp-socket, _CONDOR_RVGAHP_SOCKET or the setting RVGAHP_SOCKET"
         ) from None
     uid = listenerUid(connection)
     if not _mayBeProxy(uid):

@@ -17,6 +17,7 @@ from twisted.application.service import Service
 from twisted.logger import Logger
 
 from rvgahp import limits
+from rvgahp.description import Describer
 from rvgahp.descriptorlimit import raiseDescriptorLimit
 from rvgahp.errors import ConfigurationError
 from rvgahp.gate import Gate, WaitingRoom
@@ -85,7 +86,7 @@ class ProxyService(Service):
         self._settings = settings
         self._tlsOptions = tlsOptions
         self._listeners: list[Listener] = []
-        self._socket = ("", 0)
+        self._sockets: list[tuple[str, int]] = []
 
     def privilegedStartService(self) -> None:
         """
@@ -94,6 +95,7 @@ class ProxyService(Service):
         try:
             self._listen()
         except ConfigurationError as e:
+            self._close()
             self.log.critical("{problem}", problem=e)
             # twistd's own stderr is the log by now.
             print(f"rvgahp-proxy: {e}", file=sys.__stderr__)
@@ -111,34 +113,48 @@ class ProxyService(Service):
         )
         secure = partial(accept, self._proxy, self._tlsOptions, self._waiting)
         gate = Gate(self._reactor, self._waiting, secure, self._proxy.admit)
-        self._clients = Clients(self._reactor, self._proxy.requestGAHP, mostPerUser)
+        self._clients = Clients(
+            self._reactor, self._proxy.requestGAHP, mostPerUser, Describer(self._proxy)
+        )
         port = listenTCP(self._settings.get("RVGAHP_INTERFACE"), self._settings.get("RVGAHP_PORT"))
-        try:
-            path = self._settings.get("RVGAHP_SOCKET")
-            unix = listenUNIX(path, self._settings.get("RVGAHP_SOCKET_MODE"))
-        except ConfigurationError:
-            port.close()
-            raise
-        self._socket = path, os.stat(path)[stat.ST_INO]
-        self._listeners = [
-            Listener(self._reactor, port, gate.arrived),
-            Listener(self._reactor, unix, self._clients.arrived),
-        ]
+        self._listeners = [Listener(self._reactor, port, gate.arrived)]
+        path = self._settings.get("RVGAHP_SOCKET")
+        self._listenUNIX(path)
+        for site, further in self._settings.get("RVGAHP_SITE_SOCKETS").items():
+            self._listenUNIX(further, site)
         self._tell(port.getsockname()[1], path)
+
+    def _listenUNIX(self, path: str, site: str = "") -> None:
+        """
+        @param site: the one that the socket is for; empty: for all.
+        """
+        unix = listenUNIX(path, self._settings.get("RVGAHP_SOCKET_MODE"))
+        self._sockets.append((path, os.stat(path)[stat.ST_INO]))
+        arrived = partial(self._clients.arrived, site=site)
+        self._listeners.append(Listener(self._reactor, unix, arrived))
 
     def _tell(self, port: int, path: str) -> None:
         self.log.info("Listening on port {port} and {path}", port=port, path=path)
+        for site, further in self._settings.get("RVGAHP_SITE_SOCKETS").items():
+            self.log.info("Listening on {path} for site {site}", path=further, site=site)
         notify(READY="1", STATUS=f"port {port}, socket {path}", X_RVGAHP_PORT=str(port))
+
+    def _close(self) -> None:
+        """
+        No more arrivals.
+        """
+        for listener in self._listeners:
+            listener.close()
+        for path, inode in self._sockets:
+            removeSocket(path, inode)
 
     def stopService(self) -> None:
         """
         Let go of everything; what runs goes on without us.
         """
         super().stopService()
-        for listener in self._listeners:
-            listener.close()
+        self._close()
         if self._listeners:
-            removeSocket(*self._socket)
             self._waiting.clear()
             self._clients.closeAll()
             for record in list(self._proxy.sessions.values()):

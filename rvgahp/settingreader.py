@@ -24,6 +24,7 @@ from rvgahp.settingtable import (
     TABLE,
     Setting,
 )
+from rvgahp.sitesockets import checkMainSocket
 
 __all__ = ["DEFAULT_DIRECTORY", "SettingReader", "gahpSetting"]
 
@@ -135,6 +136,8 @@ class SettingReader:
                 f"RVGAHP_REPLAY_TOTAL ({total} bytes){self._origin} is less than "
                 f"RVGAHP_REPLAY_LIMIT ({limit} bytes): make it at least as much."
             )
+        if self._role == "proxy":
+            checkMainSocket(values["RVGAHP_SOCKET"], values["RVGAHP_SITE_SOCKETS"], self._origin)
 
     def gahpCommands(self, names: tuple[str, ...]) -> dict[str, list[str]]:
         """

@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_settingtable -*-
 """
 The table of every setting, one row each.  Layer 2: pure;
-L{rvgahp.settingkinds} and L{rvgahp.policy}.
+L{rvgahp.settingkinds}, L{rvgahp.sitesockets} and L{rvgahp.policy}.
 
 To add a setting, add a row here, and the row that C{tests/test_settingtable.py}
 then asks for to C{doc/settings.rst}.
@@ -31,6 +31,7 @@ from rvgahp.settingkinds import (
     path,
     seconds,
 )
+from rvgahp.sitesockets import siteSockets
 
 __all__ = [
     "BOTH",
@@ -175,6 +176,14 @@ TABLE = (
         "The directory above the batch GAHP's ``bin``, given to it under that name.",
     ),
     Setting(
+        "RVGAHP_BOSCO_DIR",
+        path(),
+        CE,
+        "The directory that ``condor_remote_cluster`` has installed at the site, usually "
+        "``$ENV(HOME)/bosco``; its programs serve where BATCH_GAHP and FT_GAHP are not set.",
+    ),
+    Setting("RVGAHP_UMASK", MODE, CE, "The umask with which GAHPs start.", "0022"),
+    Setting(
         "RVGAHP_GAHP_NAMES",
         GAHP_NAMES,
         CE,
@@ -198,7 +207,14 @@ TABLE = (
         "root, or of their own user, and to no other.",
         "rvgahp",
     ),
-    Setting("RVGAHP_SOCKET_MODE", MODE, PROXY, "The permissions of that socket.", "0600"),
+    Setting(
+        "RVGAHP_SITE_SOCKETS",
+        siteSockets(LONGEST_SOCKET_PATH),
+        PROXY,
+        "Further UNIX sockets, each for one site: whoever connects there needs not name the site "
+        "and gets no other.  For users who have a path in ``grid_resource``, as with C rvgahp.",
+    ),
+    Setting("RVGAHP_SOCKET_MODE", MODE, PROXY, "The permissions of each of these sockets.", "0600"),
     Setting(
         "RVGAHP_MAX_ARRIVALS",
         integer(1, 1 << 20),
@@ -300,6 +316,14 @@ TABLE = (
         BOTH,
         "How long the start of a GAHP may take before it counts as failed.",
         "10",
+    ),
+    Setting(
+        "RVGAHP_STDIN_LIMIT",
+        amount(_MIB, _GIB),
+        PROXY,
+        "How many bytes of its stdin each client may hold, and of output that its stdout"
+        " does not take.",
+        "64 MiB",
     ),
     Setting(
         "RVGAHP_STDIN_GRACE",

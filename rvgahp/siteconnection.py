@@ -9,6 +9,7 @@ Layer 4.
 from __future__ import annotations
 
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -27,6 +28,7 @@ from rvgahp.proxysession import ProxySession
 from rvgahp.tls import explain
 
 if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
     from OpenSSL.SSL import Connection
 
 SOFTWARE = f"rvgahp {__version__}"
@@ -40,6 +42,9 @@ class SiteConnection(Responders):
     @ivar address: where it dialled from.
     @ivar gahps: what it offers.
     @ivar policy: its security policy.
+    @ivar software: what it calls itself in Hello.
+    @ivar since: when Hello was accepted, in seconds since 1970.
+    @ivar certificate: what it showed; L{None} before the TLS handshake.
     @ivar isReady: it has listed its sessions and takes starts.
     """
 
@@ -53,6 +58,9 @@ class SiteConnection(Responders):
         self.gahps: list[str] = []
         self.instance = b""
         self.policy: Policy = proxy.settings.policy
+        self.software = ""
+        self.since = 0.0
+        self.certificate: Certificate | None = None
         self.isReady = False
         self._listed: set[str] = set()
         self.control = ControlConnection(proxy.reactor, self, self._secured, self._lost)
@@ -69,12 +77,13 @@ class SiteConnection(Responders):
 
     def _secured(self, control: ControlConnection) -> None:
         try:
-            self.site = siteOf(self._certificate())
+            self.certificate = self._certificate()
+            self.site = siteOf(self.certificate)
         except CredentialError as e:
             self.log.warn("CE at {address}: {problem}", address=self.address, problem=e)
             control.abort()
 
-    def _certificate(self) -> Any:
+    def _certificate(self) -> Certificate:
         connection: Connection = self.control.transport.getHandle()
         certificate = connection.get_peer_certificate(as_cryptography=True)
         if certificate is None:
@@ -175,6 +184,8 @@ class SiteConnection(Responders):
         if former is not None:
             former.control.abort()
         self._proxy.sites[self.site] = self
+        self.software = software
+        self.since = time.time()
         self.abandon()
         self.control.greeted()
         self.log.info(

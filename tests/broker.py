@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rvgahp import commands
 from rvgahp.configuration import Configuration
 from rvgahp.control import ControlConnection, Responders
+from rvgahp.description import Describer
 from rvgahp.gate import WaitingRoom
 from rvgahp.local import Clients
 from rvgahp.proxy import Proxy
@@ -116,7 +117,7 @@ class BrokerTestCase(SynchronousTestCase):
         settings = settingsFrom("proxy", Configuration(None, self.settings))
         self.proxy = Proxy(self.loop, settings)
         self.room = WaitingRoom(100, 100)
-        self.clients = Clients(self.loop, self.proxy.requestGAHP, 100)
+        self.clients = Clients(self.loop, self.proxy.requestGAHP, 100, Describer(self.proxy))
         self.local: list[LocalClient] = []
         self.pairs: list[TLSPair] = []
         self.kept: list[socket.socket] = []
@@ -201,12 +202,13 @@ class BrokerTestCase(SynchronousTestCase):
         self.settle()
         return super().failureResultOf(deferred, *errors)
 
-    def client(self) -> LocalClient:
+    def client(self, site: str = "") -> LocalClient:
         """
+        @param site: the site that the socket is for; empty: for all.
         @return: a client that has connected.
         """
         ours, theirs = socketPair()
-        self.clients.arrived(ours)
+        self.clients.arrived(ours, site)
         client = LocalClient(theirs)
         self.local.append(client)
         return client

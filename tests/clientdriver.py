@@ -37,6 +37,9 @@ ANSWER: dict[str, Any] = {
     "lease": 3000,
     "window": 1 << 24,
     "total": 1 << 28,
+    "startTimeout": 10,
+    "stdinLimit": 64 * 1024 * 1024,
+    "site": "site.example.edu",
     "tunnelPort": 0,
 }
 
@@ -51,6 +54,7 @@ class ClientTestCase(ReactorTestCase):
     """
     One client, its proxy and its CE.
 
+    @ivar path: where the client will look.
     @ivar user: who uses the CE's end of the stream.
     @ivar ce: the CE's end.
     """
@@ -61,9 +65,8 @@ class ClientTestCase(ReactorTestCase):
         """
         super().setUp()
         self.directory = tempfile.mkdtemp()
-        self.port = socket.socket(socket.AF_UNIX)
-        self.port.bind(os.path.join(self.directory, "proxy.sock"))
-        self.port.listen()
+        self.path = os.path.join(self.directory, "proxy.sock")
+        self.listen()
         self.process: subprocess.Popen[bytes] | None = None
         self.proxy: socket.socket | None = None
         self.boxes: list[dict[bytes, bytes]] = []
@@ -88,6 +91,21 @@ class ClientTestCase(ReactorTestCase):
 
     # -- the proxy ----------------------------------------------------------
 
+    def listen(self) -> None:
+        """
+        Be there.
+        """
+        self.port = socket.socket(socket.AF_UNIX)
+        self.port.bind(self.path)
+        self.port.listen()
+
+    def unlisten(self) -> None:
+        """
+        Be there no more.
+        """
+        self.port.close()
+        os.unlink(self.path)
+
     def start(self, *words: str, **numbers: float) -> None:
         """
         Start a client.
@@ -97,9 +115,8 @@ class ClientTestCase(ReactorTestCase):
         """
         # What the test's own modules need is not for the client.
         code = _PRELUDE.format(numbers=numbers)
-        path = os.path.join(self.directory, "proxy.sock")
         self.process = subprocess.Popen(
-            [sys.executable, "-c", code, "--socket", path, *(words or ("site", "cat"))],
+            [sys.executable, "-c", code, "--socket", self.path, *(words or ("site", "cat"))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -111,6 +128,12 @@ class ClientTestCase(ReactorTestCase):
         Start a client, and wait for its request.
         """
         self.start(*words, **numbers)
+        return self.accepted()
+
+    def accepted(self) -> dict[bytes, bytes]:
+        """
+        Wait for a client's request.
+        """
         self.port.settimeout(20)
         self.proxy, _ = self.port.accept()
         self.proxy.setblocking(False)

@@ -58,9 +58,9 @@ class CommandTests(SynchronousTestCase):
         """
         status, output, _ = self.run_("--help")
         self.assertEqual(status, 0)
-        for word in ("sandbox", "demo", "twistd rvgahp-proxy", "rvgahp_client"):
+        for word in ("sandbox", "demo", "trace", "twistd rvgahp-proxy", "rvgahp_client"):
             self.assertIn(word, output)
-        for command in ("sandbox", "demo"):
+        for command in ("sandbox", "demo", "trace"):
             status, output, _ = self.run_(command, "--help")
             self.assertEqual(status, 0)
             self.assertIn(f"rvgahp {command}", output)

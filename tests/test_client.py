@@ -1,6 +1,5 @@
 """
-Tests of L{rvgahp.client}: its words, and a real client with a proxy that does what a test
-wants.
+Tests of L{rvgahp.client}: a real client with a proxy that does what a test wants.
 """
 
 from __future__ import annotations
@@ -10,59 +9,9 @@ import os
 import signal
 import socket
 
-from twisted.trial.unittest import SynchronousTestCase
-
 from rvgahp import frames
-from rvgahp.client import Arguments, Misuse
 from tests.clientdriver import ClientTestCase
-
-
-class ArgumentsTests(SynchronousTestCase):
-    """
-    Command lines.
-    """
-
-    def test_names(self) -> None:
-        """
-        Site and GAHP, and the socket wherever it stands.
-        """
-        for words in (
-            ["--socket", "/s", "site", "cat"],
-            ["site", "--socket=/s", "cat"],
-            ["site", "cat", "--socket", "/s"],
-            ["--socket=/s", "--", "site", "cat"],
-        ):
-            arguments = Arguments(words)
-            self.assertEqual(
-                (arguments.site, arguments.gahp, arguments.socket), ("site", "cat", "/s")
-            )
-        self.assertIsNone(Arguments(["site", "cat"]).socket)
-        self.assertEqual(Arguments(["--", "-x", "--y"]).gahp, "--y")
-
-    def test_help(self) -> None:
-        """
-        Help and version go before all else that may be wrong.
-        """
-        self.assertTrue(Arguments(["-h"]).wantsHelp)
-        self.assertTrue(Arguments(["x", "--help"]).wantsHelp)
-        self.assertTrue(Arguments(["--version"]).wantsVersion)
-
-    def test_misuse(self) -> None:
-        """
-        What makes no sense is named.
-        """
-        for words, said in (
-            ([], "got 0 words"),
-            (["site"], "got 1 words"),
-            (["a", "b", "c"], "got 3 words"),
-            (["--socket"], "--socket needs a path"),
-            (["--sock=x", "a", "b"], "--sock=x"),
-            (["-", "b"], "no option -"),
-            (["a", "\udcff"], "UTF-8"),
-            (["a" * 2000, "b"], "too long"),
-        ):
-            e = self.assertRaises(Misuse, Arguments, words)
-            self.assertIn(said, str(e))
+from tests.procfs import catches
 
 
 class RequestTests(ClientTestCase):
@@ -74,16 +23,16 @@ class RequestTests(ClientTestCase):
         """
         It asks for what it was told, and says what it can.
         """
-        box = self.asked("a site", "gähp")
+        box = self.asked("alice@login.example.edu:22", "gähp")
         self.assertEqual(
             box,
             {
                 b"_command": b"RequestGAHP",
                 b"_ask": b"1",
                 b"versions": b"\0\x011",
-                b"site": b"a site",
+                b"site": b"login.example.edu",
                 b"gahp": "gähp".encode(),
-                b"account": b"",
+                b"account": b"alice",
                 b"tunnel": b"False",
             },
         )
@@ -113,14 +62,82 @@ class RequestTests(ClientTestCase):
         self.asked(ANSWER_TIMEOUT=0.1)
         self.assertFails("no answer within", "RequestGAHP")
 
-    def test_gone(self) -> None:
+    def test_socketAlone(self) -> None:
         """
-        A proxy that goes before it has answered, or before there is a channel, is named.
+        Where only a socket is named, no site is asked for, and sentences name the socket.
         """
-        self.asked()
+        box = self.asked(self.path, "cat")
+        self.assertEqual((box[b"site"], box[b"account"]), (b"", b""))
+        assert self.proxy is not None
+        self.proxy.sendall(b"nonsense")
+        status, _, errors = self.ended()
+        self.assertEqual(status, 255)
+        self.assertIn(f"rvgahp_client: cat at the site of socket {self.path}: ", errors)
+
+    def test_restarting(self) -> None:
+        """
+        A proxy that goes before it has answered, as one does that is restarted, is asked
+        again, and whoever listens there then may answer.
+        """
+        first = self.asked()
         assert self.proxy is not None
         self.proxy.close()
-        self.assertFails("the proxy was lost")
+        self.unlisten()
+        self.spend(0.2)
+        self.listen()
+        self.assertEqual(self.accepted(), first)
+        self.answer()
+        self.dial()
+        self.until(lambda: self.user.opened)
+        self.exit(False, 4)
+        self.assertEqual(self.ended(), (4, b"", ""))
+
+    def test_notThereYet(self) -> None:
+        """
+        So is one that is not there at first.
+        """
+        self.unlisten()
+        self.start()
+        self.spend(0.2)
+        self.listen()
+        self.assertEqual(self.accepted()[b"site"], b"site")
+
+    def test_gone(self) -> None:
+        """
+        One that does not come back is not waited for for long, and the sentence has a
+        remedy.
+        """
+        self.asked(RESTART_GRACE=0.2)
+        assert self.proxy is not None
+        self.port.close()
+        self.proxy.close()
+        self.assertFails(f"no proxy listens on {self.path}", "start rvgahp-proxy")
+
+    def test_goneAgainAndAgain(self) -> None:
+        """
+        Nor is one that is there each time, and goes.
+        """
+        self.start(RESTART_GRACE=0.2)
+        assert self.process is not None
+        self.port.settimeout(0.01)
+        while self.process.poll() is None:
+            try:
+                self.port.accept()[0].close()
+            except TimeoutError:
+                pass
+        self.assertFails("the proxy was lost: ", "its log")
+
+    def test_signalWhileWaiting(self) -> None:
+        """
+        A signal ends the wait.
+        """
+        self.unlisten()
+        self.start()
+        process = self.process
+        assert process is not None
+        self.until(lambda: catches(process.pid, signal.SIGTERM))
+        self.signal(signal.SIGTERM)
+        self.assertEqual(self.ended()[0], 128 + signal.SIGTERM)
 
     def test_goneBeforeTheChannel(self) -> None:
         """

@@ -21,16 +21,19 @@ PAGE = TESTS.parent / "doc" / "architecture.rst"
 #: The modules of each layer, the lowest first.
 LAYERS = (
     "errors limits names policy primitives session handshakemessages handshake records frames"
-    " stream stderrqueue boxes gahplines",
-    "descriptor sink channel carrier poller proxysocket proxylink complaint",
-    "commands igahp launcher settingkinds settingtable settingreader settings configuration"
-    " condorconfig condorraw certificates",
+    " stream stderrqueue boxes gahplines front frontanswers frontbanner frontpaths frontqueue"
+    " frontreplies frontresults frontrules frontsite",
+    "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords",
+    "commands igahp launcher settingkinds sitesockets settingtable settingreader settings"
+    " configuration condorconfig condorraw certificates",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
-    " processlauncher gahpprocess gahptable gahpkinds credentials files",
-    "proxy proxysession siteconnection local ce gahpsession channeldialer client clientsession"
-    " clientstdio",
+    " processlauncher gahpenvironment gahpprocess gahptable gahpkinds accounts credentials"
+    " files",
+    "proxy proxysession sites siteconnection description local ce gahpsession channeldialer"
+    " client clientsession clientstdio",
     "tapoptions proxytap cetap",
-    "cli credentialscli sandbox daemonprocess demo",
+    "cli credentialscli sandbox daemonprocess demo screen patience inquiry gahpdialogue gahpjob"
+    " trace tracewords tracejob tracesteps tracecli",
 )
 
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rvgahp import limits
 from rvgahp.frames import STDOUT, encodeFrame
 from rvgahp.policy import MAX_ENCODED
+from rvgahp.settingtable import TABLE
 from rvgahp.stream import ASSURED_BYTES
 
 
@@ -58,6 +59,15 @@ class LimitsTests(SynchronousTestCase):
         A connection that waits for its client does not outlive its ticket.
         """
         self.assertLessEqual(limits.HANDOVER_TIMEOUT, limits.TICKET_LIFETIME)
+
+    def test_answer(self) -> None:
+        """
+        A client that was waited for, and whose site then says nothing, hears the proxy's
+        word on it, and not only that there was none.
+        """
+        (row,) = [row for row in TABLE if row.name == "RVGAHP_START_TIMEOUT"]
+        longest = limits.RESTART_GRACE + row.kind.parse(row.default)
+        self.assertGreater(limits.ANSWER_TIMEOUT, longest)
 
     def test_readFitsFrame(self) -> None:
         """

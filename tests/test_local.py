@@ -69,7 +69,7 @@ class LocalTestCase(SynchronousTestCase):
         self.loop = SteppedLoop()
         self.requests: list[tuple[LocalConnection, dict[str, Any]]] = []
         self.answer: Any = lambda: succeed(ANSWER)
-        self.clients = Clients(self.loop, self._request, 50)
+        self.clients = Clients(self.loop, self._request, 50, None)
         self.connected: list[LocalClient] = []
         self.taken: list[Deferred[dict[str, Any]]] = []
 
@@ -479,7 +479,7 @@ class FloodTests(LocalTestCase):
         One user has so many connections and no more, and is told so; when one ends there
         is room again.
         """
-        self.clients = Clients(self.loop, self._request, 3)
+        self.clients = Clients(self.loop, self._request, 3, None)
         several = [self.connect() for _ in range(3)]
         with capturedLogs() as logs:
             self.assertIn("has 3 connections", self.refusal(self.connect()))
@@ -506,7 +506,7 @@ class FloodTests(LocalTestCase):
         """
         One that is refused and does not hear it harms nothing.
         """
-        self.clients = Clients(self.loop, self._request, 0)
+        self.clients = Clients(self.loop, self._request, 0, None)
         ours, theirs = socketPair()
         theirs.close()
         with capturedLogs():

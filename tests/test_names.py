@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp.errors import ConfigurationError
-from rvgahp.names import checkGAHPName, checkSite
+from rvgahp.names import checkAccount, checkGAHPName, checkSite
 from tests.texts import oddTexts
 
 SITE = re.compile(
     r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9._-]*(@[A-Za-z0-9._-]*)?[A-Za-z0-9])?\Z", re.DOTALL
 )
 GAHP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}\Z")
+ACCOUNT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z")
 
 
 def passes(check: object, name: str) -> bool:
@@ -102,3 +103,23 @@ class GAHPNameTests(SynchronousTestCase):
         The rule is that of a regular expression, for any text.
         """
         self.assertEqual(passes(checkGAHPName, name), bool(GAHP.match(name)))
+
+
+class AccountTests(SynchronousTestCase):
+    """
+    Tests of L{checkAccount}.
+    """
+
+    def test_usual(self) -> None:
+        """
+        Names of accounts as sites have them are allowed.
+        """
+        for name in ("alice", "Alice.Example", "_svc-1", "u1234", "1234"):
+            self.assertEqual(checkAccount(name), name)
+
+    @given(st.one_of(oddTexts(longest=70), st.text("ab9._-@+ ", max_size=8)))
+    def test_rule(self, name: str) -> None:
+        """
+        The rule is that of a regular expression, for any text.
+        """
+        self.assertEqual(passes(checkAccount, name), bool(ACCOUNT.match(name)))

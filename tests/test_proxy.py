@@ -105,19 +105,78 @@ class StartTests(BrokerTestCase):
         A site that is not connected is named, with those that are; so is one that there
         cannot be.
         """
+        self.spend(limits.YOUTH)
         self.readyCE()
         self.dialCE(site="half.example")[0].hello()
         client = self.ask(site="elsewhere.example")
         self.assertRefused(client, b"NoSuchSite", "elsewhere.example", f"connected: {SITE})")
         self.assertRefused(self.ask(site="half.example"), b"NoSuchSite", f"connected: {SITE})")
         self.assertRefused(self.ask(site="no such\nthing"), b"NoSuchSite", "cannot be the name")
-        self.assertRefused(self.ask(site=""), b"NoSuchSite", "cannot be the name")
+        self.assertRefused(self.ask(site=""), b"NoSuchSite", "no site is named")
 
     def test_noSiteAtAll(self) -> None:
         """
         Where none is connected, that is said.
         """
+        self.spend(limits.YOUTH)
         self.assertRefused(self.ask(), b"NoSuchSite", "connected: none", "rvgahp-ce runs")
+
+    def test_restarted(self) -> None:
+        """
+        A proxy that was just started waits for the site, but not for long, nor for a
+        client that has gone meanwhile.
+        """
+        client, gone, other = self.ask(), self.ask(), self.ask(site="other.example")
+        self.spend(limits.RESTART_GRACE - 0.1)
+        self.assertEqual(client.read(), [])
+        gone.close()
+        self.settle()
+        ce = self.readyCE()
+        self.settle()
+        self.assertEqual([box.get(b"_answer") for box in client.read()], [b"1"])
+        self.assertEqual(len(ce.starts), 1)
+        self.spend(0.2)
+        (box,) = other.read()
+        self.assertEqual(box[b"_error_code"], b"NoSuchSite")
+        self.assertIn(f"connected: {SITE})", box[b"_error_description"].decode())
+
+    def test_account(self) -> None:
+        """
+        The account is the site's to judge, unless there is a site that has it in its name:
+        then that is meant.
+        """
+        plain = self.readyCE()
+        self.ask(account="alice")
+        mine = self.readyCE(site=f"alice@{SITE}", instance=b"j" * 16)
+        self.ask(account="alice")
+        self.ask(account="bob")
+        self.assertEqual([start["account"] for start in plain.starts], ["alice", "bob"])
+        self.assertEqual([start["account"] for start in mine.starts], [""])
+        sites = {record.site for record in self.proxy.sessions.values()}
+        self.assertEqual(sites, {SITE, mine.site})
+        client = self.ask(account="no such\nthing")
+        self.assertEqual(client.boxes[0][b"_error_code"], b"NoSuchSite")
+
+    def test_socketOfASite(self) -> None:
+        """
+        Whoever comes by the socket of one site gets that one, named or not, and no other.
+        """
+        ce, other = self.readyCE(), self.readyCE(site="other.example", instance=b"j" * 16)
+        for site in ("", SITE):
+            client = self.client(SITE)
+            client.request(site=site, account="alice")
+            self.settle()
+            self.assertEqual(client.read()[0][b"_answer"], b"1")
+        self.assertEqual([start["account"] for start in ce.starts], ["alice", "alice"])
+        client = self.client(SITE)
+        client.request(site=other.site)
+        self.settle()
+        client.read()
+        (box,) = client.boxes
+        self.assertEqual(box[b"_error_code"], b"NoSuchSite")
+        for word in (SITE, other.site, "RVGAHP_SITE_SOCKETS"):
+            self.assertIn(word, box[b"_error_description"].decode())
+        self.assertEqual(other.starts, [])
 
     def test_impossibleGAHP(self) -> None:
         """

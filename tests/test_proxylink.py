@@ -47,8 +47,8 @@ class Client:
     def sessionLost(self, reason: str) -> None:
         self._note("session lost", reason)
 
-    def linkLost(self, reason: str) -> None:
-        self._note("link lost", reason)
+    def linkLost(self, reason: str, closed: bool) -> None:
+        self._note("link lost" if closed else "link broken", reason)
 
 
 class ProxyLinkTests(SynchronousTestCase):
@@ -254,7 +254,7 @@ class ProxyLinkTests(SynchronousTestCase):
         A Channel without its connection is a lost link, and is not answered as taken.
         """
         self.say(encodeBox(CHANNEL))
-        self.assertEqual([name for name, _ in self.client.told], ["link lost"])
+        self.assertEqual([name for name, _ in self.client.told], ["link broken"])
         self.assertIn("without its connection", str(self.client.told[0][1]))
         self.assertEqual(self.heard(), [])
 
@@ -272,7 +272,7 @@ class ProxyLinkTests(SynchronousTestCase):
             near, far = self.handed(b"")
             self.say(encodeBox(box), [near.fileno()])
             near.close()
-            self.assertEqual([name for name, _ in self.client.told], ["link lost"])
+            self.assertEqual([name for name, _ in self.client.told], ["link broken"])
             self.assertEqual(self.client.connections, [])
             self.assertEqual(far.recv(10), b"")
             far.close()
@@ -286,7 +286,7 @@ class ProxyLinkTests(SynchronousTestCase):
         null = os.open(os.devnull, os.O_RDONLY)
         self.say(encodeBox(CHANNEL), [null])
         os.close(null)
-        self.assertEqual([name for name, _ in self.client.told], ["link lost"])
+        self.assertEqual([name for name, _ in self.client.told], ["link broken"])
 
     def test_moreConnectionsThanBoxes(self) -> None:
         """
@@ -297,7 +297,7 @@ class ProxyLinkTests(SynchronousTestCase):
         for _ in range(20):
             if not self.link.isClosed:
                 self.say(lost, [near.fileno()] * 3)
-        self.assertEqual([name for name, _ in self.client.told], ["link lost"])
+        self.assertEqual([name for name, _ in self.client.told], ["link broken"])
         near.close()
         far.close()
 
@@ -378,7 +378,7 @@ class ProxyLinkTests(SynchronousTestCase):
             encodeBox({b"_error": b"1"}),
         ):
             self.say(garbage)
-            self.assertEqual([name for name, _ in self.client.told], ["link lost"], garbage[:30])
+            self.assertEqual([name for name, _ in self.client.told], ["link broken"], garbage[:30])
             self.assertIn("not understood", str(self.client.told[0][1]))
             self.disconnect()
             self.connect()

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import limits, proxysocket
 from rvgahp.errors import ConfigurationError, NotAuthorized
-from rvgahp.proxysocket import condorConfigVal, connect, findSocket, listenerUid
+from rvgahp.proxysocket import ProxyAbsent, condorConfigVal, connect, findSocket, listenerUid
 from tests.steppedloop import descriptorCount
 
 #: An account that is neither root nor, one may hope, the one the tests run under.
@@ -101,6 +101,17 @@ class CondorConfigValTests(ProxySocketTestCase):
         os.chmod(self.path("condor_config_val"), 0o755)
         self.assertEqual(condorConfigVal("RVGAHP_SOCKET"), "")
 
+    def test_hangs(self) -> None:
+        """
+        A tool that does not answer, or answers and stays, is not waited for for ever.
+        """
+        self.patch(limits, "CONFIG_VAL_TIMEOUT", 0.2)
+        for script in ("exec sleep 1000", "echo value; exec >&-; exec sleep 1000"):
+            self.tool(f"PATH=/usr/bin:/bin; {script}")
+            began = time.monotonic()
+            self.assertEqual(condorConfigVal("RVGAHP_SOCKET"), "")
+            self.assertLess(time.monotonic() - began, 10)
+
     def test_quiet(self) -> None:
         """
         It neither reads our stdin nor writes to our stderr, and holds nothing of ours.
@@ -150,12 +161,14 @@ class FindSocketTests(ProxySocketTestCase):
 
     def test_nowhere(self) -> None:
         """
-        If nothing tells, the sentence says what could.
+        If nothing tells, it is the usual path, where nobody listens yet; the sentence says
+        what could tell.
         """
         self.tool("exit 1")
-        with self.assertRaises(ConfigurationError) as caught:
-            findSocket(None)
-        for word in (self.path("default"), "--socket", "_CONDOR_RVGAHP_SOCKET", "RVGAHP_SOCKET"):
+        self.assertEqual(findSocket(None), self.path("default"))
+        with self.assertRaises(ProxyAbsent) as caught:
+            connect(findSocket(None))
+        for word in (self.path("default"), "--rvgahp-socket", "_CONDOR_RVGAHP_SOCKET", " RVGAHP_"):
             self.assertIn(word, str(caught.exception))
 
     def test_empty(self) -> None:
@@ -182,13 +195,17 @@ class ConnectTests(ProxySocketTestCase):
     Tests of L{connect}.
     """
 
-    def listen(self, path: str, uid: int = -1, backlog: int = 5) -> socket.socket:
+    def listen(
+        self, path: str, uid: int = -1, backlog: int = 5, kind: int = socket.SOCK_STREAM
+    ) -> socket.socket:
         """
         Listen as another user, if we may.
         """
-        listener = socket.socket(socket.AF_UNIX)
+        listener = socket.socket(socket.AF_UNIX, kind)
         self.addCleanup(listener.close)
         listener.bind(path)
+        if kind != socket.SOCK_STREAM:
+            return listener
         if uid < 0:
             listener.listen(backlog)
             return listener
@@ -229,10 +246,21 @@ class ConnectTests(ProxySocketTestCase):
             pass
         self.listen(self.path("stale")).close()
         for name in ("nothing", "file", "stale", "nothing/at/all"):
-            with self.assertRaises(ConfigurationError) as caught:
+            with self.assertRaises(ProxyAbsent) as caught:
                 connect(self.path(name))
             self.assertIn(self.path(name), str(caught.exception))
             self.assertNotIn("Errno", str(caught.exception))
+
+    def test_neverListens(self) -> None:
+        """
+        What no restart of the proxy would mend is told apart.
+        """
+        self.listen(self.path("datagrams"), kind=socket.SOCK_DGRAM)
+        for name in ("datagrams", "datagrams/s"):
+            with self.assertRaises(ConfigurationError) as caught:
+                connect(self.path(name))
+            self.assertNotIsInstance(caught.exception, ProxyAbsent)
+            self.assertIn(self.path(name), str(caught.exception))
 
     def test_squatter(self) -> None:
         """

@@ -260,6 +260,7 @@ class SessionsTests(BrokerTestCase):
         """
         The site takes starts after the last of several calls, and not before.
         """
+        self.spend(limits.YOUTH)  # after which absent sites are not waited for
         ce, connection = self.dialCE()
         ce.hello()
         for number in range(3):

@@ -349,6 +349,31 @@ class ProxyServiceTests(ReactorTestCase):
         service.stopService()
         self.assertFalse(os.path.exists(self.path))
 
+    def test_siteSockets(self) -> None:
+        """
+        So are the further sockets, with the same mode, and whoever comes there is known to
+        want that site; they go with the proxy.
+        """
+        further = {name: os.path.join(self.directory, name) for name in ("a@x", "b")}
+        text = ", ".join(f"{site} = {path}" for site, path in further.items())
+        with capturedLogs() as logs:
+            service, _ = self.start(RVGAHP_SITE_SOCKETS=text)
+        said = [(event.get("path"), event.get("site")) for event in logs]
+        for site, path in further.items():
+            self.assertIn((path, site), said)
+            self.assertEqual(os.stat(path).st_mode & 0o777, 0o640)
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(path)
+                client = LocalClient(connection)
+                client.request(site="c")
+                self.until(client.read)
+                (box,) = client.boxes
+                self.assertIn(f"for site {site} alone", box[b"_error_description"].decode())
+        self.until(lambda: not len(service._clients))
+        service.stopService()
+        for path in (self.path, *further.values()):
+            self.assertFalse(os.path.exists(path))
+
     def assertCannotStart(self, *words: str, **settings: str) -> None:
         """
         It does not start; that is said where it was started, and in the log, and nothing
@@ -393,6 +418,16 @@ class ProxyServiceTests(ReactorTestCase):
         """
         path = os.path.join(self.directory, "no", "proxy.sock")
         self.assertCannotStart(path, "No such file", RVGAHP_SOCKET=path)
+
+    def test_badSiteSocket(self) -> None:
+        """
+        A further socket that cannot be had; what was there already goes.
+        """
+        good, bad = (os.path.join(self.directory, *names) for names in (["good"], ["no", "b"]))
+        text = f"a={good} b={bad}"
+        self.assertCannotStart(bad, "No such file", RVGAHP_SITE_SOCKETS=text)
+        for path in (self.path, good):
+            self.assertFalse(os.path.exists(path))
 
     def test_replaced(self) -> None:
         """

@@ -1,0 +1,323 @@
+# -*- test-case-name: tests.test_front -*-
+"""
+The front: a GAHP server for the gridmanager, and a GAHP's client for the site.
+
+Layer 0: no I/O; bytes and events in, bytes out, a clock passed in.
+
+What it does with each command stands in L{rvgahp.frontrules}; C{doc/front.rst} has the
+same in words.  There is no mode for an outage: when the link is not live the queue does
+not move, and that is all.
+
+How it is driven, by the client, which makes it when the GAHP runs:
+
+  - L{Front.gridmanagerData}, L{Front.gridmanagerEnded}: what our stdin brings; SIGTERM
+    counts as its end.
+  - L{Front.siteData}, L{Front.siteEnded}, L{Front.siteLost}: the GAHP's stdout, in any
+    portions, and its end.
+  - L{Front.linkChanged}: whether an authenticated byte came in the last 12 s.  It begins
+    as not live.
+  - L{Front.confirmed}: how many bytes of all that went to C{toSite} the CE has delivered.
+  - L{Front.nextDeadline} and L{Front.tick}: the front starts no timers.  After each of
+    the calls above the client asks when C{tick} is due, and calls it then.
+  - L{Front.heldBytes}: what it holds of its input; above a limit, read stdin no more.
+  - L{Front.owes}: whether the client must stay although the gridmanager has gone.
+
+What comes out goes to the methods of an L{Output}.  They may call the front again.
+"""
+
+from __future__ import annotations
+
+from rvgahp import limits
+from rvgahp.errors import ProtocolError
+from rvgahp.frontanswers import Answers
+from rvgahp.frontqueue import Command
+from rvgahp.frontreplies import refusal
+from rvgahp.frontresults import END
+from rvgahp.frontrules import AT_ONCE, KNOWN_GAHPS, LOCAL, Timers, ruleFor
+from rvgahp.gahplines import LineSplitter, firstTokens, joinTokens
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    class Output(Protocol):
+        """
+        Where the front's output goes.
+        """
+
+        def toGridmanager(self, data: bytes) -> None:
+            """
+            Whole lines for our stdout.
+            """
+
+        def toSite(self, data: bytes) -> None:
+            """
+            Whole lines for the GAHP's stdin, which are sent now: it is called only while
+            the link is live.  They may hold a B{secret}.
+            """
+
+        def endSite(self) -> None:
+            """
+            Nothing more will go to the GAHP: close its stdin.  Called once.
+            """
+
+        def complain(self, sentence: str) -> None:
+            """
+            One line for our stderr, to follow C{GAHP at site SITE: }.
+            """
+
+        def finish(self, status: int | None, sentence: str) -> None:
+            """
+            The client ends.  Called once, and nothing is called after it.
+
+            @param status: the exit status, or L{None} for the client's own failure.
+            @param sentence: for our stderr as with C{complain}, or nothing.
+            """
+
+
+class Front:
+    """
+    One GAHP, from its banner to its end.
+    """
+
+    def __init__(
+        self,
+        gahp: str,
+        output: Output,
+        clock: Callable[[], float],
+        timers: Timers | None = None,
+    ) -> None:
+        """
+        @param gahp: a name for which L{rvgahp.frontrules.hasFront} is true.
+        @param clock: seconds, never going back.
+        @param timers: by the gridmanager's settings, where they are known.
+        """
+        self._longest, self._unsendable = KNOWN_GAHPS[gahp]
+        self._output = output
+        self._clock = clock
+        self._readyBy = clock() + limits.FRONT_GREETING
+        self._answers = Answers(clock, timers or Timers(), self._greeted, self._complain)
+        self._site = self._answers.site
+        self._lines = LineSplitter(limits.COMMAND_BYTES)
+        self._early = bytearray()  # input before the banner
+        self._offered: set[bytes] = set()
+        self._count = 0
+        self._isGreeted = self._hasEnded = self._hasQuit = self._isLetGo = self._isOver = False
+        self._local: dict[bytes, Callable[[], bytes | None]] = {
+            b"COMMANDS": self._listCommands,
+            b"ASYNC_MODE_ON": lambda: self._setAsynchronous(True),
+            b"ASYNC_MODE_OFF": lambda: self._setAsynchronous(False),
+            b"VERSION": lambda: b"S " + self._site.banner.rstrip(END),
+            b"QUIT": self._quit,
+            b"RESULTS": lambda: None,
+            b"RESPONSE_PREFIX": lambda: refusal("Unknown command"),
+        }
+
+    @property
+    def isMarked(self) -> bool:
+        """
+        @return: whether a command that the GAHP was given has been refused in its place,
+            so that it may know more than the gridmanager.
+        """
+        return self._answers.isMarked
+
+    @property
+    def securitySession(self) -> bytes:
+        """
+        @return: the line that gives the GAHP its security session, for one that is
+            started again, or nothing; B{secret}.
+        """
+        return self._answers.securitySession
+
+    # -- from the client ----------------------------------------------------
+
+    def gridmanagerData(self, data: bytes) -> None:
+        """
+        Bytes of our stdin.
+        """
+        if self._isGreeted:
+            self._obey(data)
+        else:
+            self._early += data
+        self._settle()
+
+    def gridmanagerEnded(self) -> None:
+        """
+        The gridmanager has gone.  What was not sent for it is not, except what is owed;
+        when that is delivered, and each command has its reply, the GAHP's stdin ends.
+        """
+        self._hasEnded = True
+        self._settle()
+
+    def siteData(self, data: bytes) -> None:
+        """
+        Bytes of the GAHP's stdout.
+        """
+        try:
+            self._site.dataReceived(data, self._clock())
+        except ProtocolError as e:
+            self._finish(None, str(e))
+        self._settle()
+
+    def siteEnded(self, status: int) -> None:
+        """
+        The GAHP has exited, and all its output has been here.
+
+        @param status: 128 and more for a signal.
+        """
+        if not self._isGreeted:
+            self._finish(status or None, f"it ended with status {status} before it was ready")
+        else:
+            half = "the end of its output was no whole line" if self._site.isMidLine() else ""
+            self._finish(0 if self._hasQuit else status, half)
+
+    def siteLost(self, sentence: str) -> None:
+        """
+        The stream is over without an exit status.  What it owed is not made up.
+        """
+        self._finish(None, sentence)
+
+    def linkChanged(self, isLive: bool) -> None:
+        """
+        The link has become live, or is not live any more.
+        """
+        self._answers.linkChanged(isLive)
+        self._settle()
+
+    def confirmed(self, count: int) -> None:
+        """
+        @param count: bytes of all that went to C{toSite} that the CE has delivered.
+        """
+        self._site.confirmed(count, self._clock())
+        self._settle()
+
+    def tick(self) -> None:
+        """
+        Time has passed.
+        """
+        now = self._clock()
+        if not self._isGreeted and now >= self._readyBy:
+            self._finish(None, f"it was not ready within {limits.FRONT_GREETING:g} s")
+        self._answers.tick()
+        self._site.tick(now)
+        self._settle()
+
+    def nextDeadline(self) -> float | None:
+        """
+        @return: when, by the clock, L{tick} is due; L{None} for never.
+        """
+        if self._isOver:
+            return None
+        now = self._clock()
+        times = [self._answers.nextDeadline(), self._site.nextDeadline(now)]
+        if not self._isGreeted:
+            times.append(self._readyBy)
+        if self._hasEnded:
+            times.append(self._site.graceEnd(now))
+        return min([time for time in times if time is not None], default=None)
+
+    def owes(self) -> bool:
+        """
+        @return: whether there is a cancel or the like that the GAHP has not got, or has
+            had for so short a time that it may be about it.
+        """
+        return not self._isLetGo and self._site.owes(self._clock())
+
+    def heldBytes(self) -> int:
+        """
+        @return: bytes of input and of unwritten replies that are held here.
+        """
+        queued = self._site.queue.held + self._answers.replies.held
+        return len(self._early) + len(self._lines) + queued
+
+    # -- commands -----------------------------------------------------------
+
+    def _obey(self, data: bytes) -> None:
+        for line in self._lines.feed(data):
+            if self._hasQuit:
+                return
+            if line is None:
+                self._answers.replies.put(refusal("the line is too long"))
+            else:
+                self._lineReceived(line)
+
+    def _lineReceived(self, line: bytes) -> None:
+        name, argument = [*firstTokens(line, 2), b""][:2]
+        name = name.upper()
+        rule = ruleFor(name, argument, self._offered)
+        if rule.who == LOCAL:
+            self._answers.replies.put(self._local[name]())
+            return
+        self._count += 1
+        command = Command(name, rule, line, self._clock(), self._count)
+        if rule.who == AT_ONCE:
+            command.requestId = argument
+        self._answers.accept(command, self._unfit(line))
+
+    def _unfit(self, line: bytes) -> str:
+        """
+        @return: why a line must not be sent to the GAHP, or nothing.
+        """
+        if len(line) > self._longest:
+            return f"the command is longer than the {self._longest} bytes that the GAHP takes"
+        if any(byte in line for byte in self._unsendable):
+            return "the command has a byte that the GAHP does not take"
+        return ""
+
+    def _listCommands(self) -> bytes:
+        names = [one for one in self._site.commands if one.upper() != b"RESPONSE_PREFIX"]
+        return joinTokens([b"S", *names])
+
+    def _setAsynchronous(self, isAsynchronous: bool) -> bytes:
+        self._answers.results.setAsynchronous(isAsynchronous)
+        return b"S"
+
+    def _quit(self) -> bytes:
+        self._hasQuit = self._hasEnded = True
+        return b"S"
+
+    # -- what follows -------------------------------------------------------
+
+    def _greeted(self) -> None:
+        self._isGreeted = True
+        self._offered = {name.upper() for name in self._site.commands}
+        self._output.toGridmanager(self._site.banner)
+        early, self._early = bytes(self._early), bytearray()
+        self._obey(early)
+
+    def _settle(self) -> None:
+        """
+        Let out what can go out now.
+        """
+        if self._isOver:
+            return
+        if self._hasEnded:
+            self._answers.abandon()
+        lines = self._answers.replies.take() + self._answers.results.notice()
+        if lines:
+            self._output.toGridmanager(lines)
+        if not self._isLetGo:
+            hasRoom = self._answers.results.held < limits.RESULTS_HELD_BYTES
+            commands = self._site.send(self._clock(), hasRoom)
+            if commands:
+                self._output.toSite(commands)
+            self._letGo()
+
+    def _letGo(self) -> None:
+        """
+        The gridmanager has gone; when all is done, so does the GAHP.
+        """
+        isDone = self._hasEnded and not self._early and not self._answers.replies
+        if isDone and not self._isOver and not self._isLetGo and not self.owes():
+            self._isLetGo = True
+            self._output.endSite()
+
+    def _complain(self, sentence: str) -> None:
+        if not self._isOver:
+            self._output.complain(sentence)
+
+    def _finish(self, status: int | None, sentence: str) -> None:
+        if not self._isOver:
+            self._isOver = True
+            self._output.finish(status, sentence)

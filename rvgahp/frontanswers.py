@@ -1,0 +1,262 @@
+# -*- test-case-name: tests.test_frontanswers -*-
+"""
+The front's answers: the GAHP's own where they come, and those in its place.
+
+Layer 0: L{rvgahp.limits}, L{rvgahp.gahplines} and the front's own modules below it.
+
+What is never made up: the success of a submit, a cancel, a refresh or a transfer; a
+job's state; and the result codes -100 to -103, which the gridmanager takes for its own
+(HTCondor: C{src/condor_gridmanager/gahp-client.h}).
+"""
+
+from __future__ import annotations
+
+from rvgahp import limits
+from rvgahp.frontpaths import SandboxPaths
+from rvgahp.frontqueue import HELD, Command
+from rvgahp.frontreplies import Deadlines, ReplyQueue, refusal
+from rvgahp.frontresults import ResultQueue
+from rvgahp.frontrules import (
+    AT_ONCE,
+    CALL,
+    FAIL,
+    FIRST,
+    NO_NEWS,
+    NOTHING_NEW,
+    PATH_TOKEN,
+    PROMISE,
+    RECALL,
+    REFUSE,
+    RULES,
+    WAIT,
+)
+from rvgahp.frontsite import Site
+from rvgahp.gahplines import firstTokens, joinTokens, splitTokens
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rvgahp.frontrules import Timers
+
+_UNSENT = "it never reached the site; it is safe to release the job"
+_LATE = "the site did not answer in time"
+_NOT_LIVE = "nothing is heard from the site"
+_WRONG = "the site's answer was not understood"
+
+
+def _nameOf(command: Command) -> str:
+    """
+    @return: the name for people, if it is a known one; nothing else of a line is said.
+    """
+    return command.name.decode() if command.name in RULES else "a command"
+
+
+class Answers:
+    """
+    Commands of the gridmanager, from their acceptance to their reply or result.
+
+    @ivar site: the GAHP.
+    @ivar results: what the gridmanager has to fetch.
+    @ivar replies: what it is told at once, in order.
+    @ivar isMarked: whether a command that the GAHP was given has been refused in its
+        place, so that it may know more than the gridmanager.
+    @ivar securitySession: the line that gives the GAHP its security session, for one
+        that is started again; B{secret}.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        timers: Timers,
+        greeted: Callable[[], None],
+        complain: Callable[[str], None],
+    ) -> None:
+        """
+        @param greeted: called when the GAHP is ready for commands.
+        @param complain: told what the operator should know.
+        """
+        self.site = Site(self, greeted, timers, clock())
+        self.results = ResultQueue()
+        self.replies = ReplyQueue(self.results)
+        self.isMarked = False
+        self.securitySession = b""
+        self._clock = clock
+        self._timers = timers
+        self._complain = complain
+        self._deadlines = Deadlines(timers)
+        self._paths = SandboxPaths()
+        self._open: dict[bytes, Command] = {}  # requests without a result
+        self._actions: dict[str, Callable[[Command, str], None]] = {
+            WAIT: lambda command, sentence: None,
+            REFUSE: self._refuse,
+            PROMISE: lambda command, sentence: self.replies.fill(command, b"S"),
+            RECALL: self._recall,
+            FAIL: self._fail,
+            NO_NEWS: self._tellNothing,
+        }
+
+    # -- commands -----------------------------------------------------------
+
+    def accept(self, command: Command, unfit: str) -> None:
+        """
+        @param command: one that is for the GAHP.
+        @param unfit: why it cannot be sent, or nothing.
+        """
+        isRequest = command.rule.who == AT_ONCE
+        problem = self._problemWith(command.requestId) if isRequest else ""
+        if problem:
+            self.replies.put(refusal(problem))
+            return
+        if isRequest:
+            self.replies.put(b"S")
+            self._open[command.requestId] = command
+        else:
+            self.replies.put(command)
+        place = PATH_TOKEN.get(command.name, 0)
+        if place:
+            command.sandbox = b"".join(firstTokens(command.line, place + 1)[place:])
+        if unfit:
+            self._act(FAIL if isRequest else REFUSE, command, unfit)
+        else:
+            self._hold(command)
+
+    def _hold(self, command: Command) -> None:
+        self.site.queue.put(command)
+        self._deadlines.add(command)
+        if command.rule.queue == FIRST:
+            self.securitySession = command.line
+        if not self.site.isLive:
+            self._act(command.rule.notLive, command, _NOT_LIVE)
+
+    def _problemWith(self, requestId: bytes) -> str:
+        if not requestId.isdigit() or len(requestId) > limits.REQUEST_ID_DIGITS:
+            return "a request id must be a decimal number"
+        for known in (self._open, self.results, self.site.pending):
+            if requestId in known:
+                return "this request id is in use"
+        if len(self.results) >= limits.RESULTS_HELD:
+            return "too many results wait to be fetched"
+        return ""
+
+    def abandon(self) -> None:
+        """
+        The gridmanager has gone: drop what is not sent and not owed.
+        """
+        for command in list(self.site.queue):
+            if command.rule.who == AT_ONCE and not command.rule.isOwed:
+                self._withdraw(command)
+                del self._open[command.requestId]
+                command.isAnswered = True
+
+    # -- in place of the GAHP -----------------------------------------------
+
+    def linkChanged(self, isLive: bool) -> None:
+        """
+        The link has become live, or is not live any more.
+        """
+        self.site.linkChanged(isLive, self._clock())
+        if not isLive:
+            for command in [*self._open.values(), *self.replies.waiting()]:
+                self._act(command.rule.notLive, command, _NOT_LIVE)
+
+    def nextDeadline(self) -> float | None:
+        """
+        @return: when L{tick} has something to do.
+        """
+        return self._deadlines.next()
+
+    def tick(self) -> None:
+        """
+        Time has passed.
+        """
+        for command in self._deadlines.due(self._clock()):
+            if command.state == HELD:
+                self._act(command.rule.unsent, command, _UNSENT)
+            else:
+                self._act(command.rule.sent, command, _LATE)
+
+    def _act(self, action: str, command: Command, sentence: str) -> None:
+        self._actions[action](command, sentence)
+
+    def _refuse(self, command: Command, sentence: str) -> None:
+        if command.state != HELD:
+            self.isMarked = True
+            self._complain(f"no reply to {_nameOf(command)} came in time")
+        self._reply(command, refusal(sentence))
+
+    def _recall(self, command: Command, sentence: str) -> None:
+        path = self._paths.get(command.sandbox)
+        if path is not None:
+            self._reply(command, joinTokens([b"S", path]))
+        elif self._deadlines.isDue(command, self._clock()):
+            self._refuse(command, sentence)
+
+    def _reply(self, command: Command, reply: bytes) -> None:
+        self._withdraw(command)
+        self.replies.fill(command, reply)
+
+    def _fail(self, command: Command, sentence: str) -> None:
+        self._conclude(command, command.rule.failed(command.requestId, sentence.encode()))
+
+    def _tellNothing(self, command: Command, sentence: str) -> None:
+        self._conclude(command, [command.requestId, *NOTHING_NEW])
+
+    def _conclude(self, command: Command, result: list[bytes]) -> None:
+        self._withdraw(command)
+        self._put(command, joinTokens(result))
+
+    def _withdraw(self, command: Command) -> None:
+        self.site.queue.withdraw(command)
+        command.line = b""
+
+    def _put(self, command: Command, result: bytes) -> None:
+        command.isAnswered = True
+        del self._open[command.requestId]
+        self.results.put(command.requestId, result)
+
+    # -- from the site ------------------------------------------------------
+
+    def replied(self, command: Command, line: bytes, tokens: list[bytes]) -> None:
+        accepted = tokens[0] == b"S"
+        if command.isAnswered:
+            if command.rule.unsent == PROMISE and not accepted:
+                self._complain("it refused the security session; its file transfers will fail")
+            return
+        if command.name in PATH_TOKEN and accepted:
+            if len(tokens) == 2:
+                self._paths.learn(command.sandbox, tokens[1])
+            else:
+                # The gridmanager would die; condor_ft-gahp does not escape the path.
+                self._complain(f"its reply to {_nameOf(command)} has {len(tokens)} fields")
+                line = refusal(_WRONG)
+        self.replies.fill(command, line)
+
+    def refused(self, command: Command, reason: bytes) -> None:
+        self._conclude(command, command.rule.failed(command.requestId, reason or b"refused"))
+
+    def returned(self, command: Command) -> None:
+        if self._deadlines.isDue(command, self._clock()):
+            self._act(command.rule.unsent, command, _UNSENT)
+
+    def resultReceived(self, command: Command, line: bytes, fields: int) -> None:
+        if not command.rule.fits(fields):
+            self._complain(f"its result of {_nameOf(command)} has {fields} fields, which is wrong")
+            self._fail(command, _WRONG)
+            return
+        if command.name in PATH_TOKEN:
+            self._paths.learn(command.sandbox, splitTokens(line)[PATH_TOKEN[command.name]])
+        elif command.name == b"BLAH_JOB_SUBMIT":
+            self._checkSubmit(command, splitTokens(line)[3])
+        self._put(command, line)
+
+    def _checkSubmit(self, command: Command, job: bytes) -> None:
+        """
+        Tell of a job that the gridmanager will not hear of: it has given up.
+        """
+        isLate = self._clock() >= command.came + self._timers.seconds[CALL]
+        if isLate and job.upper() not in (b"", b"N/A", b"NULL"):
+            self._complain(
+                "its result of BLAH_JOB_SUBMIT came when the gridmanager had given up; the job"
+                f" at the site is {job[: limits.JOB_ID_BYTES].decode('utf-8', 'replace')}"
+            )

@@ -1,0 +1,108 @@
+# -*- test-case-name: tests.test_tracewords -*-
+"""
+What C{rvgahp trace} says: remedies, and what was seen in words for people.
+
+Layer 6: nothing is asked of anybody but the file system.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from datetime import datetime, timezone
+
+from rvgahp.policy import Policy
+from rvgahp.proxysocket import DEFAULT_SOCKET
+
+#: What to do where a step failed and knows no better.
+REMEDIES = {
+    "settings": "Install rvgahp into this environment, or start rvgahp from the one that the"
+    " gridmanager's REMOTE_GAHP is in.",
+    "proxy": "See the proxy's log, and upgrade the older of the two.",
+    "site": "At the site, start rvgahp-ce (twistd rvgahp-ce); its log says why it is not accepted."
+    " Compare the name with that in grid_resource and in the site's certificate.",
+    "policy": "Change RVGAHP.SEC_DEFAULT_ENCRYPTION, RVGAHP.SEC_DEFAULT_INTEGRITY or"
+    " RVGAHP.SEC_DEFAULT_CRYPTO_METHODS at the proxy or at the site, and restart that daemon.",
+    "gahp": "At the site, as the account of rvgahp-ce, start the GAHP's command by hand"
+    " (BATCH_GAHP, FT_GAHP or RVGAHP_GAHP_<name> of its configuration): a line that begins with $"
+    " must come. See the logs of rvgahp-ce and of the proxy.",
+    "commands": "What was started at the site is no GAHP, or something prints lines beside it:"
+    " start its command by hand and type COMMANDS.",
+    "ping": "At the site, as the account of rvgahp-ce, try the batch system's own command (sinfo,"
+    " qstat); see that --lrms names the batch system.",
+    "job": "At the site, ask the batch system for the job; submit one like it by hand, as the"
+    " account of rvgahp-ce.",
+}
+
+
+#: Where the client gave a reason of its own for not starting a GAHP.
+REFUSED = "If that says too little, see the logs of the proxy and of rvgahp-ce at the site."
+NOT_OFFERED = (
+    "Name one that the site offers (--gahp), or have the site offer it: BATCH_GAHP, FT_GAHP or"
+    " RVGAHP_GAHP_NAMES in the configuration of rvgahp-ce."
+)
+
+
+def account(uid: int) -> str:
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except KeyError:
+        return f"uid {uid}"
+
+
+def sourceOf(path: str, option: str | None) -> str:
+    """
+    @return: how L{findSocket} came by a path.
+    """
+    if option:
+        return "named on the command line"
+    if os.environ.get("_CONDOR_RVGAHP_SOCKET"):
+        return "_CONDOR_RVGAHP_SOCKET in the environment"
+    return "the default" if path == DEFAULT_SOCKET else "RVGAHP_SOCKET in condor_config"
+
+
+def whyNot(path: str) -> str:
+    """
+    @return: what to do where the proxy's socket cannot be connected to.
+    """
+    start = "Start the proxy on this host (twistd rvgahp-proxy)"
+    try:
+        found = os.stat(path)
+    except PermissionError:
+        return "You may not enter its directory; ask the proxy's administrator."
+    except OSError:
+        return (
+            f"{start}. If it runs, its log names its socket: give that to --socket, and to"
+            " RVGAHP_SOCKET in condor_config."
+        )
+    if not stat.S_ISSOCK(found.st_mode):
+        return "That is no socket; give the proxy's to --socket."
+    if not os.access(path, os.W_OK):
+        return (
+            f"You may not: it is of {account(found.st_uid)}, with mode"
+            f" {stat.S_IMODE(found.st_mode):04o}. The proxy's RVGAHP_SOCKET_MODE decides."
+        )
+    return f"{start}: the one that made this socket does not listen any more."
+
+
+def when(seconds: int) -> str:
+    """
+    @return: a time in ISO 8601, in this host's zone.
+    """
+    try:
+        moment = datetime.fromtimestamp(seconds, timezone.utc).astimezone()
+    except (OverflowError, OSError, ValueError):
+        return f"{seconds} s after 1970"
+    return moment.isoformat(" ", "seconds")
+
+
+def policyWords(text: str) -> str:
+    """
+    @return: a policy for people.
+    """
+    policy = Policy.decode(text)
+    return (
+        f"encryption {policy.encryption.name}, integrity {policy.integrity.name},"
+        f" methods {' '.join(policy.methods) or 'none'}"
+    )

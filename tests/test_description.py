@@ -1,0 +1,246 @@
+"""
+Tests of L{rvgahp.description}: a site over TLS in memory, who asks over a real UNIX socket.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import time
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.protocols.amp import AmpBox, Command
+
+from rvgahp import commands, limits
+from rvgahp.siteconnection import SOFTWARE
+from tests.broker import BrokerTestCase
+from tests.identities import SITE, authority
+from tests.localclient import LocalClient
+from tests.steppedloop import socketPair
+
+_QUESTION = {"site": SITE, "account": "", "gahp": "blahpd"}
+
+
+class DescriptionTestCase(BrokerTestCase):
+    """
+    Somebody asks.
+    """
+
+    def question(
+        self, client: LocalClient, command: type[Command], **arguments: Any
+    ) -> dict[bytes, bytes]:
+        """
+        @return: the box that comes back.
+        """
+        box = command.makeArguments(arguments, None)
+        client.send({**box, b"_command": command.commandName, b"_ask": b"7"})
+        self.settle()
+        (answer,) = client.read()
+        return answer
+
+    def described(self, **changes: Any) -> dict[str, Any]:
+        """
+        @return: what is told of a site.
+        """
+        box = self.question(self.client(), commands.DescribeSite, **{**_QUESTION, **changes})
+        self.assertEqual(box[b"_answer"], b"7", box)
+        values: dict[str, Any] = commands.DescribeSite.parseResponse(AmpBox(box), None)
+        return values
+
+    def refusal(self, client: LocalClient | None = None, **changes: Any) -> str:
+        """
+        @return: the sentence of a refusal with C{NoSuchSite}.
+        """
+        client = client or self.client()
+        box = self.question(client, commands.DescribeSite, **{**_QUESTION, **changes})
+        self.assertEqual(box.get(b"_error_code"), b"NoSuchSite", box)
+        return box[b"_error_description"].decode()
+
+
+class AnswerTests(DescriptionTestCase):
+    """
+    What is told.
+    """
+
+    def test_proxy(self) -> None:
+        """
+        The proxy tells what it is, its policy, and whom the kernel says is asking.
+        """
+        box = self.question(self.client(), commands.DescribeProxy)
+        self.assertEqual(
+            commands.DescribeProxy.parseResponse(AmpBox(box), None),
+            {
+                "software": SOFTWARE,
+                "policy": "R:R:AES",
+                "user": pwd.getpwuid(os.getuid()).pw_name,
+            },
+        )
+
+    def test_site(self) -> None:
+        """
+        Of a site it tells all that the page lists, as it is.
+        """
+        before = int(time.time())
+        self.readyCE()
+        told = self.described()
+        self.assertLessEqual(before, told.pop("since"))
+        self.assertGreater(told.pop("expires"), time.time())
+        self.assertEqual(
+            told,
+            {
+                "site": SITE,
+                "address": "192.0.2.7",
+                "software": "double 1",
+                "identity": f"rvgahp:site:{SITE}",
+                "issuer": authority("ours").certificate.subject.rfc4514_string(),
+                "gahps": ["blahpd"],
+                "policy": "R:R:AES",
+                "outcome": "encrypt",
+                "method": "AES",
+                "conflict": "",
+            },
+        )
+
+    def test_noSecrets(self) -> None:
+        """
+        No key and no ticket of a session that is there is in an answer, in any clothes.
+        """
+        ce = self.readyCE()
+        self.ask()
+        (start,) = ce.starts
+        box = self.question(self.client(), commands.DescribeSite, **_QUESTION)
+        box |= self.question(self.client(), commands.DescribeProxy)
+        words = b" ".join(box.values())
+        for secret in (start["key"], *start["tickets"]):
+            for form in (secret, secret.hex().encode()):
+                self.assertNotIn(form, words)
+
+    def test_manyQuestions(self) -> None:
+        """
+        One connection may ask again and again, before and after it asks for a GAHP.
+        """
+        self.readyCE()
+        client = self.client()
+        for _ in range(3):
+            self.assertIn(b"_answer", self.question(client, commands.DescribeSite, **_QUESTION))
+        client.request()
+        self.settle()
+        client.read()
+        self.assertIn(b"_answer", self.question(client, commands.DescribeProxy))
+
+    def test_boast(self) -> None:
+        """
+        A CE that says as much of itself as fits in Hello still fits in an answer.
+        """
+        ce, _ = self.dialCE()
+        name = "ü" * 32
+        ce.hello(gahps=[name] * 200, software="\N{SNOWMAN}" * 700)
+        self.settle()
+        self.successResultOf(ce.list())
+        told = self.described()
+        self.assertEqual(told["software"], "\N{SNOWMAN}" * 200)
+        self.assertEqual(told["gahps"], [name] * (8 * 1024 // 66))
+
+    def test_account(self) -> None:
+        """
+        With an account the site that has both for its name is meant first, as when a GAHP
+        is asked for.
+        """
+        self.readyCE()
+        self.assertEqual(self.described(account="alice")["site"], SITE)
+        self.readyCE(site=f"alice@{SITE}", instance=b"j" * 16)
+        self.assertEqual(self.described(account="alice")["site"], f"alice@{SITE}")
+        self.assertEqual(self.described()["site"], SITE)
+
+
+class RefusalTests(DescriptionTestCase):
+    """
+    What is not told.
+    """
+
+    def test_noSuchSite(self) -> None:
+        """
+        A site that is not connected, or has not listed its sessions yet, or cannot be, is
+        refused in the words of RequestGAHP.
+        """
+        self.spend(limits.YOUTH)
+        self.dialCE()
+        self.assertIn("(connected: none)", self.refusal())
+        self.readyCE(site="other.example", instance=b"j" * 16)
+        self.assertIn(f"site {SITE} is not connected", self.refusal())
+        self.assertIn("(connected: other.example)", self.refusal())
+        self.assertIn("cannot be the name", self.refusal(site="no site"))
+        self.assertIn("no site is named", self.refusal(site=""))
+        asked = self.ask()
+        self.assertEqual(asked.boxes[0][b"_error_description"].decode(), self.refusal())
+
+    def test_goneMeanwhile(self) -> None:
+        """
+        One who goes while a young proxy waits for the site harms nobody.
+        """
+        client = self.client()
+        box = commands.DescribeSite.makeArguments(dict(_QUESTION), None)
+        client.send({**box, b"_command": b"DescribeSite", b"_ask": b"7"})
+        self.settle()
+        client.close()
+        self.settle()
+        self.readyCE()
+
+    def test_socketOfASite(self) -> None:
+        """
+        The socket of one site tells of that one alone, and needs no name.
+        """
+        self.readyCE()
+        ours, theirs = socketPair()
+        self.clients.arrived(ours, SITE)
+        client = LocalClient(theirs)
+        self.local.append(client)
+        box = self.question(client, commands.DescribeSite, **{**_QUESTION, "site": ""})
+        self.assertEqual(box[b"site"], SITE.encode())
+        self.assertIn("alone", self.refusal(client, site="other.example"))
+
+
+class PolicyTests(DescriptionTestCase):
+    """
+    What the policies of both sides lead to.
+    """
+
+    settings = {
+        "RVGAHP.SEC_DEFAULT_ENCRYPTION": "OPTIONAL",
+        "RVGAHP.SEC_DEFAULT_INTEGRITY": "OPTIONAL",
+    }
+
+    def told(self, policy: str, gahp: str = "blahpd") -> tuple[str, str, str]:
+        """
+        @return: outcome, method and conflict with a site of this policy.
+        """
+        ce, _ = self.dialCE()
+        hello: Deferred[dict[str, Any]] = ce.hello(policy=policy)
+        self.successResultOf(hello)
+        self.successResultOf(ce.list())
+        told = self.described(gahp=gahp)
+        return told["outcome"], told["method"], told["conflict"]
+
+    def test_outcomes(self) -> None:
+        """
+        The outcome is told, and a conflict in the words in which a start would be refused.
+        """
+        self.assertEqual(self.told("P:P:AES"), ("encrypt", "AES", ""))
+        self.assertEqual(self.told("N:R:AES"), ("integrity", "AES", ""))
+        outcome, _, conflict = self.told("N:R:AES", "condor_ft-gahp")
+        self.assertEqual(outcome, "integrity")
+        self.assertIn("only started where channels are encrypted", conflict)
+        outcome, method, conflict = self.told("N:N:AES")
+        self.assertEqual((outcome, method), ("none", ""))
+        self.assertIn("RVGAHP_CLEARTEXT_PEERS", conflict)
+        refused = self.ask()
+        self.assertEqual(refused.boxes[0][b"_error_description"].decode(), conflict)
+
+    def test_noMethod(self) -> None:
+        """
+        Policies that exclude each other have no outcome.
+        """
+        outcome, method, conflict = self.told("R:R:BLOWFISH")
+        self.assertEqual((outcome, method), ("", ""))
+        self.assertIn("No crypto method is common", conflict)
