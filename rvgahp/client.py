@@ -197,7 +197,7 @@ class Client:
 
     def sessionLost(self, reason: str) -> None:
         if reason and (self._session is None or not self._session.hasExited()):
-            self.fail(reason)
+            self.fail(f"{reason}{self._problem}")
 
     def linkLost(self, reason: str) -> None:
         self._link = None

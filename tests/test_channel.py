@@ -15,7 +15,7 @@ from rvgahp.frames import END_STDIN, STDERR, STDIN, STDOUT, encodeFrame
 from rvgahp.handshake import ChannelKeys, Dialer
 from rvgahp.handshakemessages import GAHP_STREAM, TUNNEL_STREAM, takeMessage
 from rvgahp.policy import Outcome
-from rvgahp.records import ACK, DATA, HEADER, LIMIT, PING, Opener, Sealer
+from rvgahp.records import ACK, DATA, HEADER, LIMIT, PING, Opener, Sealer, encodeHeader
 from rvgahp.session import SecuritySession
 from tests.channelends import TICKET, Ends
 from tests.sessions import KEY, POLICIES, SESSION_ID, makeSession
@@ -329,7 +329,7 @@ class RecordTests(ChannelTestCase):
         nothing of it or after it.
         """
         frames = [b"first", b"second", b"third"]
-        records = [12 + 4 + len(text) + 16 for text in frames]
+        records = [HEADER.size + 4 + len(text) + 16 for text in frames]
         for direction in (0, 1):
             for outcome in (Outcome.ENCRYPT, Outcome.INTEGRITY):
                 for offset in range(sum(records)):
@@ -356,11 +356,7 @@ class RecordTests(ChannelTestCase):
         user = ends.users[1 - direction]
         heard = b"".join(bytes(frame.payload) for frame in user.heard)
         self.assertEqual(heard, b"".join(expected))
-        if not user.lost:  # a length that grew: more is waited for
-            ends.carriers[direction].send(kind, bytes(limits.FRAME_PAYLOAD_BYTES))
-            ends.loop.settle()
-            heard = b"".join(bytes(frame.payload) for frame in user.heard)
-            self.assertEqual(heard, b"".join(expected))
+        self.assertEqual(len(user.lost), 1)
         ends.close()
 
     def test_flippedByteIsTold(self) -> None:
@@ -643,7 +639,7 @@ class HeaderTests(SynchronousTestCase):
         """
         ends = Ends(outcome=Outcome.NONE)
         peer = Peer(self, ends)
-        peer.connection.send(HEADER.pack(9 << 24, 0))
+        peer.connection.send(encodeHeader(9, 0, 0))
         ends.loop.settle()
         self.assertEqual(len(ends.users[0].lost), 1)
         peer.connection.close()
