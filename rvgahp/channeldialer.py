@@ -24,7 +24,9 @@ from rvgahp.session import SecuritySession
 class ChannelDialer:
     """
     Dials until a channel comes to be, as often as there are tickets: a lost packet may
-    have been all, and what else made a dial fail will do so again.
+    have been all, and what else made a dial fail will do so again.  A dial or handshake
+    that takes long is not given up, but another is begun beside it while tickets open
+    the gate; the first that comes through carries the stream.
     """
 
     def __init__(
@@ -48,7 +50,8 @@ class ChannelDialer:
         self._tickets = list(tickets)
         self._failed = failed
         self._generation = 0
-        self._dialling: Deferred[None] | None = None
+        self._dialling: set[Deferred[None]] = set()
+        self._underway = 0  # dials and handshakes
         self._timer: Any = None
         self._isClosed = False
 
@@ -60,28 +63,41 @@ class ChannelDialer:
 
     def again(self, reason: str) -> None:
         """
-        The channel did not come to be: dial once more, after a moment.
+        A channel did not come to be: dial once more, after a moment.
         """
-        if not self._isClosed:
-            self._timer = self._reactor.callLater(limits.REDIAL_FIRST, self._attempt, reason)
+        self._underway -= 1
+        if self._tickets or not self._underway:
+            self._schedule(limits.REDIAL_FIRST, reason)
 
     def close(self) -> None:
         """
-        Dial no more.
+        Dial no more: a channel carries the stream, or none ever will.
         """
         self._isClosed = True
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        if self._dialling is not None:
-            self._dialling.cancel()
+        for dialling in list(self._dialling):
+            dialling.cancel()
+
+    def _schedule(self, delay: float, reason: str) -> None:
+        if self._isClosed:
+            return
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = self._reactor.callLater(delay, self._attempt, reason)
 
     def _attempt(self, reason: str) -> None:
         if not self._tickets:
             self._failed(reason)
             return
         ticket = self._tickets.pop(0)
-        self._dialling = self._dial().addCallback(self._dialled, ticket)
-        self._dialling.addErrback(self._notDialled)
+        self._underway += 1
+        if self._tickets:
+            self._schedule(limits.SPARE_DIAL_DELAY, "")
+        dialling = self._dial().addCallback(self._dialled, ticket)
+        self._dialling.add(dialling)
+        dialling.addErrback(self._notDialled)
+        dialling.addBoth(lambda _: self._dialling.discard(dialling))
 
     def _dialled(self, connection: socket.socket, ticket: bytes) -> None:
         if self._isClosed:

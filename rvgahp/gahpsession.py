@@ -92,8 +92,7 @@ class GAHPSession:
         self._stderr = StderrQueue()
         self._status: tuple[bool, int] | None = None
         self._stdoutOpen = self._stderrOpen = True
-        self.isAbandoned = False
-        self._discarding = self._told = self._stdinOver = False
+        self.isAbandoned = self._discarding = self._told = self._stdinOver = False
         self._lastOutput = 0.0
         self._timers: list[Any] = []
 
@@ -152,6 +151,7 @@ class GAHPSession:
         self._lostForGood(f"the site could not open a channel: {reason}")
 
     def channelOpened(self) -> None:
+        self._dialer.close()
         self.roomMade()
 
     def channelLost(self, reason: str) -> None:

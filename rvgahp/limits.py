@@ -128,6 +128,10 @@ DIAL_TIMEOUT = 10.0
 #: seconds.
 HANDSHAKE_TIMEOUT = 15.0
 
+#: Seconds after a dial that has not become a channel, before another is begun beside
+#: it: three of them fall into the life of a ticket.
+SPARE_DIAL_DELAY = 3.0
+
 #: Delivered bytes after which an acknowledgement is sent at once.
 ACK_BYTES = 256 * 1024
 

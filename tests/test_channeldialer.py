@@ -114,6 +114,45 @@ class DialerTests(SynchronousTestCase):
             self.loop.spend(limits.REDIAL_FIRST)
         self.assertEqual(self.failures, ["it broke"])
 
+    def test_spares(self) -> None:
+        """
+        Beside a dial that gives no answer others are begun, as long as there are tickets,
+        and none of them is given up.
+        """
+        self.dialer.start()
+        for count in (1, 2, 3):
+            self.assertEqual(len(self.dials), count)
+            self.loop.spend(limits.SPARE_DIAL_DELAY)
+        self.loop.spend(limits.TICKET_LIFETIME)
+        self.assertEqual((len(self.dials), self.failures), (3, []))
+        for count, dial in enumerate(self.dials):
+            self.assertEqual(self.failures, [], count)
+            dial.errback(ChannelLost(f"it broke, {count}"))
+            self.loop.spend(1)
+        self.assertEqual(self.failures, ["it broke, 2"])
+
+    def test_sparesInTime(self) -> None:
+        """
+        The last ticket is tried while it still opens the gate, and while the client still
+        waits.
+        """
+        last = limits.SPARE_DIAL_DELAY * (limits.TICKETS_PER_START - 1)
+        self.assertLess(last + 1, min(limits.TICKET_LIFETIME, limits.FIRST_CHANNEL_TIMEOUT))
+
+    def test_stalledHandshake(self) -> None:
+        """
+        While a handshake stalls, the next channel comes through; what is left of the first
+        does no harm, and nothing more is dialled.
+        """
+        self.dialled = self.connected
+        self.dialer.start()
+        self.loop.spend(limits.SPARE_DIAL_DELAY)
+        self.assertEqual(self.shown(), (TICKETS[1], 2))
+        self.dialer.close()  # as its user does when the second has opened
+        self.dialer.again("the first was given up")
+        self.loop.spend(100)
+        self.assertEqual((len(self.dials), self.failures), (2, []))
+
     def test_closedWhileDialling(self) -> None:
         """
         A dial that is on its way is called off, and that is no failure.

@@ -328,6 +328,21 @@ class CutTests(RecordTestCase):
         self.assertEqual((run.status, run.output, run.errors), (0, _SENT, ""))
         self.assertGreater(run.seconds, 0.1)
 
+    def test_stalled(self) -> None:
+        """
+        A first data connection that comes to nothing is overtaken by the next.
+        """
+
+        def arrived(connection: Connection) -> None:
+            if connection.isData and connection.number == 0:
+                connection.toProxy.swallows = True
+
+        self.relay.arrived = arrived
+        run = self.playground.run("cat", _SENT)
+        self.assertEqual((run.status, run.output, run.errors), (0, _SENT, ""))
+        self.assertGreater(run.seconds, limits.SPARE_DIAL_DELAY)
+        self.playground.awaitNoGAHP()
+
     def test_swallowed(self) -> None:
         """
         A site whose data connections come to nothing: the client says so after a while.
