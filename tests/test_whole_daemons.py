@@ -180,7 +180,7 @@ class StartTests(PlaygroundTestCase):
         )
         self.assertNotEqual(run.status, 0, run)
         self.assertIn("Cannot listen on", run.errors)
-        self.assertFalse(pidfile.exists())
+        waitFor(lambda: not pidfile.exists(), "the end of its pid file")
 
 
 def _killIfAlive(pid: int) -> None:
