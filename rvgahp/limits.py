@@ -23,6 +23,14 @@ PREAMBLE_BYTES = len(MAGIC) + 2 + TICKET_BYTES
 #: Bytes of a security session's key: AES-256 and HKDF-SHA256 ask for 32.
 KEY_BYTES = 32
 
+#: The highest number of a session's key (two bytes); after it comes 1 again.  With the
+#: shortest duration that makes sense, an hour, that is in five years.
+LAST_KEY_NUMBER = 2**16 - 1
+
+#: Seconds that a session's key is good for, at the most: the longest time that a setting
+#: can have.
+LONGEST_DURATION = 2**31 - 1
+
 #: Bytes of a session id, at the most, in ASCII.
 SESSION_ID_BYTES = 128
 
@@ -83,6 +91,15 @@ HANDOVER_TIMEOUT = 5.0
 #: Tickets given with each StartGAHP: the first dial and two more tries.
 TICKETS_PER_START = 3
 
+#: Share of what is left of a key's duration after which its renewal is tried.  Of a day
+#: that leaves 6 hours in which a site that is not connected may come back, and the key
+#: before the new one is over before the next; the tries that follow a failed one are at
+#: 15/16, 63/64, 255/256 of the duration: always soon enough, and never many.
+RENEWAL_SHARE = 3 / 4
+
+#: Seconds before the end of a key's duration in which no failed renewal is tried again.
+RENEWAL_LAST = 1.0
+
 #: Connections of one local user to the proxy's socket at one time.  Each can
 #: hold one descriptor in flight, and those count against the proxy.
 LOCAL_CONNECTIONS_PER_USER = 2000
@@ -137,6 +154,10 @@ ACK_BYTES = 256 * 1024
 
 #: Seconds that a smaller acknowledgement may wait for company.
 ACK_DELAY = 0.2
+
+#: Bytes that a peer is allowed more for each that comes fast: with 3 its allowance is
+#: four times as large after a round trip.  TCP's slow start doubles, BBR's takes 2.9.
+ALLOWANCE_GROWTH = 3
 
 #: Bytes asked of one read of a socket or pipe: what one record and frame can carry.
 READ_BYTES = FRAME_PAYLOAD_BYTES
