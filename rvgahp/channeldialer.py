@@ -17,8 +17,9 @@ from twisted.python.failure import Failure
 from rvgahp import limits
 from rvgahp.carrier import Carrier
 from rvgahp.channel import DialingChannel
+from rvgahp.errors import ChannelLost
 from rvgahp.handshakemessages import GAHP_STREAM
-from rvgahp.session import SecuritySession
+from rvgahp.session import SessionKeys
 
 
 class ChannelDialer:
@@ -32,7 +33,7 @@ class ChannelDialer:
     def __init__(
         self,
         reactor: Any,
-        session: SecuritySession,
+        keys: SessionKeys,
         carrier: Carrier,
         dial: Callable[[], Deferred[socket.socket]],
         tickets: list[bytes],
@@ -44,7 +45,7 @@ class ChannelDialer:
         @param failed: called with the reason of the last failure when no ticket is left.
         """
         self._reactor = reactor
-        self._session = session
+        self._keys = keys
         self._carrier = carrier
         self._dial = dial
         self._tickets = list(tickets)
@@ -103,12 +104,16 @@ class ChannelDialer:
         if self._isClosed:
             connection.close()
             return
+        ended = self._keys.objection(self._keys.present, self._reactor.seconds())
+        if ended:
+            connection.close()
+            raise ChannelLost(ended)
         self._generation += 1
         DialingChannel(
             self._reactor,
             connection,
             self._carrier,
-            self._session,
+            self._keys.present,
             0,
             GAHP_STREAM,
             self._generation,

@@ -17,7 +17,7 @@ import sys
 
 from rvgahp import limits
 from rvgahp.complaint import FAILURE, complain
-from rvgahp.errors import RvgahpError
+from rvgahp.errors import RvgahpError, SessionGone
 from rvgahp.poller import Poller
 from rvgahp.proxylink import ProxyLink
 from rvgahp.proxysocket import connect, findSocket
@@ -194,6 +194,11 @@ class Client:
             connection.close()
             return
         self._session.channelHanded(connection)
+
+    def renewKey(self, box: dict[bytes, bytes]) -> None:
+        if self._session is None:
+            raise SessionGone("this client has no session yet")
+        self._session.renewKey(box)
 
     def sessionLost(self, reason: str) -> None:
         if reason and (self._session is None or not self._session.hasExited()):

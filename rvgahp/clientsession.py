@@ -16,11 +16,11 @@ from rvgahp.carrier import Carrier
 from rvgahp.channel import AnsweringChannel
 from rvgahp.clientstdio import Stderr, Stdin, Stdout
 from rvgahp.complaint import FAILURE, complain
-from rvgahp.errors import ProtocolError
+from rvgahp.errors import ProtocolError, SessionGone
 from rvgahp.frames import Frame
 from rvgahp.handshakemessages import GAHP_STREAM
 from rvgahp.policy import Policy
-from rvgahp.session import SecuritySession
+from rvgahp.session import SecuritySession, SessionKeys
 from rvgahp.stream import Budget, Stream
 
 TYPE_CHECKING = False
@@ -64,7 +64,7 @@ class ClientSession:
         self, loop: Poller, session: SecuritySession, stream: Stream, client: Client
     ) -> None:
         self._loop = loop
-        self._session = session
+        self._keys = SessionKeys(session, loop.seconds())
         self._client = client
         self.carrier = Carrier(loop, stream, self)
         self._running = self._stopping = self._silent = self._stderrAbandoned = False
@@ -100,11 +100,24 @@ class ClientSession:
             self._loop,
             connection,
             self.carrier,
-            self._session,
+            self._keys,
             0,
             GAHP_STREAM,
             self.carrier.generation,
         )
+
+    def renewKey(self, box: dict[bytes, bytes]) -> None:
+        """
+        The proxy has sent the session's next key.
+
+        @param box: a RenewKey.  It holds the key: B{secret}.
+        @raise SessionGone: it is for another session.
+        @raise ProtocolError, KeyError, ValueError: it makes no sense; nothing has changed.
+        """
+        if box[b"session"] != self._keys.present.sessionId.encode("ascii"):
+            raise SessionGone("this client has another session")
+        number, duration = int(box[b"keyNumber"]), int(box[b"duration"])
+        self._keys.renew(box[b"key"], number, duration, self._loop.seconds())
 
     def stop(self, number: int) -> bool:
         """
@@ -178,8 +191,9 @@ class ClientSession:
             self._client.fail(f"the connection to the site was lost: {reason}")
 
     def peerSilent(self, seconds: float) -> None:
-        if seconds >= self._session.lease:
-            self._client.fail(f"the site was silent for the lease of {self._session.lease} s")
+        lease = self._keys.present.lease
+        if seconds >= lease:
+            self._client.fail(f"the site was silent for the lease of {lease} s")
         elif not self._silent and self._running:
             self._silent = True
             self._stderr.put(

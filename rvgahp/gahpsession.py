@@ -25,7 +25,7 @@ from rvgahp.frames import Frame
 from rvgahp.gahpprocess import GAHPProcess, describeEnd
 from rvgahp.igahp import GAHPCommand
 from rvgahp.processlauncher import ProcessLauncher
-from rvgahp.session import SecuritySession
+from rvgahp.session import SecuritySession, SessionKeys
 from rvgahp.settings import Settings
 from rvgahp.stderrqueue import StderrQueue
 from rvgahp.stream import Budget, Stream
@@ -54,6 +54,7 @@ class GAHPSession:
     @ivar started: fires with C{None} when the program runs; fails with
         L{StartFailed}.
     @ivar phase: where it is.
+    @ivar keys: the session's, as they are known here.
     @ivar isAbandoned: the proxy has said that its client is gone.
     """
 
@@ -79,7 +80,7 @@ class GAHPSession:
         """
         self._process = GAHPProcess(reactor, launcher, self)
         self._reactor = reactor
-        self._session = session
+        self.keys = SessionKeys(session, reactor.seconds())
         self._stdinGrace: float = settings.get("RVGAHP_STDIN_GRACE")
         self._killGrace: float = settings.get("RVGAHP_KILL_GRACE")
         self._over = over
@@ -87,7 +88,7 @@ class GAHPSession:
         self.started: Deferred[None] = Deferred()
         self._carrier = Carrier(reactor, Stream(settings.get("RVGAHP_REPLAY_LIMIT"), budget), self)
         self._dialer = ChannelDialer(
-            reactor, session, self._carrier, dial, tickets, self._unreachable
+            reactor, self.keys, self._carrier, dial, tickets, self._unreachable
         )
         self._stderr = StderrQueue()
         self._status: tuple[bool, int] | None = None
@@ -101,13 +102,7 @@ class GAHPSession:
         """
         The session's id.
         """
-        return self._session.sessionId
-
-    def claimKey(self) -> bytes:
-        """
-        @return: what a restarted proxy needs to know the session's client.
-        """
-        return self._session.claimKey()
+        return self.keys.present.sessionId
 
     # -- requests -----------------------------------------------------------
 
@@ -171,8 +166,9 @@ class GAHPSession:
             self._end(reason)
 
     def peerSilent(self, seconds: float) -> None:
-        if seconds >= self._session.lease + 60 and not self._discarding:
-            self._lostForGood(f"nothing was heard for the lease of {self._session.lease} s")
+        lease = self.keys.present.lease
+        if seconds >= lease + 60 and not self._discarding:
+            self._lostForGood(f"nothing was heard for the lease of {lease} s")
 
     # -- from the stream ----------------------------------------------------
 

@@ -24,7 +24,6 @@ from rvgahp.errors import (
     ConfigurationError,
     NoSuchSite,
     NotAuthorized,
-    PolicyConflict,
     RvgahpError,
     SessionGone,
     StartFailed,
@@ -32,7 +31,7 @@ from rvgahp.errors import (
     VersionMismatch,
 )
 from rvgahp.names import checkGAHPName, checkSite
-from rvgahp.policy import Outcome
+from rvgahp.protection import checkStart
 from rvgahp.proxysession import ProxySession
 from rvgahp.session import SecuritySession
 from rvgahp.settings import Settings
@@ -153,18 +152,8 @@ class Proxy:
             self.settings.get("SEC_DEFAULT_SESSION_DURATION"),
             self.settings.get("SEC_DEFAULT_SESSION_LEASE"),
         )
-        if session.outcome is not Outcome.ENCRYPT and gahp in _CONFIDENTIAL:
-            raise PolicyConflict(
-                f"{gahp} is only started where channels are encrypted, and the settings of proxy"
-                f" and site {connection.site} give '{session.outcome.value}'"
-            )
-        if session.outcome is Outcome.NONE and not self.settings.allowsCleartext(
-            connection.address
-        ):
-            raise PolicyConflict(
-                f"the settings of proxy and site {connection.site} leave channels unprotected, and"
-                f" RVGAHP_CLEARTEXT_PEERS of the proxy does not name {connection.address}"
-            )
+        isConfidential = gahp in _CONFIDENTIAL
+        checkStart(self.settings, session, connection.address, gahp, isConfidential)
         return session
 
     def _issue(self, record: ProxySession) -> list[bytes]:
@@ -306,5 +295,9 @@ class Proxy:
         A CE has listed all its sessions; clients of others are told.
         """
         for record in list(self.sessions.values()):
-            if record.site == site and record.sessionId not in sessionIds:
+            if record.site != site:
+                continue
+            if record.sessionId in sessionIds:
+                record.renewal.siteReady()
+            else:
                 record.lost(f"rvgahp-ce at site {site} has ended it or was restarted")

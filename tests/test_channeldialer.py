@@ -38,7 +38,7 @@ class DialerTests(SynchronousTestCase):
         self.sockets: list[socket.socket] = []
         self.dialer = ChannelDialer(
             self.loop,
-            self.ends.session,
+            self.ends.keys,
             self.ends.ce,
             self._dial,
             TICKETS,
@@ -74,9 +74,13 @@ class DialerTests(SynchronousTestCase):
         @return: the ticket and the generation with which was dialled last.
         """
         data = self.sockets[-1].recv(4096)
+        return data[: limits.PREAMBLE_BYTES][-limits.TICKET_BYTES :], self._parse(data).generation
+
+    @staticmethod
+    def _parse(data: bytes) -> Dial:
         body, _ = takeMessage(memoryview(data)[limits.PREAMBLE_BYTES :])
         assert body is not None
-        return data[: limits.PREAMBLE_BYTES][-limits.TICKET_BYTES :], Dial(body).generation
+        return Dial(body)
 
     def test_first(self) -> None:
         """
@@ -152,6 +156,45 @@ class DialerTests(SynchronousTestCase):
         self.dialer.again("the first was given up")
         self.loop.spend(100)
         self.assertEqual((len(self.dials), self.failures), (2, []))
+
+    def test_renewed(self) -> None:
+        """
+        A channel has the key that is present when its connection is there.
+        """
+        ours, theirs = socketPair()
+        self.sockets.append(theirs)
+        self.dialer.start()
+        self.ends.keys.renew(bytes(32), 2, 86400, self.loop.seconds())
+        self.dials[0].callback(ours)
+        dial = self._parse(theirs.recv(4096))
+        self.assertEqual(dial.keyNumber, 2)
+        self.assertTrue(dial.verify(self.ends.keys.present))
+
+    def test_keyOver(self) -> None:
+        """
+        With a key whose duration is over nothing is said on the connection; it is tried
+        again while there are tickets, for another key may come.
+        """
+        self.dialled = self.connected
+        self.loop.advance(86400)
+        self.dialer.start()
+        self.assertEqual(self.sockets[0].recv(100), b"")
+        self.ends.keys.renew(bytes(32), 2, 86400, self.loop.seconds())
+        self.loop.spend(limits.REDIAL_FIRST)
+        self.assertEqual(self.shown(), (TICKETS[1], 1))
+
+    def test_keyOverForGood(self) -> None:
+        """
+        If none comes, that is the reason.
+        """
+        self.dialled = self.connected
+        self.loop.advance(86400)
+        self.dialer.start()
+        self.loop.spend(1)
+        self.assertEqual(len(self.dials), 3)
+        self.assertEqual(
+            self.failures, ["key 1 of the session was good for 86400 s, which are over"]
+        )
 
     def test_closedWhileDialling(self) -> None:
         """

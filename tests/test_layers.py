@@ -26,9 +26,9 @@ LAYERS = (
     "commands igahp launcher settingkinds settingtable settingreader settings configuration"
     " condorconfig condorraw certificates",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
-    " processlauncher gahpprocess gahptable gahpkinds credentials files",
-    "proxy proxysession siteconnection local ce gahpsession channeldialer client clientsession"
-    " clientstdio",
+    " processlauncher gahpprocess gahptable gahpkinds credentials files protection",
+    "proxy proxysession renewal siteconnection local ce gahpsession channeldialer client"
+    " clientsession clientstdio",
     "tapoptions proxytap cetap",
     "cli credentialscli sandbox daemonprocess demo",
 )

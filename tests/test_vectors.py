@@ -148,6 +148,13 @@ BOXES: list[tuple[str, type[Command], bool, dict[str, Any]]] = [
     ("answer to StartGAHP", commands.StartGAHP, True, {"tunnelPort": 40123}),
     ("Channel", commands.Channel, False, {"session": SESSION, "stream": 0}),
     ("answer to Channel", commands.Channel, True, {}),
+    (
+        "RenewKey",
+        commands.RenewKey,
+        False,
+        {"session": SESSION, "key": KEY, "keyNumber": KEY_NUMBER, "duration": 86400},
+    ),
+    ("answer to RenewKey", commands.RenewKey, True, {}),
 ]
 
 
