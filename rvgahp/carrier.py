@@ -94,11 +94,10 @@ class Carrier:
         if self._isClosed:
             return
         self.stream.deliver(cost)
-        owing = self.stream.owing()
-        # Half a small window is as much as its sender can do without.
-        if owing >= min(limits.ACK_BYTES, self.stream.window // 2):
+        if self._channel is not None and self.stream.isDue():
+            self.stream.widen()
             self.acknowledge()
-        elif owing and self._acknowledgement is None:
+        elif self.stream.owing() and self._acknowledgement is None:
             self._acknowledgement = self._loop.callLater(limits.ACK_DELAY, self._acknowledgeLate)
 
     def acknowledge(self) -> None:
@@ -106,6 +105,9 @@ class Carrier:
         Acknowledge now what has been delivered.
         """
         if self._channel is not None and self.stream.owing():
+            if self._acknowledgement is not None:
+                self._acknowledgement.cancel()
+                self._acknowledgement = None
             self._lastSent = self._loop.seconds()
             self._channel.acknowledge()
 
@@ -232,6 +234,7 @@ class Carrier:
 
     def _acknowledgeLate(self) -> None:
         self._acknowledgement = None
+        self.stream.narrow()
         self.acknowledge()
 
     def _ticked(self) -> None:

@@ -25,13 +25,13 @@ from rvgahp import __version__, commands, limits
 from rvgahp.accounts import checkAsked
 from rvgahp.backoff import Backoff
 from rvgahp.control import ControlConnection, QuietFactory, Responders
-from rvgahp.errors import CredentialError, PolicyConflict, SiteTaken, StartFailed
+from rvgahp.errors import CredentialError, RvgahpError, SessionGone, SiteTaken, StartFailed
 from rvgahp.gahpenvironment import GAHPEnvironment
 from rvgahp.gahpsession import GAHPSession
 from rvgahp.gahptable import GAHPTable
-from rvgahp.igahp import GAHPCommand
-from rvgahp.policy import Outcome, Policy
+from rvgahp.policy import Policy
 from rvgahp.processlauncher import ProcessLauncher
+from rvgahp.protection import checkAgreed, checkRenewal, checkStart
 from rvgahp.session import SecuritySession
 from rvgahp.settings import Settings
 from rvgahp.stream import Budget
@@ -88,6 +88,7 @@ class CE(Service, Responders):
         self._timer: Any = None
         self._connecting: Deferred[Any] | None = None
         self._accepted = False
+        self._proxyPolicy: Policy = settings.policy  # until it says its own
         self.sessions: dict[str, GAHPSession] = {}
 
     # -- service ------------------------------------------------------------
@@ -170,6 +171,7 @@ class CE(Service, Responders):
         asked.addErrback(self._refused, control)
 
     def _greeted(self, answer: dict[str, Any], control: ControlConnection) -> Deferred[Any]:
+        self._proxyPolicy = Policy.decode(answer["policy"])
         control.greeted()
         return self._listSessions(control, list(self.sessions.values())).addCallback(
             lambda _: self._nowReady(control, answer)
@@ -182,7 +184,7 @@ class CE(Service, Responders):
         @return: fires when all have been listed.
         """
         now, later = sessions[: limits.SESSIONS_PER_CALL], sessions[limits.SESSIONS_PER_CALL :]
-        entries = [{"session": one.sessionId, "claim": one.claimKey()} for one in now]
+        entries = [{"session": one.sessionId, "claim": one.keys.claimKey} for one in now]
         asked = control.caller.call(commands.Sessions, sessions=entries, last=not later)
         asked.addCallback(self._endGone)
         if later:
@@ -263,7 +265,8 @@ class CE(Service, Responders):
         agreed = SecuritySession(
             session, key, server, self._settings.policy, duration, lease, keyNumber
         )
-        self._checkPolicy(agreed, outcome, method, command, gahp)
+        checkAgreed(agreed, outcome, method)
+        checkStart(self._settings, agreed.outcome, self._peer(), gahp, command.requiresEncryption)
         if session in self.sessions:
             raise StartFailed(f"session {session} runs already")
         self.log.info(
@@ -289,25 +292,29 @@ class CE(Service, Responders):
         started.start(command, self._environment)
         return started.started.addCallback(lambda _: {"tunnelPort": 0})
 
-    def _checkPolicy(
-        self, agreed: SecuritySession, outcome: str, method: str, command: GAHPCommand, gahp: str
-    ) -> None:
-        """
-        @raise PolicyConflict: channels would be less safe than our settings want.
-        """
-        if (agreed.outcome.value, agreed.method) != (outcome, method):
-            raise PolicyConflict(
-                f"the policies of proxy and site give '{agreed.outcome.value}' here and"
-                f" '{outcome}' at the proxy"
+    @commands.RenewKey.responder
+    def renewKey(self, session: str, key: bytes, keyNumber: int, duration: int) -> dict[str, Any]:
+        running = self.sessions.get(session)
+        if running is None:
+            raise SessionGone("no such session runs at the site")
+        keys, ours = running.keys, self._settings
+        try:
+            checkRenewal(ours, keys.present, self._proxyPolicy, ours.policy, self._peer())
+            keys.renew(key, keyNumber, duration, self._reactor.seconds())
+        except RvgahpError as e:
+            self.log.warn(
+                "Session {session}: its key is not renewed: {reason}", session=session, reason=e
             )
-        if command.requiresEncryption and agreed.outcome is not Outcome.ENCRYPT:
-            raise PolicyConflict(f"{gahp} is only started where channels are encrypted")
-        peer = self._control.transport.getPeer().host if self._control is not None else ""
-        if agreed.outcome is Outcome.NONE and not self._settings.allowsCleartext(peer):
-            raise PolicyConflict(
-                "the settings of proxy and site leave channels unprotected, and"
-                f" RVGAHP_CLEARTEXT_PEERS of the site does not name {peer}"
-            )
+            raise
+        self.log.info("Session {session}: has key {number}", session=session, number=keyNumber)
+        return {}
+
+    def _peer(self) -> str:
+        """
+        @return: the IP address of the proxy, which has just called.
+        """
+        assert self._control is not None
+        return str(self._control.transport.getPeer().host)
 
     def _dial(self) -> Deferred[socket.socket]:
         return ensureDeferred(dialTCP(self._reactor, *self._target))

@@ -25,7 +25,7 @@ from rvgahp.handshakemessages import (
     takeMessage,
 )
 from rvgahp.records import ACK, DATA, LIMIT, PING, Opener, ReceiveBuffer, Sealer
-from rvgahp.session import SecuritySession
+from rvgahp.session import SecuritySession, SessionKeys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ class AnsweringChannel(Channel):
         loop: Loop,
         connection: socket.socket,
         carrier: Carrier,
-        session: SecuritySession,
+        keys: SessionKeys,
         number: int,
         kind: int,
         lastGeneration: int,
@@ -246,7 +246,7 @@ class AnsweringChannel(Channel):
         @param lastGeneration: the stream's last confirmed one, 0 if none.
         """
         super().__init__(loop, connection, carrier)
-        self._session = session
+        self._keys = keys
         self._names = number, kind
         self._lastGeneration = lastGeneration
         self._answerer: Answerer | None = None
@@ -258,31 +258,33 @@ class AnsweringChannel(Channel):
             self._carrier.channelOpened(self)
             return
         dial = Dial(body)
-        if dial.sessionId != self._session.sessionId or not dial.verify(self._session):
+        session = self._keys.find(dial.keyNumber)
+        if session is None or dial.sessionId != session.sessionId or not dial.verify(session):
             raise ProtocolError("a Dial came that proves no knowledge of the session key")
-        reason, sentence = self._objection(dial)
+        reason, sentence = self._objection(dial, session)
         if reason:
-            self._refuse(dial, reason, sentence)
+            self._refuse(dial, session, reason, sentence)
         self.generation = dial.generation
         stream = self._carrier.stream
         try:
-            self._answerer = Answerer(self._session, dial, stream.received, stream.limit())
+            self._answerer = Answerer(session, dial, stream.received, stream.limit())
         except PolicyConflict as e:
-            self._refuse(dial, POLICY, str(e))
+            self._refuse(dial, session, POLICY, str(e))
             raise
         self.write([self._answerer.accept()])
 
-    def _objection(self, dial: Dial) -> tuple[int, str]:
+    def _objection(self, dial: Dial, session: SecuritySession) -> tuple[int, str]:
         if dial.version not in limits.PROTOCOL_VERSIONS:
             return VERSION, f"version {dial.version} of the channel protocol is not spoken here"
         if (dial.stream, dial.kind) != self._names:
             return NO_STREAM, f"stream {dial.stream} is not the one that was announced"
-        if dial.keyNumber != self._session.keyNumber:
-            return KEY_NUMBER, f"key {dial.keyNumber} is not this session's present one"
+        ended = self._keys.objection(session, self._loop.seconds())
+        if ended:
+            return KEY_NUMBER, ended
         if dial.generation <= max(self._lastGeneration, self._carrier.generation):
             return STALE_GENERATION, f"generation {dial.generation} has been before"
         return 0, ""
 
-    def _refuse(self, dial: Dial, reason: int, sentence: str) -> None:
-        self.write([refusal(self._session, dial, reason, sentence)])
+    def _refuse(self, dial: Dial, session: SecuritySession, reason: int, sentence: str) -> None:
+        self.write([refusal(session, dial, reason, sentence)])
         raise ProtocolError(sentence)

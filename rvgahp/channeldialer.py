@@ -17,20 +17,23 @@ from twisted.python.failure import Failure
 from rvgahp import limits
 from rvgahp.carrier import Carrier
 from rvgahp.channel import DialingChannel
+from rvgahp.errors import ChannelLost
 from rvgahp.handshakemessages import GAHP_STREAM
-from rvgahp.session import SecuritySession
+from rvgahp.session import SessionKeys
 
 
 class ChannelDialer:
     """
     Dials until a channel comes to be, as often as there are tickets: a lost packet may
-    have been all, and what else made a dial fail will do so again.
+    have been all, and what else made a dial fail will do so again.  A dial or handshake
+    that takes long is not given up, but another is begun beside it while tickets open
+    the gate; the first that comes through carries the stream.
     """
 
     def __init__(
         self,
         reactor: Any,
-        session: SecuritySession,
+        keys: SessionKeys,
         carrier: Carrier,
         dial: Callable[[], Deferred[socket.socket]],
         tickets: list[bytes],
@@ -42,13 +45,14 @@ class ChannelDialer:
         @param failed: called with the reason of the last failure when no ticket is left.
         """
         self._reactor = reactor
-        self._session = session
+        self._keys = keys
         self._carrier = carrier
         self._dial = dial
         self._tickets = list(tickets)
         self._failed = failed
         self._generation = 0
-        self._dialling: Deferred[None] | None = None
+        self._dialling: set[Deferred[None]] = set()
+        self._underway = 0  # dials and handshakes
         self._timer: Any = None
         self._isClosed = False
 
@@ -60,39 +64,56 @@ class ChannelDialer:
 
     def again(self, reason: str) -> None:
         """
-        The channel did not come to be: dial once more, after a moment.
+        A channel did not come to be: dial once more, after a moment.
         """
-        if not self._isClosed:
-            self._timer = self._reactor.callLater(limits.REDIAL_FIRST, self._attempt, reason)
+        self._underway -= 1
+        if self._tickets or not self._underway:
+            self._schedule(limits.REDIAL_FIRST, reason)
 
     def close(self) -> None:
         """
-        Dial no more.
+        Dial no more: a channel carries the stream, or none ever will.
         """
         self._isClosed = True
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        if self._dialling is not None:
-            self._dialling.cancel()
+        for dialling in list(self._dialling):
+            dialling.cancel()
+
+    def _schedule(self, delay: float, reason: str) -> None:
+        if self._isClosed:
+            return
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = self._reactor.callLater(delay, self._attempt, reason)
 
     def _attempt(self, reason: str) -> None:
         if not self._tickets:
             self._failed(reason)
             return
         ticket = self._tickets.pop(0)
-        self._dialling = self._dial().addCallback(self._dialled, ticket)
-        self._dialling.addErrback(self._notDialled)
+        self._underway += 1
+        if self._tickets:
+            self._schedule(limits.SPARE_DIAL_DELAY, "")
+        dialling = self._dial().addCallback(self._dialled, ticket)
+        self._dialling.add(dialling)
+        dialling.addErrback(self._notDialled)
+        dialling.addBoth(lambda _: self._dialling.discard(dialling))
 
     def _dialled(self, connection: socket.socket, ticket: bytes) -> None:
         if self._isClosed:
             connection.close()
             return
+        ended = self._keys.objection(self._keys.present, self._reactor.seconds())
+        if ended:
+            connection.close()
+            raise ChannelLost(ended)
         self._generation += 1
         DialingChannel(
             self._reactor,
             connection,
             self._carrier,
-            self._session,
+            self._keys.present,
             0,
             GAHP_STREAM,
             self._generation,

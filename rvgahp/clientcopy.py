@@ -1,6 +1,7 @@
 # -*- test-case-name: tests.test_clientsession -*-
 """
-A session whose GAHP's stdin and stdout are copied byte for byte.
+The face of a GAHP that the front does not know: its stdin and stdout are copied byte
+for byte.
 
 Layer 4: the standard library, C{cryptography}, and layers 0 and 1.
 """
@@ -12,47 +13,50 @@ import os
 import signal
 
 from rvgahp import frames
-from rvgahp.clientsession import ClientSession
+from rvgahp.clientface import Face
 from rvgahp.complaint import FAILURE, complain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from rvgahp.client import Client
-    from rvgahp.clientsession import Grant
+    from rvgahp.clientrun import Client
+    from rvgahp.clientsession import ClientSession, Grant
     from rvgahp.frames import Frame
     from rvgahp.poller import Poller
 
 
-class CopyingSession(ClientSession):
+class CopyFace(Face):
     """
-    A GAHP that the front does not know.
+    One GAHP, and nothing of our own.
     """
+
+    _session: ClientSession
 
     def __init__(self, loop: Poller, grant: Grant, client: Client) -> None:
-        super().__init__(loop, grant, client)
+        super().__init__(loop, client)
         self._stdinOpen = True
-        self._stopping = self._outputLost = False
+        self._stopNumber = 0
+        self._outputLost = False
 
     def stop(self, number: int) -> bool:
-        if self._stopping or not self._running:
+        if self._stopNumber or not self._session.isRunning:
             return False
-        self._stopping = True
-        self.tellStop(number)
+        self._stopNumber = number
+        self._session.tellStop(number)
         return True
 
     # -- from our stdio -----------------------------------------------------
 
     def stdinReceived(self, data: bytes) -> None:
-        self.carrier.send(frames.STDIN, data)
-        if not self.carrier.room():
+        self._session.carrier.send(frames.STDIN, data)
+        if not self._session.carrier.room():
             self._stdin.pauseReading()
 
     def stdinEnded(self) -> None:
         self._stdinOpen = False
-        self.endInput()
+        self._session.endInput()
 
     def stdoutDelivered(self, cost: int) -> None:
-        self.carrier.deliver(cost)
+        self._session.carrier.deliver(cost)
         self._finishWhenWritten()
 
     def stdoutFailed(self, problem: str) -> None:
@@ -64,13 +68,10 @@ class CopyingSession(ClientSession):
             complain(f"stdout takes no more: {problem}")
         self.stop(signal.SIGPIPE)
 
-    # -- from the stream ----------------------------------------------------
-
-    def opened(self) -> None:
-        pass
+    # -- from the session ---------------------------------------------------
 
     def roomMade(self) -> None:
-        if self._stdinOpen and self._running and self.carrier.room():
+        if self._stdinOpen and self._session.isRunning and self._session.carrier.room():
             self._stdin.resumeReading()
 
     def outputReceived(self, frame: Frame) -> None:
@@ -87,3 +88,6 @@ class CopyingSession(ClientSession):
 
     def lost(self, sentence: str) -> None:
         self._client.fail(sentence)
+
+    def stopInVain(self) -> None:
+        self._client.finish(128 + self._stopNumber)

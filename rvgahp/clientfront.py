@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_clientfront -*-
 """
-A session whose GAHP the front knows: stdin and stdout are the front's, and the
-gridmanager is served whatever becomes of the site.
+The face of a GAHP that the front knows: the gridmanager is served whatever becomes of
+the site, and a GAHP that was lost is started again behind the front.
 
 Layer 4: the standard library, C{cryptography}, and layers 0 and 1.
 """
@@ -12,7 +12,7 @@ import os
 from collections import deque
 
 from rvgahp import frames, limits
-from rvgahp.clientsession import ClientSession
+from rvgahp.clientface import Face
 from rvgahp.clientstdio import replaceByNull
 from rvgahp.front import Front
 
@@ -20,37 +20,44 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from rvgahp.client import Client
-    from rvgahp.clientsession import Grant
+    from rvgahp.clientrun import Client
+    from rvgahp.clientsession import ClientSession, Grant
     from rvgahp.frames import Frame
     from rvgahp.poller import Poller
 
 
-class FrontedSession(ClientSession):
+class FrontFace(Face):
     """
-    A GAHP behind its front, and the front's L{rvgahp.front.Output}.
+    The front, and its L{rvgahp.front.Output}.
     """
 
     def __init__(self, loop: Poller, grant: Grant, client: Client) -> None:
-        super().__init__(loop, grant, client)
+        super().__init__(loop, client)
         self._front = Front(client.gahp, self, loop.seconds, patience=grant.patience)
         self._stdinLimit = grant.stdinLimit
-        self._signal = 0  # the one that told us to end
+        self._lease = grant.session.lease
+        self._stopNumber = 0
         self._isLive = self._stdinOver = self._isLetGo = self._isDetached = False
         self._given = 0  # bytes for the GAHP's stdin
         self._unconfirmed: deque[tuple[int, int]] = deque()  # stream offset, bytes given by then
         self._timer: Any = None
         self._due = 0.0
+        self._lastWords = ""
+
+    # -- from the client ----------------------------------------------------
+
+    def sessionMade(self, session: ClientSession) -> None:
+        super().sessionMade(session)
         self._settle()
 
     def stop(self, number: int) -> bool:
-        if self._signal or not self._running:
+        if self._stopNumber:
             return False
-        self._signal = number
-        if self._isLetGo:
-            self.tellStop(number)
-        else:
+        self._stopNumber = number
+        if not self._isLetGo:
             self._gridmanagerGone()
+        elif self._session is not None:
+            self._session.tellStop(number)
         return True
 
     # -- from our stdio -----------------------------------------------------
@@ -79,44 +86,53 @@ class FrontedSession(ClientSession):
 
     def _detach(self) -> None:
         """
-        Stay until what is owed is delivered, out of everybody's way.
+        Stay until what is owed is delivered, out of everybody's way; but not longer than
+        the site would.
         """
-        if not self._isDetached:
-            self._isDetached = True
-            self._stdout.close()
-            for fd in (0, 2):
-                replaceByNull(fd)
-            try:
-                os.setsid()
-            except PermissionError:
-                pass  # we lead a group already: a shell started us
+        if self._isDetached:
+            return
+        self._isDetached = True
+        self._stdout.close()
+        for fd in (0, 2):
+            replaceByNull(fd)
+        try:
+            os.setsid()
+        except PermissionError:
+            pass  # we lead a group already: a shell started us
+        self._loop.callLater(self._lease, self._client.finish, 0)
 
-    # -- from the stream ----------------------------------------------------
-
-    def opened(self) -> None:
-        pass
+    # -- from the session ---------------------------------------------------
 
     def roomMade(self) -> None:
         confirmed = 0
-        while self._unconfirmed and self.carrier.stream.isAcknowledged(self._unconfirmed[0][0]):
-            confirmed = self._unconfirmed.popleft()[1]
+        if self._session is not None:
+            stream = self._session.carrier.stream
+            while self._unconfirmed and stream.isAcknowledged(self._unconfirmed[0][0]):
+                confirmed = self._unconfirmed.popleft()[1]
         if confirmed:
             self._front.confirmed(confirmed)
         self._settle()
 
     def outputReceived(self, frame: Frame) -> None:
-        self.carrier.deliver(frame.cost)
+        assert self._session is not None
+        self._session.carrier.deliver(frame.cost)
         self._front.siteData(bytes(frame.payload))
         self._settle()
 
     def outputEnded(self, frame: Frame) -> None:
-        self.carrier.deliver(frame.cost)
+        assert self._session is not None
+        self._session.carrier.deliver(frame.cost)
 
     def exited(self, status: int, sentence: str) -> None:
         self._front.siteEnded(status, sentence)
+        self._settle()
 
     def lost(self, sentence: str) -> None:
         self._front.siteLost(sentence)
+        self._settle()
+
+    def stopInVain(self) -> None:
+        self._client.finish(128 + self._stopNumber)
 
     # -- the front's output -------------------------------------------------
 
@@ -124,16 +140,32 @@ class FrontedSession(ClientSession):
         self._stdout.put(data, len(data))
 
     def toSite(self, data: bytes) -> None:
+        assert self._session is not None
+        carrier = self._session.carrier
         for begin in range(0, len(data), limits.FRAME_PAYLOAD_BYTES):
-            self.carrier.send(frames.STDIN, data[begin : begin + limits.FRAME_PAYLOAD_BYTES])
+            carrier.send(frames.STDIN, data[begin : begin + limits.FRAME_PAYLOAD_BYTES])
         self._given += len(data)
-        self._unconfirmed.append((self.carrier.stream.end, self._given))
+        self._unconfirmed.append((carrier.stream.end, self._given))
 
     def endSite(self) -> None:
         self._isLetGo = True
-        self.endInput()
-        if self._signal:
-            self.tellStop(self._signal)
+        if self._session is not None:
+            self._session.endInput()
+            if self._stopNumber:
+                self._session.tellStop(self._stopNumber)
+
+    def siteOver(self, sentence: str) -> None:
+        if sentence != self._lastWords:
+            self._lastWords = sentence
+            self.complain(f"{sentence}; it is started again when that can be done")
+        self._session = None
+        self._given = 0
+        self._unconfirmed.clear()
+        self._client.restart()
+
+    def ready(self) -> None:
+        self._lastWords = ""
+        self._client.siteReady()
 
     def complain(self, sentence: str) -> None:
         self.say(self._client.describe(sentence))
@@ -153,11 +185,12 @@ class FrontedSession(ClientSession):
         After each event: see whether the site is live, whether stdin may be read, and
         when the front wants to be called.
         """
-        if self._isOver or self.hasExited() or self._client.status is not None:
+        if self._isOver or self._status is not None:
             return
         now = self._loop.seconds()
-        quiet = now - self.carrier.lastHeard
-        isLive = self.carrier.isConnected() and quiet < limits.FRONT_LIVE
+        carrier = self._session.carrier if self._session is not None else None
+        quiet = now - carrier.lastHeard if carrier is not None else 0.0
+        isLive = carrier is not None and carrier.isConnected() and quiet < limits.FRONT_LIVE
         if isLive != self._isLive:
             self._isLive = isLive
             self._front.linkChanged(isLive)
@@ -167,10 +200,9 @@ class FrontedSession(ClientSession):
         self._schedule(now, check if due is None else min(check, due))
 
     def _readStdin(self) -> None:
-        held = max(self._front.heldBytes(), self._stdout.unsent)
         if self._stdinOver:
             return
-        if held > self._stdinLimit:
+        if max(self._front.heldBytes(), self._stdout.unsent) > self._stdinLimit:
             self._stdin.pauseReading()
         else:
             self._stdin.resumeReading()
@@ -188,5 +220,6 @@ class FrontedSession(ClientSession):
         self._timer = self._loop.callLater(max(0.0, due - now), self._ticked)
 
     def _ticked(self) -> None:
-        self._front.tick()
-        self._settle()
+        if not self._isOver:
+            self._front.tick()
+            self._settle()

@@ -1,9 +1,9 @@
 # -*- test-case-name: tests.test_clientsession -*-
 """
-The client's end of one session: its channels, the GAHP's stderr, and its end.
+The client's end of one session: its keys, its channels, and its stream's frames.
 
-Layer 4: the standard library, C{cryptography}, and layers 0 and 1.  What is done with
-stdin and stdout is for L{rvgahp.clientcopy} and L{rvgahp.clientfront}.
+Layer 4: the standard library, C{cryptography}, and layers 0 and 1.  What becomes of the
+GAHP's stdio is for its L{rvgahp.clientface.Face}.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from __future__ import annotations
 from rvgahp import frames, limits
 from rvgahp.carrier import Carrier
 from rvgahp.channel import AnsweringChannel
-from rvgahp.clientstdio import Stderr, Stdin, Stdout
-from rvgahp.complaint import encodeComplaint
 from rvgahp.errors import ProtocolError, SessionGone
 from rvgahp.frames import Frame
 from rvgahp.handshakemessages import GAHP_STREAM
@@ -24,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
 
-    from rvgahp.client import Client
+    from rvgahp.clientface import Face
     from rvgahp.poller import Poller
 
 
@@ -62,24 +60,23 @@ class Grant:
 
 class ClientSession:
     """
-    One session, from the proxy's answer to its GAHP's exit status.  Subclasses say what
-    becomes of stdin and stdout.
+    One session, from the proxy's answer until its GAHP's last word.
 
     @ivar carrier: our end of the stream.
+    @ivar isRunning: whether it has had a channel.
+    @ivar hasExited: whether the GAHP's last word is here, so that only we have still to
+        do.
     """
 
-    def __init__(self, loop: Poller, grant: Grant, client: Client) -> None:
+    def __init__(self, loop: Poller, grant: Grant, face: Face) -> None:
         self._loop = loop
         self._keys = SessionKeys(grant.session, loop.seconds())
-        self._client = client
+        self._face = face
         self.carrier = Carrier(loop, grant.stream, self)
-        self._running = self._silent = self._stderrAbandoned = self._isOver = False
+        self.isRunning = self.hasExited = False
+        self._silent = self._isClosed = False
         self._shakingHands = 0  # channels
-        self._status: int | None = None
         self._exitCost = 0
-        self._stdin = Stdin(loop, self)
-        self._stderr = Stderr(loop, self._finishWhenWritten)
-        self._stdout = Stdout(loop, self)
 
     # -- requests -----------------------------------------------------------
 
@@ -88,13 +85,7 @@ class ClientSession:
         @return: whether the stream has had a channel, or its handshake is going on, so
             that the proxy is not needed any more.
         """
-        return self._running or self._shakingHands > 0
-
-    def hasExited(self) -> bool:
-        """
-        @return: whether the GAHP's last word is here, so that only we have still to do.
-        """
-        return self._status is not None
+        return self.isRunning or self._shakingHands > 0
 
     def channelHanded(self, connection: socket.socket) -> None:
         """
@@ -124,88 +115,6 @@ class ClientSession:
         number, duration = int(box[b"keyNumber"]), int(box[b"duration"])
         self._keys.renew(box[b"key"], number, duration, self._loop.seconds())
 
-    def close(self) -> None:
-        """
-        Leave everything as it was found.
-        """
-        self.carrier.close()
-        self._stdout.close()
-
-    # -- for subclasses to say ----------------------------------------------
-
-    def stop(self, number: int) -> bool:
-        """
-        A signal asks us to end.
-
-        @return: whether there is something to wait for.
-        """
-        raise NotImplementedError
-
-    def stdinReceived(self, data: bytes) -> None:
-        """
-        Bytes of our stdin.
-        """
-        raise NotImplementedError
-
-    def stdinEnded(self) -> None:
-        """
-        End of file on our stdin.
-        """
-        raise NotImplementedError
-
-    def stdoutDelivered(self, cost: int) -> None:
-        """
-        Bytes have left our stdout.
-        """
-        raise NotImplementedError
-
-    def stdoutFailed(self, problem: str) -> None:
-        """
-        Nothing takes our output any more.
-        """
-        raise NotImplementedError
-
-    def opened(self) -> None:
-        """
-        The first channel is open.
-        """
-        raise NotImplementedError
-
-    def roomMade(self) -> None:
-        """
-        The peer has acknowledged something, or the channel takes more.
-        """
-        raise NotImplementedError
-
-    def outputReceived(self, frame: Frame) -> None:
-        """
-        Bytes of the GAHP's stdout.
-        """
-        raise NotImplementedError
-
-    def outputEnded(self, frame: Frame) -> None:
-        """
-        The end of the GAHP's stdout.
-        """
-        raise NotImplementedError
-
-    def exited(self, status: int, sentence: str) -> None:
-        """
-        The GAHP's last word is here.
-
-        @param status: 128 and more for a signal.
-        @param sentence: what the CE says to it, or nothing.
-        """
-        raise NotImplementedError
-
-    def lost(self, sentence: str) -> None:
-        """
-        The session is over without the GAHP's exit status.
-        """
-        raise NotImplementedError
-
-    # -- for subclasses to use ----------------------------------------------
-
     def endInput(self) -> None:
         """
         Close the GAHP's stdin.
@@ -215,10 +124,10 @@ class ClientSession:
 
     def _checkStdinRead(self, received: int) -> None:
         stream = self.carrier.stream
-        if not stream.backlog():
+        if self._isClosed or not stream.backlog():
             return
         if stream.received == received:
-            self._client.fail(
+            self._face.lost(
                 "its stdin has ended here, and it has neither read its input nor written for"
                 f" {limits.UNREAD_STDIN_TIMEOUT:g} s"
             )
@@ -227,92 +136,87 @@ class ClientSession:
 
     def tellStop(self, number: int) -> None:
         """
-        Ask for the end of the GAHP, and wait for it.
+        Ask for the end of the GAHP.
+
+        @param number: the signal that asked us.
         """
         self.carrier.send(frames.STOP, bytes((number,)))
-        self._loop.callLater(limits.ORPHAN_GRACE, self._stopUnsaid, number)
-        self._loop.callLater(limits.CLIENT_END_TIMEOUT, self._client.finish, 128 + number)
+        self._loop.callLater(limits.ORPHAN_GRACE, self._stopUnsaid)
+        self._loop.callLater(limits.CLIENT_END_TIMEOUT, self._stopInVain)
 
-    def _stopUnsaid(self, number: int) -> None:
+    def _stopUnsaid(self) -> None:
         """
         The GAHP reads nothing, so that our word waits behind its input: the proxy
         will tell the CE that we are gone.
         """
-        if self.carrier.stream.backlog():
-            self._client.finish(128 + number)
+        if not self._isClosed and self.carrier.stream.backlog():
+            self._face.stopInVain()
 
-    def say(self, sentence: str) -> None:
-        """
-        A line on our stderr, behind those of the GAHP.
-        """
-        self._stderr.put(encodeComplaint(sentence))
+    def _stopInVain(self) -> None:
+        if not self._isClosed:
+            self._face.stopInVain()
 
-    def conclude(self, status: int) -> None:
+    def acknowledgeExit(self) -> None:
         """
-        Exit so, when all is written.
+        All that the GAHP has said is written.
         """
-        self._status = status
-        self._loop.callLater(limits.CLIENT_STDERR_GRACE, self._abandonStderr)
-        self._finishWhenWritten()
-
-    def _abandonStderr(self) -> None:
-        """
-        stderr may be blocked for good.  stdout must be whole.
-        """
-        self._stderrAbandoned = True
-        self._finishWhenWritten()
-
-    def _finishWhenWritten(self) -> None:
-        said = self._stderrAbandoned or self._stderr.isEmpty()
-        if self._status is None or self._isOver or not said or self._stdout.unsent:
-            return
-        self._isOver = True
         self.carrier.deliver(self._exitCost)
         self.carrier.acknowledge()
-        self._client.finish(self._status)
+
+    def close(self) -> None:
+        """
+        Nothing is called afterwards.
+        """
+        self._isClosed = True
+        self.carrier.close()
 
     # -- from the stream ----------------------------------------------------
 
     def channelOpened(self) -> None:
-        if not self._running:
-            self._running = True
-            self._client.sessionRunning()
-            self.opened()
-        self.roomMade()
+        if not self.isRunning:
+            self.isRunning = True
+            self._face.opened()
+        self._face.roomMade()
+
+    def roomMade(self) -> None:
+        self._face.roomMade()
 
     def framesReceived(self, received: list[Frame]) -> None:
         for frame in received:
+            if self._isClosed:
+                return
             if frame.kind == frames.STDOUT:
-                self.outputReceived(frame)
+                self._face.outputReceived(frame)
             else:
                 self._other(frame)
 
     def _other(self, frame: Frame) -> None:
         if frame.kind == frames.STDERR:
-            self._stderr.put(bytes(frame.payload))
+            self._face.errorsReceived(bytes(frame.payload))
             self.carrier.deliver(frame.cost)
         elif frame.kind == frames.END_STDOUT:
-            self.outputEnded(frame)
+            self._face.outputEnded(frame)
         elif frame.kind == frames.EXIT:
             signalled, value, sentence = frames.decodeExit(bytes(frame.payload))
             self._exitCost = frame.cost
-            self.exited(128 + value if signalled else value, sentence)
+            self.hasExited = True
+            self._face.exited(128 + value if signalled else value, sentence)
         elif frame.kind == frames.END_STDERR:
             self.carrier.deliver(frame.cost)
         else:
             raise ProtocolError(f"a frame of kind {frame.kind} is not for a client")
 
     def channelLost(self, reason: str) -> None:
-        if not self._running:
+        if not self.isRunning:
             self._shakingHands -= 1
-            self._client.channelFailed(reason)  # the CE has more tickets
-        elif self._status is None:
-            self.lost(f"the connection to the site was lost: {reason}")
+            self._face.channelFailed(reason)  # the CE has more tickets
+        elif not self.hasExited:
+            self._face.lost(f"the connection to the site was lost: {reason}")
 
     def peerSilent(self, seconds: float) -> None:
         lease = self._keys.present.lease
         if seconds >= lease:
-            self.lost(f"the site was silent for the lease of {lease} s")
-        elif not self._silent and self._running:
+            self._face.lost(f"the site was silent for the lease of {lease} s")
+        elif not self._silent and self.isRunning:
             self._silent = True
-            self.say(f"nothing heard from the site for {seconds:.0f} s; still waiting")
+            self._face.say(f"nothing heard from the site for {seconds:.0f} s; still waiting")

@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rvgahp.clientsession import ClientSession
+    from rvgahp.clientface import Face
     from rvgahp.poller import Poller
 
 
@@ -58,15 +58,15 @@ class Stdin(Descriptor):
     non-blocking.
     """
 
-    def __init__(self, loop: Poller, session: ClientSession) -> None:
+    def __init__(self, loop: Poller, face: Face) -> None:
         super().__init__(loop, 0)
-        self._session = session
+        self._face = face
 
     def dataReceived(self, data: bytes) -> None:
-        self._session.stdinReceived(data)
+        self._face.stdinReceived(data)
 
     def readEnded(self, problem: str) -> None:
-        self._session.stdinEnded()
+        self._face.stdinEnded()
 
 
 class Stderr(Descriptor):
@@ -115,9 +115,9 @@ class Stdout(Sink):
     so that no descriptor of ours takes its number.
     """
 
-    def __init__(self, loop: Poller, session: ClientSession) -> None:
-        super().__init__(loop, 1, session.stdoutDelivered, lambda _: None)
-        self._session = session
+    def __init__(self, loop: Poller, face: Face) -> None:
+        super().__init__(loop, 1, face.stdoutDelivered, lambda _: None)
+        self._face = face
         self._restores = False
         if not _mayBlock(1):
             self._restores = os.get_blocking(1)
@@ -127,7 +127,7 @@ class Stdout(Sink):
 
     def writeFailed(self, problem: str) -> None:
         # First: what was held counts as written from now on, and we may be at our end.
-        self._session.stdoutFailed(problem)
+        self._face.stdoutFailed(problem)
         super().writeFailed(problem)
 
     def close(self) -> None:

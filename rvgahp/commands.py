@@ -128,6 +128,20 @@ class OpenChannel(Command):
     errors = _ERRORS
 
 
+class RenewKey(Command):
+    """
+    Proxy to CE, then proxy to client: the session's next key.  C{key} is B{secret}.
+    """
+
+    arguments = [
+        (b"session", Unicode()),
+        (b"key", String()),
+        (b"keyNumber", Integer()),
+        (b"duration", Integer()),
+    ]
+    errors = _ERRORS
+
+
 class RequestGAHP(Command):
     """
     Client to proxy.  The answer's C{key} is B{secret}.

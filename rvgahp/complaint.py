@@ -8,6 +8,9 @@ Layer 1: the standard library.
 from __future__ import annotations
 
 import os
+import time
+
+from rvgahp import limits
 
 #: The client's own failure, as with ssh: no GAHP in use exits so.
 FAILURE = 255
@@ -30,3 +33,11 @@ def complain(sentence: str) -> None:
         os.write(2, encodeComplaint(sentence))
     except OSError:
         pass  # there is nobody to be told
+
+
+def sayLast(sentence: str) -> None:
+    """
+    One line on stderr before we exit, and time for it to be read.
+    """
+    complain(sentence)
+    time.sleep(limits.LAST_WORDS)

@@ -87,16 +87,19 @@ class Front:
         output: Output,
         clock: Callable[[], float],
         timers: Timers | None = None,
+        patience: float = limits.FRONT_GREETING,
     ) -> None:
         """
         @param gahp: a name for which L{rvgahp.frontrules.hasFront} is true.
         @param clock: seconds, never going back.
         @param timers: by the gridmanager's settings, where they are known.
+        @param patience: seconds that the GAHP may take to be ready.
         """
         self._longest, self._unsendable = KNOWN_GAHPS[gahp]
         self._output = output
         self._clock = clock
-        self._readyBy = clock() + limits.FRONT_GREETING
+        self._patience = patience
+        self._readyBy = clock() + patience
         self._answers = Answers(clock, timers or Timers(), self._greeted, self._complain)
         self._site = self._answers.site
         self._lines = LineSplitter(limits.COMMAND_BYTES)
@@ -160,17 +163,19 @@ class Front:
             self._finish(None, str(e))
         self._settle()
 
-    def siteEnded(self, status: int) -> None:
+    def siteEnded(self, status: int, sentence: str = "") -> None:
         """
         The GAHP has exited, and all its output has been here.
 
         @param status: 128 and more for a signal.
+        @param sentence: what the site says of it, or nothing.
         """
         if not self._isGreeted:
-            self._finish(status or None, f"it ended with status {status} before it was ready")
+            sentence = sentence or f"it ended with status {status} before it was ready"
+            self._finish(status or None, sentence)
         else:
             half = "the end of its output was no whole line" if self._site.isMidLine() else ""
-            self._finish(0 if self._hasQuit else status, half)
+            self._finish(0 if self._hasQuit else status, sentence or half)
 
     def siteLost(self, sentence: str) -> None:
         """
@@ -198,7 +203,7 @@ class Front:
         """
         now = self._clock()
         if not self._isGreeted and now >= self._readyBy:
-            self._finish(None, f"it was not ready within {limits.FRONT_GREETING:g} s")
+            self._finish(None, f"it was not ready within {self._patience:g} s")
         self._answers.tick()
         self._site.tick(now)
         self._settle()

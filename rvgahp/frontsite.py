@@ -200,11 +200,8 @@ class Site:
 
     def graceEnd(self, now: float) -> float | None:
         """
-        @return: when the next of what is owed and delivered has had its time.  None has
-            while nothing can be heard.
+        @return: when the next of what is owed and delivered has had its time.
         """
-        if not self.isLive:
-            return None
         times = [command.owedUntil for command in self.pending.values()]
         return min([time for time in times if now < time < _EVER], default=None)
 

@@ -26,7 +26,7 @@ from rvgahp.gahpenvironment import GAHPEnvironment
 from rvgahp.gahpprocess import GAHPProcess, describeEnd
 from rvgahp.igahp import GAHPCommand
 from rvgahp.processlauncher import ProcessLauncher
-from rvgahp.session import SecuritySession
+from rvgahp.session import SecuritySession, SessionKeys
 from rvgahp.settings import Settings
 from rvgahp.stderrqueue import StderrQueue
 from rvgahp.stream import Budget, Stream
@@ -55,6 +55,7 @@ class GAHPSession:
     @ivar started: fires with C{None} when the program runs; fails with
         L{StartFailed}.
     @ivar phase: where it is.
+    @ivar keys: the session's, as they are known here.
     @ivar isAbandoned: the proxy has said that its client is gone.
     """
 
@@ -80,7 +81,7 @@ class GAHPSession:
         """
         self._process = GAHPProcess(reactor, launcher, self)
         self._reactor = reactor
-        self._session = session
+        self.keys = SessionKeys(session, reactor.seconds())
         self._stdinGrace: float = settings.get("RVGAHP_STDIN_GRACE")
         self._killGrace: float = settings.get("RVGAHP_KILL_GRACE")
         self._over = over
@@ -88,13 +89,12 @@ class GAHPSession:
         self.started: Deferred[None] = Deferred()
         self._carrier = Carrier(reactor, Stream(settings.get("RVGAHP_REPLAY_LIMIT"), budget), self)
         self._dialer = ChannelDialer(
-            reactor, session, self._carrier, dial, tickets, self._unreachable
+            reactor, self.keys, self._carrier, dial, tickets, self._unreachable
         )
         self._stderr = StderrQueue()
         self._status: tuple[bool, int] | None = None
         self._stdoutOpen = self._stderrOpen = True
-        self.isAbandoned = False
-        self._discarding = self._told = self._stdinOver = False
+        self.isAbandoned = self._discarding = self._told = self._stdinOver = False
         self._lastOutput = 0.0
         self._timers: list[Any] = []
 
@@ -103,13 +103,7 @@ class GAHPSession:
         """
         The session's id.
         """
-        return self._session.sessionId
-
-    def claimKey(self) -> bytes:
-        """
-        @return: what a restarted proxy needs to know the session's client.
-        """
-        return self._session.claimKey()
+        return self.keys.present.sessionId
 
     # -- requests -----------------------------------------------------------
 
@@ -153,6 +147,7 @@ class GAHPSession:
         self._lostForGood(f"the site could not open a channel: {reason}")
 
     def channelOpened(self) -> None:
+        self._dialer.close()
         self.roomMade()
 
     def channelLost(self, reason: str) -> None:
@@ -172,8 +167,9 @@ class GAHPSession:
             self._end(reason)
 
     def peerSilent(self, seconds: float) -> None:
-        if seconds >= self._session.lease + 60 and not self._discarding:
-            self._lostForGood(f"nothing was heard for the lease of {self._session.lease} s")
+        lease = self.keys.present.lease
+        if seconds >= lease + 60 and not self._discarding:
+            self._lostForGood(f"nothing was heard for the lease of {lease} s")
 
     # -- from the stream ----------------------------------------------------
 

@@ -14,12 +14,12 @@ from rvgahp.handshakemessages import (
     ACCEPT,
     CONFIRM,
     DIAL,
-    LENGTH,
     NAMES,
     OFFSETS,
     OUTCOMES,
     PROOF_BYTES,
     REFUSAL,
+    VERSION_NUMBER,
     Dial,
     Fields,
     encodeMessage,
@@ -93,7 +93,7 @@ class Dialer:
         body = b"".join(
             (
                 bytes((DIAL,)),
-                LENGTH.pack(limits.PROTOCOL_VERSIONS[-1]),
+                VERSION_NUMBER.pack(limits.PROTOCOL_VERSIONS[-1]),
                 len8(session.sessionId.encode("ascii")),
                 NAMES.pack(stream, kind, generation, session.keyNumber),
                 len8(session.clientPolicy.encode().encode("ascii")),
@@ -105,7 +105,7 @@ class Dialer:
 
     def dial(self) -> bytes:
         """
-        @return: the first message, with its length.
+        @return: the first message, with its header.
         """
         return encodeMessage(self._dial)
 
@@ -113,7 +113,7 @@ class Dialer:
         """
         The client's answer has come.
 
-        @return: the Confirm message, with its length, and the channel's keys.
+        @return: the Confirm message, with its header, and the channel's keys.
         @raise ChannelLost: the client refused, provably.
         @raise ProtocolError: the answer is malformed or proves nothing.
         """
@@ -204,7 +204,7 @@ class Answerer:
 
     def accept(self) -> bytes:
         """
-        @return: the second message, with its length.
+        @return: the second message, with its header.
         """
         return encodeMessage(self._accept)
 
@@ -235,7 +235,7 @@ def refusal(session: SecuritySession, dial: Dial, reason: int, sentence: str) ->
     Say, provably, why a proven Dial is not accepted.
 
     @param reason: one of this module's reasons.
-    @return: the message, with its length.
+    @return: the message, with its header.
     """
     text = sentence.encode("utf-8")[:255].decode("utf-8", "ignore")  # no half of a character
     body = bytes((REFUSAL, reason)) + len8(text.encode("utf-8"))

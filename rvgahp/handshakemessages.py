@@ -8,6 +8,7 @@ Layer 0: bytes in, bytes out.
 
 from __future__ import annotations
 
+from binascii import crc32
 from struct import Struct
 
 from rvgahp import limits
@@ -26,8 +27,12 @@ GAHP_STREAM, TUNNEL_STREAM = 0, 1
 
 PROOF_BYTES = 32
 
-#: Length of a message; version and key number are as long.
-LENGTH = Struct("!H")
+#: Length of a message, and the check of it.
+_LENGTH = Struct("!H")
+_HEADER = Struct("!HI")
+
+#: Version of the protocol.
+VERSION_NUMBER = Struct("!H")
 
 #: Stream, kind, generation, key number.
 NAMES = Struct("!IBIH")
@@ -48,9 +53,10 @@ def len8(data: bytes) -> bytes:
 
 def encodeMessage(body: bytes) -> bytes:
     """
-    @return: C{body} with its length before it, as it goes on the wire.
+    @return: C{body} with its header before it, as it goes on the wire.
     """
-    return LENGTH.pack(len(body)) + body
+    length = len(body)
+    return _HEADER.pack(length, crc32(_LENGTH.pack(length))) + body
 
 
 def takeMessage(data: bytes | bytearray | memoryview) -> tuple[bytes | None, int]:
@@ -58,17 +64,19 @@ def takeMessage(data: bytes | bytearray | memoryview) -> tuple[bytes | None, int
     Look for one whole handshake message at the start of C{data}.
 
     @return: its body and the bytes it took, or C{(None, 0)} if more is needed.
-    @raise ProtocolError: the length is impossible.
+    @raise ProtocolError: the length was altered on its way, or is impossible.
     """
-    if len(data) < LENGTH.size:
+    if len(data) < _HEADER.size:
         return None, 0
-    (length,) = LENGTH.unpack_from(data)
+    length, check = _HEADER.unpack_from(data)
+    if crc32(data[: _LENGTH.size]) != check:
+        raise ProtocolError("The length of a handshake message was altered on its way.")
     if not 0 < length <= limits.HANDSHAKE_BYTES:
         raise ProtocolError(f"A handshake message claims {length} bytes; 1 to 1024 are allowed.")
-    end = LENGTH.size + length
+    end = _HEADER.size + length
     if len(data) < end:
         return None, 0
-    return bytes(data[LENGTH.size : end]), end
+    return bytes(data[_HEADER.size : end]), end
 
 
 class Fields:
@@ -129,7 +137,7 @@ class Dial:
 
     @ivar received: stream bytes the CE has received.
     @ivar limit: stream offset up to which the client may send.
-    @ivar body: the message as it was sent, without its length.
+    @ivar body: the message as it was sent, without its header.
     """
 
     def __init__(self, body: bytes) -> None:
@@ -140,7 +148,7 @@ class Dial:
         fields = Fields(body)
         if fields.byte() != DIAL:
             raise ProtocolError("The first handshake message is not a Dial.")
-        (self.version,) = fields.unpack(LENGTH)
+        (self.version,) = fields.unpack(VERSION_NUMBER)
         self.sessionId = fields.text()
         self.stream, self.kind, self.generation, self.keyNumber = fields.unpack(NAMES)
         self.policyText = fields.text()

@@ -23,6 +23,14 @@ PREAMBLE_BYTES = len(MAGIC) + 2 + TICKET_BYTES
 #: Bytes of a security session's key: AES-256 and HKDF-SHA256 ask for 32.
 KEY_BYTES = 32
 
+#: The highest number of a session's key (two bytes); after it comes 1 again.  With the
+#: shortest duration that makes sense, an hour, that is in five years.
+LAST_KEY_NUMBER = 2**16 - 1
+
+#: Seconds that a session's key is good for, at the most: the longest time that a setting
+#: can have.
+LONGEST_DURATION = 2**31 - 1
+
 #: Bytes of a session id, at the most, in ASCII.
 SESSION_ID_BYTES = 128
 
@@ -86,6 +94,14 @@ TICKETS_PER_START = 3
 #: Seconds of a proxy's life in which a site that is not connected may be just about
 #: to dial again.
 YOUTH = 10.0
+#: Share of what is left of a key's duration after which its renewal is tried.  Of a day
+#: that leaves 6 hours in which a site that is not connected may come back, and the key
+#: before the new one is over before the next; the tries that follow a failed one are at
+#: 15/16, 63/64, 255/256 of the duration: always soon enough, and never many.
+RENEWAL_SHARE = 3 / 4
+
+#: Seconds before the end of a key's duration in which no failed renewal is tried again.
+RENEWAL_LAST = 1.0
 
 #: Connections of one local user to the proxy's socket at one time.  Each can
 #: hold one descriptor in flight, and those count against the proxy.
@@ -132,11 +148,19 @@ DIAL_TIMEOUT = 10.0
 #: seconds.
 HANDSHAKE_TIMEOUT = 15.0
 
+#: Seconds after a dial that has not become a channel, before another is begun beside
+#: it: three of them fall into the life of a ticket.
+SPARE_DIAL_DELAY = 3.0
+
 #: Delivered bytes after which an acknowledgement is sent at once.
 ACK_BYTES = 256 * 1024
 
 #: Seconds that a smaller acknowledgement may wait for company.
 ACK_DELAY = 0.2
+
+#: Bytes that a peer is allowed more for each that comes fast: with 3 its allowance is
+#: four times as large after a round trip.  TCP's slow start doubles, BBR's takes 2.9.
+ALLOWANCE_GROWTH = 3
 
 #: Bytes asked of one read of a socket or pipe: what one record and frame can carry.
 READ_BYTES = FRAME_PAYLOAD_BYTES
@@ -164,6 +188,12 @@ CLIENT_END_TIMEOUT = 60.0
 
 #: Seconds that the client, at its end, gives its own stderr to take the rest.
 CLIENT_STDERR_GRACE = 1.0
+
+#: Seconds from the client's sentence on why it fails to its end.  The gridmanager reads
+#: stderr, then stdout, and at the end of that looks no more at stderr: what is written
+#: between the two and followed by the end is never read (C{Startup}, C{buffered_read}
+#: in C{src/condor_gridmanager/gahp-client.cpp}; without this it lost 4 of 10).
+LAST_WORDS = 0.05
 
 #: Bytes of one write to a descriptor that may block: what poll(2) says a pipe
 #: takes is this much (PIPE_BUF).
@@ -213,6 +243,18 @@ FRONT_UNANSWERED = 200
 
 #: Requests remembered that the site has still to answer, and nobody waits for.
 FRONT_FORGOTTEN = 1000
+
+#: Seconds without an authenticated byte after which the front takes the link for dead:
+#: before the gridmanager's 20 s for any reply, and after three pings.
+FRONT_LIVE = 12.0
+
+#: Seconds after which the front looks whether the link is live again.
+FRONT_LIFE_POLL = 1.0
+
+#: Seconds from the loss of a GAHP behind a front until another is asked for, at first
+#: and at the most; each time it is twice as long.
+SITE_RETRY_FIRST = 1.0
+SITE_RETRY_LONGEST = 60.0
 
 #: Seconds before a command that met C{Threads limit reached} goes again, if no result
 #: tells sooner that there is room.

@@ -24,7 +24,6 @@ from rvgahp.errors import (
     Busy,
     ConfigurationError,
     NotAuthorized,
-    PolicyConflict,
     RvgahpError,
     SessionGone,
     StartFailed,
@@ -33,6 +32,7 @@ from rvgahp.errors import (
 )
 from rvgahp.names import checkGAHPName
 from rvgahp.policy import Outcome
+from rvgahp.protection import checkStart
 from rvgahp.proxysession import ProxySession
 from rvgahp.session import SecuritySession
 from rvgahp.settings import Settings
@@ -166,16 +166,8 @@ class Proxy:
         @param outcome: what the policies of proxy and site resolve to.
         @raise PolicyConflict: it may not; the sentence says why.
         """
-        if outcome is not Outcome.ENCRYPT and gahp in _CONFIDENTIAL:
-            raise PolicyConflict(
-                f"{gahp} is only started where channels are encrypted, and the settings of proxy"
-                f" and site {connection.site} give '{outcome.value}'"
-            )
-        if outcome is Outcome.NONE and not self.settings.allowsCleartext(connection.address):
-            raise PolicyConflict(
-                f"the settings of proxy and site {connection.site} leave channels unprotected, and"
-                f" RVGAHP_CLEARTEXT_PEERS of the proxy does not name {connection.address}"
-            )
+        isConfidential = gahp in _CONFIDENTIAL
+        checkStart(self.settings, outcome, connection.address, gahp, isConfidential)
 
     def _issue(self, record: ProxySession) -> list[bytes]:
         return [self._tickets.issue((record.sessionId, 0)) for _ in range(limits.TICKETS_PER_START)]
@@ -320,6 +312,10 @@ class Proxy:
         waited for it.
         """
         for record in list(self.sessions.values()):
-            if record.site == site and record.sessionId not in sessionIds:
+            if record.site != site:
+                continue
+            if record.sessionId in sessionIds:
+                record.renewal.siteReady()
+            else:
                 record.lost(f"rvgahp-ce at site {site} has ended it or was restarted")
         self.sites.becameReady()

@@ -2,7 +2,7 @@
 """
 The client's conversation with the proxy: boxes, some with a socket beside them.
 
-Layer 1: the standard library.  C{doc/protocol.rst}, steps 4 and 6.
+Layer 1: the standard library.  C{doc/protocol.rst}, steps 4, 6 and 12.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import socket
 from rvgahp import limits
 from rvgahp.boxes import BoxReader, encodeBox
 from rvgahp.descriptor import Descriptor
-from rvgahp.errors import ProtocolError
+from rvgahp.errors import ProtocolError, SessionGone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +42,14 @@ if TYPE_CHECKING:
         def channelHanded(self, stream: int, connection: socket.socket) -> None:
             """
             The proxy passed a connection that the CE dialled.  It is ours now.
+            """
+
+        def renewKey(self, box: Box) -> None:
+            """
+            The proxy sent the session's next key: B{secret}.
+
+            @raise SessionGone: not this session's.
+            @raise ProtocolError, KeyError, ValueError: it makes no sense.
             """
 
         def sessionLost(self, reason: str) -> None:
@@ -162,12 +170,32 @@ class ProxyLink(Descriptor):
             self._user.channelHanded(stream, connection)
         elif command == b"SessionLost":
             self._user.sessionLost(box[b"reason"].decode("utf-8", "replace"))
-        elif b"_ask" in box:
+        elif command == b"RenewKey":
+            self._renewKey(box)
+        else:
+            self._refuse(box, b"UNHANDLED", "this client has no such command")
+
+    def _renewKey(self, box: Box) -> None:
+        try:
+            self._user.renewKey(box)
+        except SessionGone as e:
+            self._refuse(box, b"SessionGone", str(e))
+        except ProtocolError as e:
+            self._refuse(box, b"InternalError", str(e))
+        except (KeyError, ValueError):
+            # Without its words: they may have a part of the key.
+            self._refuse(box, b"InternalError", "a RenewKey of unknown form came")
+        else:
+            if b"_ask" in box:
+                self._send({b"_answer": box[b"_ask"]})
+
+    def _refuse(self, box: Box, code: bytes, sentence: str) -> None:
+        if b"_ask" in box:
             self._send(
                 {
                     b"_error": box[b"_ask"],
-                    b"_error_code": b"UNHANDLED",
-                    b"_error_description": b"this client has no such command",
+                    b"_error_code": code,
+                    b"_error_description": sentence.encode(),
                 }
             )
 

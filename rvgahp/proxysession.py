@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_proxysession -*-
 """
 One session as the proxy sees it: which client is introduced to which site, and the
-channels that wait to be handed over.  C{doc/protocol.rst}, steps 6 and 11.
+channels that wait to be handed over.  C{doc/protocol.rst}, steps 6, 11 and 12.
 
 Layer 4.
 """
@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rvgahp import commands, limits
+from rvgahp.renewal import Renewal
 from rvgahp.session import SecuritySession
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ MOST_WAITING = 32
 class ProxySession:
     """
     One session as the proxy sees it, from StartGAHP to the client's end.
+
+    @ivar session: it, with the last key that its CE is known to have.
+    @ivar renewal: of this key.
     """
 
     log = Logger()
@@ -39,7 +43,9 @@ class ProxySession:
         self.session = session
         self.site = site
         self.client = client
-        self._introduced = False
+        self.renewal = Renewal(proxy, self)
+        # Seconds, at the most, until the client has the keys that the CE may dial with.
+        self._awaited: float = proxy.startTimeout
         self._busy = False
         self._over = False
         self._waiting: dict[int, tuple[socket.socket, Any]] = {}
@@ -60,23 +66,35 @@ class ProxySession:
         self._forget(stream)
         if len(self._waiting) >= MOST_WAITING:
             self._forget(next(iter(self._waiting)))
-        if self._introduced and not self._busy:
+        if not (self._awaited or self._busy):
             self._hand(stream, connection)
             return
-        timer = self._proxy.reactor.callLater(self._patience(), self._forget, stream)
+        patience = limits.HANDOVER_TIMEOUT + self._awaited
+        timer = self._proxy.reactor.callLater(patience, self._forget, stream)
         self._waiting[stream] = connection, timer
-
-    def _patience(self) -> float:
-        """
-        @return: seconds that a channel may wait for its client.
-        """
-        return limits.HANDOVER_TIMEOUT + (0 if self._introduced else self._proxy.startTimeout)
 
     def introduced(self) -> None:
         """
-        The client has its answer; channels can be handed over.
+        The client has its answer.
         """
-        self._introduced = True
+        if not self._over:
+            self.renewal.start()
+            self.release()
+
+    def hold(self, seconds: float) -> None:
+        """
+        The CE is given a key that the client has not: no channel is handed over before
+        L{release}.
+
+        @param seconds: until then, at the most.
+        """
+        self._awaited = seconds
+
+    def release(self) -> None:
+        """
+        The client has been sent all that it must have first.
+        """
+        self._awaited = 0.0
         self._next()
 
     def _hand(self, stream: int, connection: socket.socket) -> None:
@@ -96,7 +114,7 @@ class ProxySession:
             self.log.warn("Session {session}: its client does not read", session=self.sessionId)
 
     def _next(self) -> None:
-        if self._waiting and not self._busy:
+        if self._waiting and not (self._awaited or self._busy):
             stream = next(iter(self._waiting))
             connection, timer = self._waiting.pop(stream)
             timer.cancel()
@@ -132,6 +150,7 @@ class ProxySession:
         No more channels.
         """
         self._over = True
+        self.renewal.close()
         self._proxy.sessions.pop(self.sessionId, None)
         for stream in list(self._waiting):
             self._forget(stream)

@@ -9,6 +9,7 @@ one channel, an L{Opener} reads them.
 
 from __future__ import annotations
 
+from binascii import crc32
 from struct import Struct
 
 from rvgahp import limits
@@ -25,12 +26,22 @@ if TYPE_CHECKING:
 
 DATA, ACK, PING = 1, 2, 3
 
-#: type and length in one word, then the position.
-HEADER = Struct("!IQ")
+#: type and length in one word, the position, and the check of both.
+HEADER = Struct("!IQI")
+_CHECKED = Struct("!IQ")
+_CHECK = Struct("!I")
 NONCE = Struct("!4xQ")
 LIMIT = Struct("!Q")
 
 _LENGTH_MASK = 0xFFFFFF
+
+
+def encodeHeader(kind: int, length: int, position: int) -> bytes:
+    """
+    @return: the header of a record whose body has C{length} bytes.
+    """
+    checked = _CHECKED.pack(kind << 24 | length, position)
+    return checked + _CHECK.pack(crc32(checked))
 
 
 class Sealer:
@@ -56,7 +67,7 @@ class Sealer:
         if count >= limits.CHANNEL_RECORDS:
             raise ProtocolError("This channel has carried all the records its keys allow.")
         self._count = count + 1
-        header = HEADER.pack(kind << 24 | len(body) + self._tagBytes, position)
+        header = encodeHeader(kind, len(body) + self._tagBytes, position)
         if self._cipher is None:
             return [header, body]
         nonce = NONCE.pack(count)
@@ -97,7 +108,9 @@ class Opener:
         size = len(view)
         while size - self.consumed >= HEADER.size:
             start = self.consumed
-            word, position = HEADER.unpack_from(view, start)
+            word, position, check = HEADER.unpack_from(view, start)
+            if crc32(view[start : start + _CHECKED.size]) != check:
+                raise ProtocolError("The header of a record was altered on its way.")
             kind, length = word >> 24, word & _LENGTH_MASK
             self._check(kind, length)
             end = start + HEADER.size + length

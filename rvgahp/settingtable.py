@@ -300,14 +300,16 @@ TABLE = (
         "RVGAHP_REPLAY_LIMIT",
         amount(64 * _KIB, _GIB),
         BOTH,
-        "How much of a stream may be on its way or kept for sending again.",
+        "How much of a stream may be on its way or kept for sending again, in each direction, "
+        "while it is fast; it begins with 1 MiB.",
         "16 MiB",
     ),
     Setting(
         "RVGAHP_REPLAY_TOTAL",
         amount(_MIB, 1024 * _GIB),
         BOTH,
-        "The same for all streams of a process together; each is assured of 1 MiB.",
+        "The same for all streams of a process together, also what the other side was allowed "
+        "and has not sent; each has 1 MiB in each direction besides.",
         "256 MiB",
     ),
     Setting(

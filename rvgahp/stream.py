@@ -11,50 +11,77 @@ from __future__ import annotations
 
 from collections import deque
 
+from rvgahp import limits
 from rvgahp.errors import ProtocolError
-from rvgahp.frames import Frame, FrameReader, encodeFrame
+from rvgahp.frames import HEADER, Frame, FrameReader, encodeFrame
 
-#: Bytes that each stream may hold whatever the others of the process do.
+#: Bytes that each direction of each stream may have whatever the others of the process
+#: have.  A peer that sends less than ACK_BYTES in ACK_DELAY never needs more, up to a
+#: round trip of 0.8 s.
 ASSURED_BYTES = 1024 * 1024
 
 
 class Budget:
     """
-    What all streams of a process hold together.
+    What all streams of a process may come to hold: what they have sent and must keep,
+    and what they have allowed their peers to send, whether it has come or not.
 
-    @ivar total: bytes above which each stream has only L{ASSURED_BYTES}.
-    @ivar held: bytes held now, sent and not acknowledged or received and not
-        delivered.
+    @ivar total: bytes that all together may have above what is assured to each.
+    @ivar held: bytes that they have.
+    @ivar lent: of these, the bytes above what is assured.
     """
 
     def __init__(self, total: int) -> None:
         self.total = total
         self.held = 0
+        self.lent = 0
 
-    def allowance(self, wanted: int) -> int:
+
+class Share:
+    """
+    What one direction of a stream has of its L{Budget}.
+
+    @ivar size: bytes.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self.size = 0
+
+    def resize(self, size: int) -> None:
         """
-        @return: how many of C{wanted} bytes a stream may hold now.
+        It has so many bytes now.
         """
-        if self.held < self.total:
-            return wanted
-        return min(wanted, ASSURED_BYTES)
+        self._budget.held += size - self.size
+        self._budget.lent += max(0, size - ASSURED_BYTES) - max(0, self.size - ASSURED_BYTES)
+        self.size = size
+
+    def most(self) -> int:
+        """
+        @return: bytes that it may have now: what is assured, and above that no more than
+            is then left.  So busy streams come to equal shares, and however much the
+            idle ones keep, something is left for the next.
+        """
+        own = max(0, self.size - ASSURED_BYTES)
+        return ASSURED_BYTES + max(0, self._budget.total - self._budget.lent + own) // 2
 
 
 class Stream:
     """
     One end of a stream.  Both directions are independent.
 
-    @ivar window: bytes that we are willing to hold in either direction.
+    @ivar window: bytes that we are willing to hold in either direction, at the most.
+    @ivar allowance: bytes that the peer may send ahead of delivery, if the budget
+        allows it: as much of the window as the present pace asks for.
     @ivar end: offset behind the last byte written here.
     @ivar received: offset behind the last byte received.
     """
 
     def __init__(self, window: int, budget: Budget) -> None:
         """
-        @param window: bytes that we are willing to hold in either direction.
+        @param window: bytes that we are willing to hold in either direction, at the most.
         """
         self.window = window
-        self._budget = budget
         # sending
         self.end = 0
         self._acknowledged = 0
@@ -64,11 +91,14 @@ class Stream:
         self._chunks: deque[bytes] = deque()  # from _first on
         self._first = 0
         self._unsent: deque[bytes | memoryview] = deque()  # from _next on
+        self._kept = Share(budget)  # from _first to end
         # receiving
         self.received = 0
+        self.allowance = min(window, ASSURED_BYTES)
         self._delivered = 0
         self._announced = 0
         self._limit = 0  # nothing may come before limit() has been told to the peer
+        self._promised = Share(budget)  # from _delivered to _limit
         self._reader = FrameReader()
         self._isClosed = False
 
@@ -86,15 +116,15 @@ class Stream:
         self._chunks.append(frame)
         self._unsent.append(frame)
         self.end += len(frame)
-        self._budget.held += len(frame)
+        self._kept.resize(self.end - self._first)
 
     def room(self) -> int:
         """
         @return: payload bytes that may be appended now; 0 means wait for an
             acknowledgement.
         """
-        own = self._acknowledged + self._budget.allowance(self.window)
-        return max(0, min(own, self._peerLimit) - self.end - 4)
+        own = min(self._acknowledged + self.window, self._first + self._kept.most())
+        return max(0, min(own, self._peerLimit) - self.end - HEADER.size)
 
     def backlog(self) -> int:
         """
@@ -136,9 +166,8 @@ class Stream:
         self._acknowledged = max(self._acknowledged, position)
         self._peerLimit = max(self._peerLimit, limit)
         while self._chunks and self._first + len(self._chunks[0]) <= self._acknowledged:
-            size = len(self._chunks.popleft())
-            self._first += size
-            self._budget.held -= size
+            self._first += len(self._chunks.popleft())
+        self._kept.resize(self.end - self._first)
 
     def resume(self, peerReceived: int, peerLimit: int) -> None:
         """
@@ -161,11 +190,12 @@ class Stream:
                 self._unsent.append(memoryview(chunk)[skip:] if skip > 0 else chunk)
             offset += len(chunk)
 
-    def isAcknowledged(self) -> bool:
+    def isAcknowledged(self, offset: int | None = None) -> bool:
         """
-        @return: whether the peer has delivered all that was written here.
+        @param offset: of our side; L{None} is the end.
+        @return: whether the peer has delivered all that was written here before it.
         """
-        return self._acknowledged == self.end
+        return self._acknowledged >= (self.end if offset is None else offset)
 
     # -- receiving ----------------------------------------------------------
 
@@ -188,7 +218,6 @@ class Stream:
         if not fresh:
             return []
         self.received = end
-        self._budget.held += len(fresh)
         return self._reader.read(fresh)
 
     def deliver(self, cost: int) -> None:
@@ -198,7 +227,7 @@ class Stream:
         if self._isClosed:
             return
         self._delivered += cost
-        self._budget.held -= cost
+        self._promised.resize(self._limit - self._delivered)
 
     def undelivered(self) -> int:
         """
@@ -212,6 +241,28 @@ class Stream:
         """
         return self._delivered - self._announced
 
+    def isDue(self) -> bool:
+        """
+        @return: whether it is time to tell: the peer may have only half of what it was
+            allowed left.
+        """
+        return self.owing() >= min(limits.ACK_BYTES, (self._limit - self._announced) // 2)
+
+    def widen(self) -> None:
+        """
+        What is owing came in a short time.  If the sink keeps up with it, allow more;
+        if it does not, more would only lie here.
+        """
+        if self.undelivered() <= self.allowance // 2:
+            wider = self.allowance + limits.ALLOWANCE_GROWTH * self.owing()
+            self.allowance = min(self.window, wider)
+
+    def narrow(self) -> None:
+        """
+        What is owing came slowly: halve the allowance, down to what is assured.
+        """
+        self.allowance = max(self.allowance // 2, min(self.window, ASSURED_BYTES))
+
     def acknowledgement(self) -> tuple[int, int]:
         """
         @return: the position and limit of an acknowledgement to be sent now.
@@ -223,8 +274,10 @@ class Stream:
         """
         @return: the offset up to which the peer may send; it never falls.
         """
-        allowance = self._budget.allowance(self.window)
-        self._limit = max(self._limit, self._delivered + allowance)
+        if not self._isClosed:
+            allowed = self._delivered + min(self.allowance, self._promised.most())
+            self._limit = max(self._limit, allowed)
+            self._promised.resize(self._limit - self._delivered)
         return self._limit
 
     def close(self) -> None:
@@ -232,7 +285,8 @@ class Stream:
         The session is over: give back what was held.  Nothing is held after this.
         """
         self._isClosed = True
-        self._budget.held -= self.end - self._first + self.undelivered()
+        self._kept.resize(0)
+        self._promised.resize(0)
         self._chunks.clear()
         self._unsent.clear()
         self._first = self.end

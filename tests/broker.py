@@ -38,6 +38,8 @@ class CEDouble(Responders):
     @ivar starts: the arguments of each StartGAHP.
     @ivar ends: session and reason of each EndSession.
     @ivar answer: makes the answer to StartGAHP.
+    @ivar renewals: the arguments of each RenewKey.
+    @ivar answerRenewal: makes the answer to RenewKey.
     @ivar answersPings: whether it seems alive.
     @ivar reason: why its connection ended, once it has.
     """
@@ -48,6 +50,8 @@ class CEDouble(Responders):
         self.starts: list[dict[str, Any]] = []
         self.ends: list[tuple[str, str]] = []
         self.answer: Callable[[], Any] = lambda: {"tunnelPort": 0}
+        self.renewals: list[dict[str, Any]] = []
+        self.answerRenewal: Callable[[], Any] = dict
         self.answersPings = True
         self.reason: Failure | None = None
         self.control = ControlConnection(clock, self, lambda _: None, self._lost)
@@ -91,6 +95,11 @@ class CEDouble(Responders):
     def end(self, session: str, reason: str) -> dict[str, Any]:
         self.ends.append((session, reason))
         return {}
+
+    @commands.RenewKey.responder
+    def renew(self, **arguments: Any) -> Any:
+        self.renewals.append(arguments)
+        return self.answerRenewal()
 
     @commands.Ping.responder
     def ping(self) -> Any:

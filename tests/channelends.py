@@ -13,6 +13,7 @@ from rvgahp.channel import AnsweringChannel, DialingChannel
 from rvgahp.frames import Frame
 from rvgahp.handshakemessages import GAHP_STREAM
 from rvgahp.policy import Outcome
+from rvgahp.session import SessionKeys
 from rvgahp.stream import Budget, Stream
 from tests.sessions import makeSession
 from tests.steppedloop import SteppedLoop, socketPair
@@ -151,6 +152,7 @@ class Ends:
 
     @ivar users: that of the CE and that of the client.
     @ivar carriers: likewise.
+    @ivar keys: the session's, as both ends know them.
     """
 
     def __init__(
@@ -161,6 +163,7 @@ class Ends:
     ) -> None:
         self.loop = SteppedLoop()
         self.session = makeSession(outcome)
+        self.keys = SessionKeys(self.session, self.loop.seconds())
         self.budgets = Budget(1 << 40), Budget(1 << 40)
         self.users = users or (User(), User())
         self.carriers = tuple(
@@ -206,11 +209,12 @@ class Ends:
 
     def dial(self, connection: socket.socket, generation: int = 0) -> DialingChannel:
         """
-        The CE's end of a channel.
+        The CE's end of a channel, with the present key.
         """
+        session = self.keys.present
         self.generation = generation or self.generation + 1
         return DialingChannel(
-            self.loop, connection, self.ce, self.session, 0, GAHP_STREAM, self.generation, TICKET
+            self.loop, connection, self.ce, session, 0, GAHP_STREAM, self.generation, TICKET
         )
 
     def answer(self, connection: socket.socket) -> AnsweringChannel:
@@ -218,7 +222,7 @@ class Ends:
         The client's end of a channel.
         """
         return AnsweringChannel(
-            self.loop, connection, self.client, self.session, 0, GAHP_STREAM, self.client.generation
+            self.loop, connection, self.client, self.keys, 0, GAHP_STREAM, self.client.generation
         )
 
     @staticmethod

@@ -182,7 +182,9 @@ class ClientTestCase(ReactorTestCase):
 
     # -- the CE -------------------------------------------------------------
 
-    def dial(self, key: bytes = KEY, stream: int = 0, generation: int = 1) -> DialingChannel:
+    def dial(
+        self, key: bytes = KEY, stream: int = 0, generation: int = 1, keyNumber: int = 1
+    ) -> DialingChannel:
         """
         Dial a channel, which is handed over.
         """
@@ -191,7 +193,7 @@ class ClientTestCase(ReactorTestCase):
             self.reactor,
             ours,
             self.ce,
-            makeSession(key=key),
+            makeSession(key=key, keyNumber=keyNumber),
             0,
             GAHP_STREAM,
             generation,

@@ -29,6 +29,7 @@ class ProxyDouble(Responders):
 
     @ivar hellos: the arguments of each Hello.
     @ivar listed: the ids of each Sessions call, and whether it was the last.
+    @ivar claims: the claim keys of all.
     @ivar ended: session and reason of each SessionEnded.
     @ivar reason: why the connection ended, once it has.
     """
@@ -37,6 +38,7 @@ class ProxyDouble(Responders):
         self._port = port
         self.hellos: list[dict[str, Any]] = []
         self.listed: list[tuple[list[str], bool]] = []
+        self.claims: list[bytes] = []
         self.ended: list[tuple[str, str]] = []
         self.reason: Failure | None = None
         self.control = ControlConnection(port.reactor, self, lambda _: None, self._lost)
@@ -59,6 +61,7 @@ class ProxyDouble(Responders):
     def sessions(self, sessions: list[dict[str, Any]], last: bool) -> Any:
         names = [entry["session"] for entry in sessions]
         self.listed.append((names, last))
+        self.claims += [entry["claim"] for entry in sessions]
         return {"gone": [name for name in names if name in self._port.gone]}
 
     @commands.SessionEnded.responder

@@ -11,14 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import limits
+from rvgahp import limits, stream
 from rvgahp.carrier import Carrier
 from rvgahp.channel import AnsweringChannel, DialingChannel
 from rvgahp.frames import END_STDIN, END_STDOUT, FIRST_IGNORED, STDIN, STDOUT, Frame
 from rvgahp.handshakemessages import GAHP_STREAM
 from rvgahp.policy import Outcome
+from rvgahp.session import SessionKeys
 from rvgahp.sink import Sink
-from rvgahp.stream import Budget, Stream
+from rvgahp.stream import ASSURED_BYTES, Budget, Stream
 from tests.channelends import TICKET, Ends, User
 from tests.loops import Polled, Twisted
 from tests.sessions import makeSession
@@ -129,11 +130,17 @@ class CarrierTestCase(SynchronousTestCase):
         self._open.append(ends)
         return ends
 
-    def splices(self, window: int, fromCE: bytes, fromClient: bytes) -> tuple[Ends, Splice, Splice]:
+    def splices(
+        self, window: int, fromCE: bytes, fromClient: bytes, budget: Budget | None = None
+    ) -> tuple[Ends, Splice, Splice]:
         """
         Two ends with splices.
+
+        @param budget: the CE's, if others have a share in it.
         """
         ends = Ends(window)
+        if budget is not None:
+            ends.ce.stream = Stream(window, budget)
         splices = (Splice(ends.loop, fromCE, STDOUT), Splice(ends.loop, fromClient, STDIN))
         for carrier, user in zip(ends.carriers, splices, strict=True):
             carrier._user = user
@@ -170,7 +177,6 @@ class DataTests(CarrierTestCase):
             self.assertTrue(carrier.stream.isAcknowledged())
             self.assertLessEqual(splice.mostHeld, window)
             self.assertEqual(splice.lost, [])
-        self.assertEqual([budget.held for budget in ends.budgets], [0, 0])
 
     def test_stuckSink(self) -> None:
         """
@@ -191,7 +197,8 @@ class DataTests(CarrierTestCase):
         ends.loop.spend(60)
         self.assertEqual(client.came, b"")
         self.assertLessEqual(client.mostHeld, window)
-        self.assertLessEqual(ends.budgets[0].held, window + limits.READ_BYTES + 8)
+        # What is promised the other way counts too.
+        self.assertLessEqual(ends.budgets[0].held, 2 * window + limits.READ_BYTES + 8)
         self.assertEqual([ce.silences, client.silences], [[], []])
 
         def isAllThere() -> bool:
@@ -225,6 +232,7 @@ class DataTests(CarrierTestCase):
         """
         fromCE = pattern(6, 8_000_000)
         ends, _, client = self.splices(1 << 24, fromCE, b"")
+        ends.client.stream.allowance = 1 << 24  # as if much had come before
         dialing, answering = ends.connect(buffer=8192)
         ends.loop.until(lambda: answering.isOpen)
         answering.pauseReading()
@@ -267,7 +275,8 @@ class DataTests(CarrierTestCase):
         ours, theirs = socketPair()
         DialingChannel(ceLoop.loop, ours, carriers[0], session, 0, GAHP_STREAM, 1, TICKET)
         Ends.eatPreamble(theirs)
-        AnsweringChannel(clientLoop.loop, theirs, carriers[1], session, 0, GAHP_STREAM, 0)
+        keys = SessionKeys(session, clientLoop.loop.seconds())
+        AnsweringChannel(clientLoop.loop, theirs, carriers[1], keys, 0, GAHP_STREAM, 0)
         ce, client = splices
 
         def isDone() -> bool:
@@ -283,6 +292,110 @@ class DataTests(CarrierTestCase):
         everything: tuple[Any, ...] = *carriers, ce, client, ceLoop, clientLoop
         for closing in everything:
             closing.close()
+
+
+class AllowanceTests(CarrierTestCase):
+    """
+    Tests of what a peer may send, as it follows the pace at which its bytes come.
+    """
+
+    def test_pace(self) -> None:
+        """
+        A stream that is fast gets its whole window; one that trickles then gets no more
+        than what is assured.
+        """
+        window = 1 << 23
+        ends = self.ends(window)
+        ends.connect()
+        for _ in range(16):
+            ends.ce.send(STDOUT, bytes(limits.READ_BYTES))
+            ends.loop.settle()
+        received = ends.client.stream
+        self.assertEqual(received.allowance, window)
+        for _ in range(3):
+            ends.ce.send(FIRST_IGNORED, b"a little")
+            ends.loop.spend(1)
+        self.assertEqual(received.allowance, ASSURED_BYTES)
+
+    def test_slowAfterFast(self) -> None:
+        """
+        What begins slowly and goes on fast is acknowledged once, and is fast; what is
+        left at the end comes slowly.
+        """
+        ends = self.ends(1 << 23)
+        ends.connect()
+        ends.loop.settle()
+        received = ends.client.stream
+        ends.ce.send(STDOUT, b"little")  # waits for company
+        ends.loop.spend(0.1)
+        self.assertGreater(received.owing(), 0)
+        for size in (limits.READ_BYTES, 1000):
+            ends.ce.send(STDOUT, bytes(size))
+            ends.loop.settle()
+        allowance = received.allowance
+        self.assertGreater(allowance, ASSURED_BYTES)
+        rest = received.owing()
+        self.assertEqual(rest, 1004)
+        ends.loop.spend(limits.ACK_DELAY - 0.01)
+        self.assertEqual((received.owing(), received.allowance), (rest, allowance))
+        ends.loop.spend(0.02)
+        self.assertEqual((received.owing(), received.allowance), (0, ASSURED_BYTES))
+
+    def test_withoutChannel(self) -> None:
+        """
+        What is delivered while there is no channel widens nothing.
+        """
+        ends = self.ends(1 << 23)
+        ends.users[1].delivers = False
+        _, _, toClient, _ = ends.relayed()
+        ends.loop.settle()
+        for _ in range(4):
+            ends.ce.send(STDOUT, bytes(limits.READ_BYTES))
+        ends.loop.settle()
+        toClient.end()
+        ends.loop.settle()
+        self.assertFalse(ends.client.isConnected())
+        for cost in ends.users[1].costs:
+            ends.client.deliver(cost)
+        self.assertEqual(ends.client.stream.allowance, ASSURED_BYTES)
+
+    @settings(max_examples=30, deadline=None)
+    @given(
+        st.lists(st.tuples(st.integers(64 * 1024, 1 << 20), st.booleans()), min_size=2, max_size=6),
+        st.integers(0, 1 << 21),
+    )
+    def test_oneBudget(self, streams: list[tuple[int, bool]], total: int) -> None:
+        """
+        Streams of one process with little to share: while some sinks take nothing, all
+        comes through the others; then it does through these; no carrier keeps more than
+        what it may and one read.
+        """
+        self.patch(stream, "ASSURED_BYTES", 100_000)
+        budget = Budget(total)
+        data = pattern(9, 1_500_000)
+        everyone = [(*self.splices(window, data, data, budget), stuck) for window, stuck in streams]
+        for ends, *_ in everyone:
+            ends.connect()
+        for isTurnOfStuck in (False, True):
+            for ends, ce, client, isStuck in everyone:
+                if isStuck != isTurnOfStuck:
+                    continue
+
+                def isDone(ce: Splice = ce, client: Splice = client) -> bool:
+                    ce.drain(100_000)
+                    client.drain(100_000)
+                    most = total + len(everyone) * (2 * 100_000 + limits.READ_BYTES)
+                    self.assertLessEqual(budget.held, most)
+                    return ce.isOver and client.isOver
+
+                for other, *_ in everyone:
+                    other.loop.settle()
+                ends.loop.until(isDone, 600)
+                self.assertTrue(client.came == data and ce.came == data)
+        for ends, ce, client, _ in everyone:
+            for closing in (ends, ce, client):
+                closing.close()
+        self.assertEqual((budget.held, budget.lent), (0, 0))
 
 
 class ReplacementTests(CarrierTestCase):
@@ -579,7 +692,7 @@ class TimeTests(CarrierTestCase):
         """
         ends, log = self._connected()
         ends.loop.spend(21)
-        self.assertEqual(log, [(time, 28) for time in (4.0, 8.0, 12.0, 16.0, 20.0)])
+        self.assertEqual(log, [(time, 32) for time in (4.0, 8.0, 12.0, 16.0, 20.0)])
         self.assertEqual([user.silences for user in ends.users], [[], []])
 
     def test_pingFourSecondsAfterTheLastRecord(self) -> None:
@@ -601,7 +714,7 @@ class TimeTests(CarrierTestCase):
             ends.loop.spend(3)
             ends.ce.send(STDOUT, b"x")
         ends.loop.settle()
-        self.assertEqual([size for _, size in log], [12 + 5 + 16] * 10)
+        self.assertEqual([size for _, size in log], [16 + 5 + 16] * 10)
 
     def test_silence(self) -> None:
         """

@@ -24,6 +24,7 @@ from rvgahp.errors import (
     InternalError,
     NotAuthorized,
     PolicyConflict,
+    SessionGone,
     SiteTaken,
     StartFailed,
     UnknownGAHP,
@@ -31,6 +32,8 @@ from rvgahp.errors import (
 )
 from rvgahp.gahpkinds import FileTransferGAHP
 from rvgahp.gahptable import GAHPTable
+from rvgahp.handshakemessages import Dial, takeMessage
+from rvgahp.session import SecuritySession
 from rvgahp.settings import settingsFrom
 from rvgahp.tls import clientOptions, serverOptions
 from tests.identities import SITE, ceCredentials, oddCredentials, proxyCredentials
@@ -517,6 +520,184 @@ class StartTests(CETestCase):
         self.turn()
         self.stop()
         self.called(starting)
+
+
+class RenewalTests(CETestCase):
+    """
+    Keys that come while a GAHP runs.
+    """
+
+    NEW_KEY = bytes(range(100, 132))
+
+    def renew(self, proxy: ProxyDouble, **changes: Any) -> Any:
+        """
+        @return: what RenewKey came to.
+        """
+        values = {"session": "s1", "key": self.NEW_KEY, "keyNumber": 2, "duration": 86400}
+        return self.called(proxy.call(commands.RenewKey, **{**values, **changes}))
+
+    def started(self, **changes: Any) -> ProxyDouble:
+        """
+        @return: the proxy's end of a CE at which a GAHP runs.
+        """
+        proxy = self.accepted()
+        start = proxy.call(commands.StartGAHP, **{**START, **changes})
+        self.assertEqual(self.called(start), {"tunnelPort": 0})
+        return proxy
+
+    def nextDial(self) -> Dial:
+        """
+        @return: what the CE says first on the next channel, which then ends.
+        """
+        self.until(lambda: self.port.channels)
+        _, connection = self.port.channels.pop()
+        data = b""
+        while takeMessage(data)[0] is None:
+            data += self.until(lambda: self._read(connection))
+        connection.close()
+        body, _ = takeMessage(data)
+        assert body is not None
+        return Dial(body)
+
+    @staticmethod
+    def _read(connection: socket.socket) -> bytes:
+        try:
+            return connection.recv(4096)
+        except BlockingIOError:
+            return b""
+
+    def present(self) -> SecuritySession:
+        """
+        @return: the session with its present key.
+        """
+        assert self.ce is not None
+        return self.ce.sessions["s1"].keys.present
+
+    def test_renewed(self) -> None:
+        """
+        The next channel has the new key; the log has its number and nothing of it.
+        """
+        with capturedLogs() as logs:
+            proxy = self.started()
+            self.assertEqual(self.nextDial().keyNumber, 1)
+            self.assertEqual(self.renew(proxy), {})
+            dial = self.nextDial()
+            self.stop()
+        self.assertEqual(dial.keyNumber, 2)
+        self.assertIn(2, [event.get("number") for event in logs])
+        self.assertNotIn(repr(self.NEW_KEY)[2:-1], repr(logs))
+
+    def test_proven(self) -> None:
+        """
+        That channel is proven by the new key, and by no other.
+        """
+        proxy = self.started()
+        self.nextDial()
+        self.renew(proxy)
+        dial, new = self.nextDial(), self.present()
+        self.assertTrue(dial.verify(new))
+        self.assertFalse(dial.verify(new.renewed(KEY, 1)))
+
+    def test_again(self) -> None:
+        """
+        A key that comes again, because the answer was lost, is answered again.
+        """
+        proxy = self.started()
+        self.assertEqual([self.renew(proxy), self.renew(proxy)], [{}, {}])
+        self.assertEqual(self.present().keyNumber, 2)
+
+    def test_claim(self) -> None:
+        """
+        What it lists of a session with a new key is the claim key of the first.
+        """
+        proxy = self.started()
+        claimKey = self.present().claimKey()
+        self.renew(proxy)
+        proxy.control.abort()
+        self.until(lambda: len(self.ready) == 2)
+        self.assertEqual(self.port.proxies[-1].claims, [claimKey])
+        self.assertNotEqual(self.present().claimKey(), claimKey)
+
+    def test_impossible(self) -> None:
+        """
+        What is no next key of a session here is refused and changes nothing; the
+        connection lives.
+        """
+        proxy = self.started()
+        for changes, error in (
+            ({"session": "s2"}, SessionGone),
+            ({"session": "x" * 65000}, SessionGone),
+            ({"session": ""}, SessionGone),
+            ({"key": self.NEW_KEY[:31]}, InternalError),
+            ({"key": self.NEW_KEY * 2000}, InternalError),
+            ({"key": b""}, InternalError),
+            ({"keyNumber": 1}, InternalError),
+            ({"keyNumber": 3}, InternalError),
+            ({"keyNumber": -1}, InternalError),
+            ({"keyNumber": 65538}, InternalError),
+            ({"keyNumber": 10**4000}, InternalError),
+            ({"duration": 0}, InternalError),
+            ({"duration": -5}, InternalError),
+            ({"duration": 2**31}, InternalError),
+            ({"duration": 10**4000}, InternalError),
+        ):
+            with capturedLogs() as logs:
+                result = self.renew(proxy, **changes)
+            self.assertIsInstance(result, error, changes)
+            self.assertNotIn(repr(self.NEW_KEY)[10:20], f"{result} {logs!r}")
+            self.assertEqual((self.present().key, self.present().keyNumber), (KEY, 1))
+        self.assertEqual(self.renew(proxy), {})
+        self.assertEqual(len(self.port.proxies), 1)
+
+    def test_policy(self) -> None:
+        """
+        If the proxy's policy of today and ours give another result than the session has,
+        the key is refused, and both ends' logs can say why.
+        """
+        proxy = self.started()
+        self.port.answerHello = lambda: {**self.port.accepted(), "policy": "R:R:BLOWFISH,AES"}
+        proxy.control.abort()
+        self.until(lambda: len(self.ready) == 2)
+        self.assertEqual(self.renew(self.port.proxies[-1]), {})
+        self.port.answerHello = lambda: {**self.port.accepted(), "policy": "N:N:AES"}
+        self.port.proxies[-1].control.abort()
+        self.until(lambda: len(self.ready) == 3)
+        with capturedLogs() as logs:
+            result = self.renew(self.port.proxies[-1], keyNumber=3)
+        self.assertIsInstance(result, PolicyConflict)
+        self.assertIn(str(result), [str(event.get("reason")) for event in logs])
+        self.assertEqual(self.present().keyNumber, 2)
+
+    def test_badPolicy(self) -> None:
+        """
+        A proxy whose answer to Hello has no policy that can be read is not used.
+        """
+        self.port.answerHello = lambda: {**self.port.accepted(), "policy": "nonsense"}
+        with capturedLogs() as logs:
+            self.start()
+            self.until(lambda: len(self.port.proxies) == 2)
+        self.assertEqual(self.ready, [])
+        self.assertIn("nonsense", "".join(str(event.get("reason")) for event in logs))
+
+    def test_over(self) -> None:
+        """
+        With a key whose duration is over no channel is dialled; the reason is told when
+        there is no ticket left.
+        """
+        with capturedLogs() as logs:
+            proxy = self.started(duration=1)
+            self.nextDial()
+            assert self.ce is not None
+            keys = self.ce.sessions["s1"].keys
+            now = self.reactor.seconds
+            self.patch(self.reactor, "seconds", lambda: now() + 2)
+            self.assertNotEqual(keys.objection(keys.present, self.reactor.seconds()), "")
+            self.until(lambda: proxy.ended)
+        ((_, reason),) = proxy.ended
+        self.assertIn("key 1 of the session was good for 1 s, which are over", reason)
+        for _, connection in self.port.channels:
+            self.assertEqual(connection.recv(100), b"")
+        self.assertNotIn(repr(KEY)[2:-1], repr(logs))
 
 
 class PolicyTests(CETestCase):

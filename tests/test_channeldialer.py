@@ -38,7 +38,7 @@ class DialerTests(SynchronousTestCase):
         self.sockets: list[socket.socket] = []
         self.dialer = ChannelDialer(
             self.loop,
-            self.ends.session,
+            self.ends.keys,
             self.ends.ce,
             self._dial,
             TICKETS,
@@ -74,9 +74,13 @@ class DialerTests(SynchronousTestCase):
         @return: the ticket and the generation with which was dialled last.
         """
         data = self.sockets[-1].recv(4096)
+        return data[: limits.PREAMBLE_BYTES][-limits.TICKET_BYTES :], self._parse(data).generation
+
+    @staticmethod
+    def _parse(data: bytes) -> Dial:
         body, _ = takeMessage(memoryview(data)[limits.PREAMBLE_BYTES :])
         assert body is not None
-        return data[: limits.PREAMBLE_BYTES][-limits.TICKET_BYTES :], Dial(body).generation
+        return Dial(body)
 
     def test_first(self) -> None:
         """
@@ -113,6 +117,84 @@ class DialerTests(SynchronousTestCase):
             self.dialer.again("it broke")
             self.loop.spend(limits.REDIAL_FIRST)
         self.assertEqual(self.failures, ["it broke"])
+
+    def test_spares(self) -> None:
+        """
+        Beside a dial that gives no answer others are begun, as long as there are tickets,
+        and none of them is given up.
+        """
+        self.dialer.start()
+        for count in (1, 2, 3):
+            self.assertEqual(len(self.dials), count)
+            self.loop.spend(limits.SPARE_DIAL_DELAY)
+        self.loop.spend(limits.TICKET_LIFETIME)
+        self.assertEqual((len(self.dials), self.failures), (3, []))
+        for count, dial in enumerate(self.dials):
+            self.assertEqual(self.failures, [], count)
+            dial.errback(ChannelLost(f"it broke, {count}"))
+            self.loop.spend(1)
+        self.assertEqual(self.failures, ["it broke, 2"])
+
+    def test_sparesInTime(self) -> None:
+        """
+        The last ticket is tried while it still opens the gate, and while the client still
+        waits.
+        """
+        last = limits.SPARE_DIAL_DELAY * (limits.TICKETS_PER_START - 1)
+        self.assertLess(last + 1, min(limits.TICKET_LIFETIME, limits.FIRST_CHANNEL_TIMEOUT))
+
+    def test_stalledHandshake(self) -> None:
+        """
+        While a handshake stalls, the next channel comes through; what is left of the first
+        does no harm, and nothing more is dialled.
+        """
+        self.dialled = self.connected
+        self.dialer.start()
+        self.loop.spend(limits.SPARE_DIAL_DELAY)
+        self.assertEqual(self.shown(), (TICKETS[1], 2))
+        self.dialer.close()  # as its user does when the second has opened
+        self.dialer.again("the first was given up")
+        self.loop.spend(100)
+        self.assertEqual((len(self.dials), self.failures), (2, []))
+
+    def test_renewed(self) -> None:
+        """
+        A channel has the key that is present when its connection is there.
+        """
+        ours, theirs = socketPair()
+        self.sockets.append(theirs)
+        self.dialer.start()
+        self.ends.keys.renew(bytes(32), 2, 86400, self.loop.seconds())
+        self.dials[0].callback(ours)
+        dial = self._parse(theirs.recv(4096))
+        self.assertEqual(dial.keyNumber, 2)
+        self.assertTrue(dial.verify(self.ends.keys.present))
+
+    def test_keyOver(self) -> None:
+        """
+        With a key whose duration is over nothing is said on the connection; it is tried
+        again while there are tickets, for another key may come.
+        """
+        self.dialled = self.connected
+        self.loop.advance(86400)
+        self.dialer.start()
+        self.assertEqual(self.sockets[0].recv(100), b"")
+        self.ends.keys.renew(bytes(32), 2, 86400, self.loop.seconds())
+        self.loop.spend(limits.REDIAL_FIRST)
+        self.assertEqual(self.shown(), (TICKETS[1], 1))
+
+    def test_keyOverForGood(self) -> None:
+        """
+        If none comes, that is the reason.
+        """
+        self.dialled = self.connected
+        self.loop.advance(86400)
+        self.dialer.start()
+        self.loop.spend(1)
+        self.assertEqual(len(self.dials), 3)
+        self.assertEqual(
+            self.failures, ["key 1 of the session was good for 86400 s, which are over"]
+        )
 
     def test_closedWhileDialling(self) -> None:
         """

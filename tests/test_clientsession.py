@@ -7,7 +7,9 @@ from __future__ import annotations
 import signal
 
 from rvgahp import frames
+from tests.byhand import Box
 from tests.clientdriver import ClientTestCase
+from tests.sessions import KEY, SESSION_ID
 
 
 class StdioTests(ClientTestCase):
@@ -48,7 +50,7 @@ class StdioTests(ClientTestCase):
         All of a large output is written before it ends, however slowly it is read.
         """
         self.running()
-        data = bytes(range(256)) * 8000
+        data = bytes(range(256)) * 3000
         for begin in range(0, len(data), 100_000):
             self.ce.send(frames.STDOUT, data[begin : begin + 100_000])
         self.exit(False, 0)
@@ -147,3 +149,119 @@ class EndTests(ClientTestCase):
         self.assertEqual((process.returncode, output), (255, b""))
         self.assertEqual(errors.count(b"nothing heard from the site"), 1, errors)
         self.assertIn(b"the site was silent for the lease of 1 s", errors)
+
+
+class RenewalTests(ClientTestCase):
+    """
+    Keys that come while it runs.
+    """
+
+    def key(self, number: int) -> bytes:
+        """
+        @return: the key of this number.
+        """
+        return bytes([number]) * 32 if number > 1 else KEY
+
+    def renew(self, number: int, **changes: bytes) -> Box:
+        """
+        @return: what the client says to this key.
+        """
+        values = {
+            "session": SESSION_ID.encode(),
+            "key": self.key(number),
+            "keyNumber": b"%d" % number,
+            "duration": b"86400",
+        }
+        box = {name.encode(): value for name, value in {**values, **changes}.items() if value}
+        self.send({b"_command": b"RenewKey", b"_ask": b"9", **box})
+        return self.box()
+
+    def opens(self, generation: int, key: bytes, keyNumber: int) -> bool:
+        """
+        @return: whether a new channel with such a key carries the stream.
+        """
+        channel = self.dial(key, 0, generation, keyNumber)
+        self.assertEqual(self.box(), {b"_answer": b"7"})
+        self.until(lambda: channel.isOpen or channel.isClosed)
+        return channel.isOpen
+
+    def test_renewed(self) -> None:
+        """
+        Channels open with one key after the other, also with the last before the present
+        one; the stream is whole.
+        """
+        self.running()
+        for number in (2, 3, 4):
+            self.assertEqual(self.renew(number), {b"_answer": b"9"})
+            self.assertEqual(self.renew(number), {b"_answer": b"9"})
+            self.assertTrue(self.opens(10 * number, self.key(number - 1), number - 1))
+            self.ce.send(frames.STDOUT, b"former %d\n" % number)
+            self.assertTrue(self.opens(10 * number + 1, self.key(number), number))
+            self.ce.send(frames.STDOUT, b"present %d\n" % number)
+        for number in (1, 2):
+            self.assertFalse(self.opens(100 + number, self.key(number), number))
+        self.exit(False, 0)
+        expected = b"".join(b"former %d\npresent %d\n" % (one, one) for one in (2, 3, 4))
+        self.assertEqual(self.ended(), (0, expected, ""))
+
+    def test_hostile(self) -> None:
+        """
+        What is no next key of its session is refused and changes nothing: neither the
+        session nor the connection with the proxy ends.
+        """
+        self.running()
+        secret = b"not for other ears, nor eyes: 32"
+        for number, changes, code in (
+            (2, {"session": b"another:1:1:1"}, b"SessionGone"),
+            (2, {"session": b"\xff"}, b"SessionGone"),
+            (2, {"session": b""}, b"InternalError"),
+            (2, {"key": secret[:31]}, b"InternalError"),
+            (2, {"key": secret + b"3"}, b"InternalError"),
+            (2, {"key": b""}, b"InternalError"),
+            (1, {"key": secret}, b"InternalError"),
+            (3, {"key": secret}, b"InternalError"),
+            (2, {"keyNumber": secret}, b"InternalError"),
+            (2, {"keyNumber": b"9" * 5000}, b"InternalError"),
+            (2, {"keyNumber": b"-65533"}, b"InternalError"),
+            (2, {"keyNumber": b""}, b"InternalError"),
+            (2, {"duration": secret}, b"InternalError"),
+            (2, {"duration": b"9" * 4000}, b"InternalError"),
+            (2, {"duration": b"0"}, b"InternalError"),
+            (2, {"duration": b""}, b"InternalError"),
+        ):
+            box = self.renew(number, **changes)
+            self.assertEqual(box.get(b"_error_code"), code, changes)
+            self.assertNotIn(secret[:8], box[b"_error_description"])
+        self.assertTrue(self.opens(2, KEY, 1))
+        self.assertFalse(self.opens(3, self.key(2), 2))
+        self.assertEqual(self.renew(2), {b"_answer": b"9"})
+        self.assertTrue(self.opens(4, self.key(2), 2))
+        self.exit(False, 0)
+        self.assertEqual(self.ended(), (0, b"", ""))
+
+    def test_tooSoon(self) -> None:
+        """
+        Before there is a session there is no next key.
+        """
+        self.asked()
+        self.assertEqual(self.renew(2)[b"_error_code"], b"SessionGone")
+        self.answer()
+        self.dial()
+        self.assertEqual(self.box(), {b"_answer": b"7"})
+        self.until(self.ce.isConnected)
+        self.exit(False, 0)
+        self.assertEqual(self.ended(), (0, b"", ""))
+
+    def test_over(self) -> None:
+        """
+        A key whose duration is over opens no channel, and the CE is told why; what runs
+        goes on.
+        """
+        self.running(duration=1)
+        self.spend(1.1)
+        self.assertFalse(self.opens(2, KEY, 1))
+        self.ce.send(frames.STDOUT, b"still here\n")
+        self.assertEqual(self.renew(2), {b"_answer": b"9"})
+        self.assertTrue(self.opens(3, self.key(2), 2))
+        self.exit(False, 0)
+        self.assertEqual(self.ended(), (0, b"still here\n", ""))

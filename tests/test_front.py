@@ -8,6 +8,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import limits
+from rvgahp.front import Front
 from rvgahp.frontrules import Timers
 from tests.frontworld import BANNERS, BATCH_COMMANDS, World
 
@@ -83,6 +84,14 @@ class BannerTests(SynchronousTestCase):
             self.assertEqual(world.output.finished, [])
             world.wait(0.2)
             self.assertBenign(world)
+
+    def test_patience(self) -> None:
+        """
+        How long a GAHP may take can be said.
+        """
+        world = World(isReady=False)
+        front = Front("blahpd", world.output, lambda: world.now, patience=5.0)
+        self.assertEqual(front.nextDeadline(), world.now + 5.0)
 
     @staticmethod
     def bringLines(world: World, words: bytes) -> None:
@@ -613,6 +622,7 @@ class SubmitTests(SynchronousTestCase):
         for result, isJob in (
             (b"2 0 No\\ error slurm/2/3", True),
             (b"2 1 no\\ such\\ queue N/A", False),
+            (b"2 0 No\\ error slurm/2/3" + b"3" * 5000, True),
         ):
             world = World()
             world.gridmanager(b"BLAH_JOB_SUBMIT 2 ad")
@@ -620,6 +630,7 @@ class SubmitTests(SynchronousTestCase):
             world.wait(301)
             world.conclude(result)
             self.assertEqual(world.results(), [result])
+            self.assertTrue(all(len(one) < 1000 for one in world.output.complaints))
             self.assertEqual(
                 [("slurm/2/3" in one) for one in world.output.complaints], [True] * isJob
             )
@@ -1083,6 +1094,15 @@ class EndTests(SynchronousTestCase):
             self.assertEqual(world.output.finished, [(status, "")])
             self.assertEqual(world.heard(), [])
 
+    def test_sentence(self) -> None:
+        """
+        What the site says of the GAHP's end is said here, once.
+        """
+        for isReady in (True, False):
+            world = World(isReady=isReady)
+            world.front.siteEnded(1, "killed by its administrator")
+            self.assertEqual(world.output.finished, [(1, "killed by its administrator")])
+
     def test_lost(self) -> None:
         """
         A stream that is lost ends the client with its own status and a sentence.
@@ -1112,10 +1132,9 @@ class EndTests(SynchronousTestCase):
         world.site(b"rubbish", b"more of it")
         self.assertEqual(len(world.output.finished), 1)
         world.take()
-        world.site(b"S", b"R")
-        world.site(b"S", b"S 1", b"2 of wrong length")
         world.now += 100
         world.front.tick()
+        world.site(b"S", b"R")
         world.gridmanager(b"RESULTS")
         world.link(False)
         world.link(True)

@@ -442,6 +442,11 @@ class WindowTests(SynchronousTestCase):
         world.gridmanager(b"DOWNLOAD_PROXY 3 x ad", b"UPLOAD_SANDBOX 4 %b a" % mark)
         world.wait(3501)
         self.assertEqual(self.kept(mark), [])
+        world.link(True)
+        world.conclude(b"2 NULL")
+        world.gridmanager(b"UPLOAD_SANDBOX 5 x ad", b"UPLOAD_SANDBOX 6 %b a" % mark)
+        world.site(THREADS, b"E")
+        self.assertEqual(self.kept(mark), [])
 
     @staticmethod
     def kept(mark: bytes) -> list[Command]:

@@ -25,6 +25,7 @@ from rvgahp.gahpsession import GAHPSession, Phase
 from rvgahp.handshakemessages import GAHP_STREAM
 from rvgahp.igahp import GAHPCommand
 from rvgahp.processlauncher import ProcessLauncher
+from rvgahp.session import SessionKeys
 from rvgahp.settings import settingsFrom
 from rvgahp.stream import Budget, Stream
 from tests.channelends import User
@@ -111,7 +112,7 @@ class SessionTestCase(ReactorTestCase):
             self.reactor,
             connection,
             self.client,
-            self.agreed,
+            SessionKeys(self.agreed, self.reactor.seconds()),
             0,
             GAHP_STREAM,
             self.client.generation,

@@ -119,8 +119,19 @@ class MessageTests(SynchronousTestCase):
         A length of 0 or above 1024 is refused before its bytes have come.
         """
         for length in (0, 1025, 0xFFFF, 0x1603):
-            with self.assertRaises(ProtocolError):
-                takeMessage(length.to_bytes(2, "big"))
+            with self.assertRaisesRegex(ProtocolError, f"claims {length} bytes"):
+                takeMessage(encodeMessage(bytes(length))[:6])
+
+    def test_alteredHeader(self) -> None:
+        """
+        With any bit of its header flipped a message is refused by the header alone.
+        """
+        header = encodeMessage(b"what it announces")[:6]
+        for bit in range(len(header) * 8):
+            altered = bytearray(header)
+            altered[bit // 8] ^= 1 << bit % 8
+            with self.assertRaisesRegex(ProtocolError, "was altered"):
+                takeMessage(altered)
 
 
 class HandshakeTests(SynchronousTestCase):

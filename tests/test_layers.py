@@ -28,9 +28,9 @@ LAYERS = (
     " configuration condorconfig condorraw certificates",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
     " processlauncher gahpenvironment gahpprocess gahptable gahpkinds accounts credentials"
-    " files",
-    "proxy proxysession sites siteconnection description local ce gahpsession channeldialer"
-    " client clientsession clientstdio",
+    " files protection",
+    "proxy proxysession renewal sites siteconnection description local ce gahpsession"
+    " channeldialer client clientrun clientsession clientface clientcopy clientfront clientstdio",
     "tapoptions proxytap cetap",
     "cli credentialscli sandbox daemonprocess demo screen patience inquiry gahpdialogue gahpjob"
     " trace tracewords tracejob tracesteps tracecli",
@@ -140,7 +140,7 @@ class LayerTests(SynchronousTestCase):
         The client's modules import layers 0 and 1 and each other.
         """
         allowed = {name for name in LAYER if LAYER[name] in CLIENT_LAYERS}
-        clients = {"client", "clientsession", "clientstdio"}
+        clients = {name for name in LAYERS[4].split() if name.startswith("client")}
         allowed |= clients
         for name in clients:
             self.assertLessEqual(ours(modules()[name]), allowed, name)
@@ -149,7 +149,7 @@ class LayerTests(SynchronousTestCase):
         """
         Nothing that the client could load imports what is heavy.
         """
-        reached, left = set(), {"client", "clientsession"}
+        reached, left = set(), {"client", "clientsession", "clientcopy", "clientfront"}
         while left:
             name = left.pop()
             reached.add(name)
@@ -260,7 +260,9 @@ class RunningTests(SynchronousTestCase):
         """
         first = self.loaded("import rvgahp.client")
         self.assertEqual(first & {*HEAVY, "cryptography", "re", "typing"}, set())
-        last = self.loaded("import rvgahp.client, rvgahp.clientsession")
+        last = self.loaded(
+            "import rvgahp.client, rvgahp.clientcopy, rvgahp.clientfront, rvgahp.clientsession"
+        )
         self.assertIn("cryptography", last)
         self.assertEqual(last & set(HEAVY), set())
 

@@ -69,6 +69,16 @@ class LimitsTests(SynchronousTestCase):
         longest = limits.RESTART_GRACE + row.kind.parse(row.default)
         self.assertGreater(limits.ANSWER_TIMEOUT, longest)
 
+    def test_renewal(self) -> None:
+        """
+        Two keys are enough at any time: the one before a new one is over before the next
+        comes.  A channel that waits while a key is renewed is handed over while its
+        handshake has time.
+        """
+        self.assertGreaterEqual(2 * limits.RENEWAL_SHARE, 1)
+        self.assertLess(limits.RENEWAL_SHARE, 1)
+        self.assertLess(limits.CALL_TIMEOUT, limits.HANDSHAKE_TIMEOUT)
+
     def test_readFitsFrame(self) -> None:
         """
         What one read brings fits in one frame.

@@ -11,6 +11,7 @@ import socket
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp.boxes import BoxReader, encodeBox
+from rvgahp.errors import ProtocolError, SessionGone
 from rvgahp.proxylink import ProxyLink
 from tests.steppedloop import SteppedLoop, descriptorCount, socketPair
 
@@ -28,6 +29,7 @@ class Client:
         self.told: list[tuple[str, object]] = []
         self.connections: list[socket.socket] = []
         self.closing: ProxyLink | None = None
+        self.problem: Exception | None = None
 
     def _note(self, name: str, what: object) -> None:
         self.told.append((name, what))
@@ -43,6 +45,11 @@ class Client:
     def channelHanded(self, stream: int, connection: socket.socket) -> None:
         self.connections.append(connection)
         self._note("channel", stream)
+
+    def renewKey(self, box: Box) -> None:
+        self._note("key", box)
+        if self.problem is not None:
+            raise self.problem
 
     def sessionLost(self, reason: str) -> None:
         self._note("session lost", reason)
@@ -165,6 +172,39 @@ class ProxyLinkTests(SynchronousTestCase):
         """
         self.say(encodeBox({b"_command": b"SessionLost", b"session": b"x", b"reason": b"so"}))
         self.assertEqual(self.client.told, [("session lost", "so")])
+
+    def test_renewKey(self) -> None:
+        """
+        A key is passed on as it came, and answered when it was taken.
+        """
+        box = {b"_command": b"RenewKey", b"_ask": b"6", b"key": bytes(32)}
+        self.say(encodeBox(box))
+        self.assertEqual(self.client.told, [("key", box)])
+        self.assertEqual(self.heard(), [{b"_answer": b"6"}])
+        del box[b"_ask"]
+        self.say(encodeBox(box))
+        self.assertEqual(self.client.told[1:], [("key", box)])
+        self.assertEqual(self.heard(), [])
+
+    def test_renewKeyRefused(self) -> None:
+        """
+        One that is not taken is refused by a sentence that has nothing of it; the link
+        stays.
+        """
+        box = {b"_command": b"RenewKey", b"_ask": b"6", b"key": b"secret words"}
+        for problem, code, sentence in (
+            (SessionGone("another"), b"SessionGone", b"another"),
+            (ProtocolError("a key too many"), b"InternalError", b"a key too many"),
+            (KeyError("secret words"), b"InternalError", b"a RenewKey of unknown form came"),
+            (ValueError("secret words"), b"InternalError", b"a RenewKey of unknown form came"),
+        ):
+            self.client.problem = problem
+            self.say(encodeBox(box))
+            self.assertEqual(
+                self.heard(),
+                [{b"_error": b"6", b"_error_code": code, b"_error_description": sentence}],
+            )
+        self.assertFalse(self.link.isClosed)
 
     def test_unknownCommand(self) -> None:
         """

@@ -5,6 +5,7 @@ Tests of L{rvgahp.stream}.
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import stream
+from rvgahp import limits, stream
 from rvgahp.errors import ProtocolError
 from rvgahp.frames import (
     END_STDIN,
@@ -26,8 +27,10 @@ from rvgahp.frames import (
     FrameReader,
     encodeFrame,
 )
-from rvgahp.stream import Budget, Stream
+from rvgahp.stream import Budget, Share, Stream
 from tests.test_frames import joined, whole
+
+MIB = 1 << 20
 
 #: Bytes of a record besides those of the stream: header and tag.
 OVERHEAD = 28
@@ -46,6 +49,7 @@ class End:
         self.heard: list[Frame] = []
         self.undelivered: deque[int] = deque()
         self.wire: Wire | None = None
+        self._delivered = 0
         self._acknowledged = (0, 0)  # the last we told
         self._mayReceive = 0  # the highest limit we told
         self._told = (0, 0)  # the last we were told
@@ -66,9 +70,15 @@ class End:
         @return: the rest.
         """
         room = self.stream.room()
-        if room:
+        if room and payload:
             self.write(kind, payload[:room])
         return payload[room:]
+
+    def shares(self) -> tuple[int, int]:
+        """
+        What is kept here, and what the peer has been promised.
+        """
+        return len(self._written) - self.stream._first, self._mayReceive - self._delivered
 
     def snapshot(self) -> tuple[int, int]:
         """
@@ -86,9 +96,8 @@ class End:
         self._told = (self._told[0], max(self._told[1], snapshot[1]))
 
     def _allow(self, limit: int) -> None:
-        delivered = self.stream.received - self.stream.undelivered()
         assert limit >= self._mayReceive, "a limit fell"
-        assert limit - delivered <= max(self.window, self._mayReceive - delivered)
+        assert limit <= max(self._delivered + self.window, self._mayReceive)
         self._mayReceive = limit
 
     def record(self) -> Any:
@@ -104,17 +113,26 @@ class End:
         assert body == self._written[position : position + len(body)], "not what was written"
         return "data", position, body
 
-    def acknowledgement(self) -> Any:
+    def acknowledgement(self, isFast: bool | None = None) -> Any:
         """
         The next acknowledgement, if one is owing.
+
+        @param isFast: whether what it tells of came fast; unless given, as it is when no
+            time goes by.
         """
         if not self.stream.owing():
             return None
+        if self.stream.isDue() if isFast is None else isFast:
+            self.stream.widen()
+        else:
+            self.stream.narrow()
         position, limit = self.stream.acknowledgement()
         assert position >= self._acknowledged[0], "an acknowledgement fell"
         self._acknowledged = position, limit
         self._allow(limit)
         assert not self.stream.owing()
+        least = min(self.window, stream.ASSURED_BYTES)
+        assert limit - position >= least, "less than what is assured"
         return "ack", position, limit
 
     def take(self, kind: str, position: int, content: Any) -> None:
@@ -136,7 +154,9 @@ class End:
         The sink takes so many of the frames that wait.
         """
         for _ in range(min(count, len(self.undelivered))):
-            self.stream.deliver(self.undelivered.popleft())
+            cost = self.undelivered.popleft()
+            self._delivered += cost
+            self.stream.deliver(cost)
 
     def isDone(self) -> bool:
         """
@@ -176,8 +196,15 @@ class Dialogue:
     a time in any order.
     """
 
-    def __init__(self, window: int, budget: Budget | None = None) -> None:
-        self.ends = (End(window, budget), End(window, budget))
+    def __init__(
+        self, window: int, budget: Budget | None = None, another: Budget | None = None
+    ) -> None:
+        """
+        @param budget: the CE's.
+        @param another: the client's; the CE's unless given.
+        """
+        self.ends = (End(window, budget), End(window, another or budget))
+        self.said = (bytearray(), bytearray())  # what each end has written
         self.wires: list[Wire] = []
         self._dials = 0
 
@@ -238,14 +265,15 @@ class Dialogue:
         end = self.ends[number]
         return self._send(end, end.record if self._isOpen(end) else None, 1 - number)
 
-    def acknowledge(self, number: int) -> bool:
+    def acknowledge(self, number: int, isFast: bool | None = None) -> bool:
         """
         An end acknowledges.
 
         @return: whether it did.
         """
         end = self.ends[number]
-        return self._send(end, end.acknowledgement if self._isOpen(end) else None, 1 - number)
+        make = partial(end.acknowledgement, isFast) if self._isOpen(end) else None
+        return self._send(end, make, 1 - number)
 
     @staticmethod
     def _isOpen(end: End) -> bool:
@@ -270,6 +298,25 @@ class Dialogue:
         self.confirm(wire)
         self.carry(wire, 1)
 
+    def write(self, number: int, size: int) -> int:
+        """
+        An end writes as much as it has room for.
+
+        @return: how many of C{size} bytes that was.
+        """
+        said = self.said[number]
+        payload = bytes((len(said) + index) % 251 for index in range(size))
+        rest = self.ends[number].writeWithRoom((STDOUT, STDIN)[number], payload)
+        said.extend(payload[: size - len(rest)])
+        return size - len(rest)
+
+    def close(self) -> None:
+        """
+        The session is over.
+        """
+        for end in self.ends:
+            end.stream.close()
+
     def run(self, speed: int = 1000) -> None:
         """
         Go on until nothing moves any more; the sinks take C{speed} frames a turn.
@@ -285,7 +332,7 @@ class Dialogue:
                 for wire in self.wires:
                     while self.carry(wire, number):
                         moved = True
-                moved |= bool(self.ends[number].undelivered)
+                moved |= bool(self.ends[number].undelivered and speed)
                 self.ends[number].sink(speed)
 
 
@@ -381,7 +428,7 @@ class ScriptedTests(SynchronousTestCase):
             script = [(kind, payload) for who, kind, payload in self.SCRIPT if who != number]
             self.assertEqual(joined(end.heard), whole(script), where)
             self.assertTrue(end.isDone(), where)
-            self.assertEqual(end.budget.held, 0, where)
+            self.assertEqual(end.shares()[0], 0, where)
 
     def test_cutEverywhere(self) -> None:
         """
@@ -397,10 +444,37 @@ class ScriptedTests(SynchronousTestCase):
         self.assertGreater(self._everywhere(17, 1), 600)
 
 
+def step(dialogue: Dialogue, what: str, number: int, size: int) -> None:
+    """
+    Let one thing happen, at the CE's end or the client's.
+    """
+    end = dialogue.ends[number]
+    alive = [wire for wire in dialogue.wires if not wire.isCut]
+    wire = alive[-1 - size % len(alive)] if alive else Wire(0, (0, 0))
+    if what == "dial" and len(alive) < 3:
+        dialogue.dial()
+    elif what == "write":
+        dialogue.write(number, size)
+    elif what == "pump":
+        dialogue.pump(number)
+    elif what == "acknowledge":
+        dialogue.acknowledge(number, size % 4 > 0)
+    elif what == "sink":
+        end.sink(size)
+    elif what == "cut":
+        wire.cut()
+    elif what == "accept":
+        dialogue.accept(dialogue.wires[-1])
+    elif what == "confirm":
+        dialogue.confirm(dialogue.wires[-1])
+    else:
+        for _ in range(size % 4 + 1):
+            dialogue.carry(wire, number)
+
+
 class ModelTests(SynchronousTestCase):
     """
-    Two streams over channels that come, go, overlap and lose, step by step in any
-    order.
+    Streams over channels that come, go, overlap and lose, step by step in any order.
     """
 
     def setUp(self) -> None:
@@ -416,58 +490,84 @@ class ModelTests(SynchronousTestCase):
         budget = Budget(total)
         dialogue = Dialogue(window, budget)
         dialogue.connect()
-        said: tuple[bytearray, bytearray] = (bytearray(), bytearray())
         chance = Random(seed)
         for what in chance.choices(list(STEPS), list(STEPS.values()), k=400):
-            self._step(dialogue, said, what, chance.randrange(2), chance.randrange(50))
-            held = sum(
-                end.stream.end - end.stream._first + end.stream.undelivered()
-                for end in dialogue.ends
-            )
-            self.assertEqual(budget.held, held)
-            self._compare(dialogue, said, atEnd=False)
+            step(dialogue, what, chance.randrange(2), chance.randrange(50))
+            self._account(budget, [*dialogue.ends[0].shares(), *dialogue.ends[1].shares()])
+            self._compare(dialogue, atEnd=False)
         dialogue.connect()
         dialogue.run()
-        self._compare(dialogue, said, atEnd=True)
-        self.assertEqual(budget.held, 0)
+        self._compare(dialogue, atEnd=True)
+        dialogue.close()
+        self._account(budget, [])
 
-    def _step(
-        self,
-        dialogue: Dialogue,
-        said: tuple[bytearray, bytearray],
-        what: str,
-        number: int,
-        size: int,
-    ) -> None:
-        end = dialogue.ends[number]
-        alive = [wire for wire in dialogue.wires if not wire.isCut]
-        wire = alive[-1 - size % len(alive)] if alive else Wire(0, (0, 0))
-        if what == "dial" and len(alive) < 3:
-            dialogue.dial()
-        elif what == "write":
-            payload = bytes((len(said[number]) + index) % 251 for index in range(size))
-            rest = end.writeWithRoom((STDOUT, STDIN)[number], payload)
-            said[number].extend(payload[: len(payload) - len(rest)])
-        elif what == "pump":
-            dialogue.pump(number)
-        elif what == "acknowledge":
-            dialogue.acknowledge(number)
-        elif what == "sink":
-            end.sink(size)
-        elif what == "cut":
-            wire.cut()
-        elif what == "accept":
-            dialogue.accept(dialogue.wires[-1])
-        elif what == "confirm":
-            dialogue.confirm(dialogue.wires[-1])
-        else:
-            for _ in range(size % 4 + 1):
-                dialogue.carry(wire, number)
+    @settings(max_examples=60, deadline=None)
+    @given(
+        st.integers(0, 2**32),
+        st.integers(20, 200),
+        st.integers(0, 600),
+        st.lists(st.booleans(), min_size=2, max_size=8),
+    )
+    def test_oneBudget(self, seed: int, window: int, total: int, stuck: list[bool]) -> None:
+        """
+        Whatever many streams do, they keep and promise together no more than what is
+        assured to each and the total; those whose sinks are stuck stop none of the others;
+        and whoever has bytes to send gets room when his sink reads.
+        """
+        budget = Budget(total)
+        chance = Random(seed)
+        dialogues = [self._connected(window, budget) for _ in stuck]
+        for what in chance.choices(list(STEPS), list(STEPS.values()), k=600):
+            dialogue = chance.choice(dialogues)
+            step(dialogue, what, chance.randrange(2), chance.randrange(window))
+            if not chance.randrange(60):
+                dialogue.close()
+                dialogues.remove(dialogue)
+                dialogues.append(self._connected(window, budget))
+            self._account(budget, [size for each in dialogues for size in each.ends[0].shares()])
+        for number, dialogue in enumerate(dialogues):
+            dialogue.connect()
+            if stuck[number]:
+                dialogue.run(speed=0)
+        for isTurnOfStuck in (False, True):
+            for number, dialogue in enumerate(dialogues):
+                if stuck[number] == isTurnOfStuck:
+                    self._sendMore(dialogue)
+        self._account(budget, [size for each in dialogues for size in each.ends[0].shares()])
+        for dialogue in dialogues:
+            dialogue.close()
+        self._account(budget, [])
 
-    def _compare(self, dialogue: Dialogue, said: tuple[bytearray, bytearray], atEnd: bool) -> None:
+    @staticmethod
+    def _connected(window: int, budget: Budget) -> Dialogue:
+        dialogue = Dialogue(window, budget, Budget(10**9))
+        dialogue.connect()
+        return dialogue
+
+    def _sendMore(self, dialogue: Dialogue) -> None:
+        """
+        However large it is, it comes; each round that leaves nothing on its way leaves
+        room for more.
+        """
+        dialogue.run()
+        left = [500, 500]
+        while any(left):
+            for number in (0, 1):
+                written = dialogue.write(number, left[number])
+                self.assertEqual(bool(written), bool(left[number]), "no room")
+                left[number] -= written
+            dialogue.run()
+        self._compare(dialogue, atEnd=True)
+
+    def _account(self, budget: Budget, shares: list[int]) -> None:
+        above = sum(max(0, size - stream.ASSURED_BYTES) for size in shares)
+        self.assertEqual((budget.held, budget.lent), (sum(shares), above))
+        self.assertLessEqual(above, budget.total)
+
+    def _compare(self, dialogue: Dialogue, atEnd: bool) -> None:
         for number, end in enumerate(dialogue.ends):
             heard = b"".join(bytes(frame.payload) for frame in end.heard)
-            expected = bytes(said[1 - number])
+            expected = bytes(dialogue.said[1 - number])
             self.assertEqual(heard, expected if atEnd else expected[: len(heard)])
             if atEnd:
                 self.assertTrue(end.isDone())
@@ -641,7 +741,7 @@ class StreamTests(SynchronousTestCase):
         rest = self.stream.receive(0, wire)
         self.assertEqual(joined(first + again + rest), [(STDIN, b"abcdefgh")])
         self.assertEqual(self.stream.received, len(wire))
-        self.assertEqual(self.budget.held, len(wire))
+        self.assertEqual(self.stream.undelivered(), len(wire))
 
     def test_missing(self) -> None:
         """
@@ -691,6 +791,7 @@ class StreamTests(SynchronousTestCase):
         self.stream.acknowledged(50, 2000)
         self.assertIsNone(self.stream.nextRecord())
         self.stream.close()
+        self.stream.limit()  # a channel comes that was on its way
         self.assertEqual(self.budget.held, 0)
 
     def test_ignoredFramesAreCharged(self) -> None:
@@ -702,57 +803,6 @@ class StreamTests(SynchronousTestCase):
         wire = encodeFrame(FIRST_IGNORED, b"abc") * 3
         frames = self.stream.receive(0, wire)
         self.assertEqual(sum(frame.cost for frame in frames), len(wire))
-
-
-class BudgetTests(SynchronousTestCase):
-    """
-    Tests of L{Budget}.
-    """
-
-    def setUp(self) -> None:
-        self.patch(stream, "ASSURED_BYTES", 100)
-
-    def test_assured(self) -> None:
-        """
-        When all together hold too much, each has what is assured, and no more.
-        """
-        budget = Budget(1000)
-        self.assertEqual(budget.allowance(500), 500)
-        budget.held = 1000
-        self.assertEqual(budget.allowance(500), 100)
-        self.assertEqual(budget.allowance(50), 50)
-
-    def test_newStreamInATightProcess(self) -> None:
-        """
-        A stream that begins when too much is held offers its peer only what is
-        assured, and its whole window when others have given theirs back.
-        """
-        budget = Budget(1000)
-        first, second = Stream(5000, budget), Stream(5000, budget)
-        first.resume(0, 10**6)
-        first.send(STDOUT, bytes(2000))
-        self.assertEqual(second.limit(), 100)
-        second.resume(0, 10**6)
-        self.assertEqual(second.room(), 96)
-        while first.nextRecord():
-            pass
-        first.acknowledged(2004, 10**6)
-        self.assertEqual(budget.held, 0)
-        self.assertEqual(second.limit(), 5000)
-        self.assertEqual(second.room(), 4996)
-
-    def test_limitStays(self) -> None:
-        """
-        What was promised stays promised when the budget gets tight.
-        """
-        budget = Budget(1000)
-        held = Stream(500, budget)
-        self.assertEqual(held.limit(), 500)
-        budget.held = 5000
-        self.assertEqual(held.limit(), 500)
-        held.receive(0, encodeFrame(STDIN, bytes(496)))
-        held.deliver(500)
-        self.assertEqual(held.limit(), 600)
 
     def test_manyFrames(self) -> None:
         """
@@ -771,3 +821,279 @@ class BudgetTests(SynchronousTestCase):
             one.acknowledged(record[0] + len(record[1]), 10**7)
         self.assertEqual(frames, count)
         self.assertTrue(one.isAcknowledged())
+
+
+class BudgetTests(SynchronousTestCase):
+    """
+    Tests of L{Budget} and L{Share}.
+    """
+
+    def setUp(self) -> None:
+        self.patch(stream, "ASSURED_BYTES", 100)
+
+    def test_noMoreThanIsLeft(self) -> None:
+        """
+        One may have what is assured, and above it half of what is free: as much as it
+        leaves to others.
+        """
+        budget = Budget(1000)
+        one, other = Share(budget), Share(budget)
+        self.assertEqual(one.most(), 600)
+        one.resize(600)
+        self.assertEqual((one.most(), other.most()), (600, 350))
+        other.resize(350)
+        self.assertEqual((budget.held, budget.lent), (950, 750))
+        one.resize(100)
+        self.assertEqual((budget.held, budget.lent), (450, 250))
+        self.assertEqual((one.most(), other.most()), (475, 600))
+
+    def test_assured(self) -> None:
+        """
+        What is assured takes nothing from others, and when nothing is left each still
+        has it.
+        """
+        budget = Budget(1000)
+        shares = [Share(budget) for _ in range(100)]
+        for share in shares:
+            share.resize(100)
+        self.assertEqual((budget.held, budget.lent), (10_000, 0))
+        shares[0].resize(2000)
+        self.assertEqual(shares[1].most(), 100)
+
+    def test_newStreamInATightProcess(self) -> None:
+        """
+        A stream that begins when others have nearly all offers its peer, and keeps, only
+        a little more than is assured; it gets more when others have given theirs back.
+        """
+        budget = Budget(1000)
+        first, second = Stream(5000, budget), Stream(5000, budget)
+        first.resume(0, 10**6)
+        first.send(STDOUT, bytes(900))
+        self.assertEqual(second.limit(), 100)
+        second.resume(0, 10**6)
+        self.assertEqual(second.room(), 194)
+        while first.nextRecord():
+            pass
+        first.acknowledged(904, 10**6)
+        self.assertEqual(second.room(), 596)
+
+    def test_promiseStays(self) -> None:
+        """
+        What was promised stays promised when the budget gets tight, and counts until it
+        has been used; then there is what is assured.
+        """
+        budget = Budget(1000)
+        one, other = Stream(500, budget), Stream(5000, budget)
+        one.allowance = 500
+        self.assertEqual(one.limit(), 500)
+        self.assertEqual((budget.held, budget.lent), (500, 400))
+        other.resume(0, 10**6)
+        other.send(STDOUT, bytes(5000))
+        self.assertEqual(one.limit(), 500)
+        one.receive(0, encodeFrame(STDIN, bytes(496)))
+        self.assertEqual(budget.lent, 400 + 4904)
+        one.deliver(500)
+        self.assertEqual(budget.lent, 4904)
+        self.assertEqual(one.limit(), 600)
+
+    def test_writtenWithoutRoom(self) -> None:
+        """
+        What is written in spite of the room counts, so that others get less; and its own
+        acknowledgement gives room again.
+        """
+        one = Stream(5000, Budget(200))
+        one.resume(0, 10**6)
+        self.assertEqual(one.room(), 196)
+        one.send(STDOUT, bytes(496))
+        self.assertEqual(one.room(), 0)
+        while one.nextRecord():
+            pass
+        one.acknowledged(500, 10**6)
+        self.assertEqual(one.room(), 196)
+
+
+class Reader:
+    """
+    A stream that receives from a peer who sends all it may.
+    """
+
+    BLOCK = limits.ACK_BYTES
+
+    def __init__(self, budget: Budget, window: int = 16 * MIB) -> None:
+        self.stream = Stream(window, budget)
+        self._limit = self.stream.limit()
+
+    def promised(self) -> int:
+        """
+        Bytes that have come and lie here, and those that may come.
+        """
+        return self._limit - self.stream.received + self.stream.undelivered()
+
+    def come(self, size: int) -> None:
+        """
+        A frame comes.
+        """
+        (frame,) = self.stream.receive(self.stream.received, encodeFrame(STDIN, bytes(size - 4)))
+        assert frame.cost == size
+
+    def deliver(self, size: int, isFast: bool = True) -> None:
+        """
+        The sink takes so many bytes, and they are acknowledged.
+        """
+        self.stream.deliver(size)
+        if isFast:
+            assert self.stream.isDue()
+            self.stream.widen()
+        else:
+            self.stream.narrow()
+        self._limit = self.stream.acknowledgement()[1]
+
+    def blocks(self) -> int:
+        """
+        How many blocks may come now.
+        """
+        return (self._limit - self.stream.received) // self.BLOCK
+
+    def roundTrip(self) -> None:
+        """
+        All comes that may come now; the sink is fast.
+        """
+        for _ in range(self.blocks()):
+            self.come(self.BLOCK)
+            self.deliver(self.BLOCK)
+
+    def trickle(self, size: int) -> None:
+        """
+        Little comes, and time goes by.
+        """
+        self.come(size)
+        self.deliver(size, isFast=False)
+
+
+class AllowanceTests(SynchronousTestCase):
+    """
+    Tests of how a stream's allowance follows its use, with the numbers of real life.
+    """
+
+    def test_growsFast(self) -> None:
+        """
+        A peer who sends all it may has four times as much after a round trip, up to the
+        window.
+        """
+        reader = Reader(Budget(256 * MIB))
+        seen = []
+        for _ in range(4):
+            seen.append(reader.promised() // MIB)
+            reader.roundTrip()
+        self.assertEqual(seen, [1, 4, 16, 16])
+
+    def test_smallWindow(self) -> None:
+        """
+        A window that is smaller than what is assured is what there is; half of it is
+        acknowledged at once.
+        """
+        reader = Reader(Budget(256 * MIB), 65536)
+        for _ in range(10):
+            self.assertEqual(reader.promised(), 65536)
+            reader.come(32767)
+            reader.stream.deliver(32767)
+            self.assertFalse(reader.stream.isDue())
+            reader.come(4)
+            reader.deliver(4)
+
+    def test_slowSink(self) -> None:
+        """
+        A peer whose bytes only pile up before the sink gets no more than it had.
+        """
+        reader = Reader(Budget(256 * MIB))
+        for _ in range(100):
+            for _ in range(reader.blocks()):
+                reader.come(reader.BLOCK)
+            reader.deliver(reader.BLOCK)
+        self.assertEqual(reader.promised(), MIB)
+
+    def test_trickle(self) -> None:
+        """
+        A stream that was fast and now trickles gives back what it was promised byte for
+        byte, down to what is assured.
+        """
+        budget = Budget(256 * MIB)
+        reader = Reader(budget)
+        for _ in range(3):
+            reader.roundTrip()
+        expected = reader.promised()
+        for _ in range(4):
+            reader.trickle(1000)
+        expected -= 4000
+        while expected > MIB:
+            self.assertEqual((reader.promised(), budget.lent), (expected, expected - MIB))
+            reader.trickle(100_000)
+            expected -= 100_000
+        for _ in range(10):
+            self.assertEqual((reader.promised(), budget.lent), (MIB, 0))
+            reader.trickle(100_000)
+
+    def test_oneSlowAcknowledgement(self) -> None:
+        """
+        A pause costs a fast stream little: it never has less than half of what it had.
+        """
+        reader = Reader(Budget(256 * MIB))
+        for _ in range(3):
+            reader.roundTrip()
+        reader.trickle(1000)
+        seen = []
+        for _ in range(200):
+            reader.come(reader.BLOCK)
+            reader.deliver(reader.BLOCK)
+            seen.append(reader.promised())
+        self.assertGreater(min(seen), 12 * MIB)
+        self.assertEqual(seen[-1], 16 * MIB)
+
+    def test_equalShares(self) -> None:
+        """
+        Streams that are all busy come to equal shares, whoever was first, and leave one
+        for the next.
+        """
+        budget = Budget(30 * MIB)
+        readers = []
+        for _ in range(9):
+            readers.append(Reader(budget))
+            for _ in range(20):
+                for reader in readers:
+                    reader.roundTrip()
+                    self.assertLessEqual(budget.lent, budget.total)
+        for reader in readers:
+            self.assertLess(abs(reader.promised() / MIB - (1 + 30 / 10)), 0.1)
+
+    def test_idleOnes(self) -> None:
+        """
+        Streams that were fast once and are idle since keep what they were promised: each
+        no more than the window, all no more than the total, and never all of it.
+        """
+        budget = Budget(256 * MIB)
+        readers = []
+        for _ in range(18):
+            reader = Reader(budget)
+            readers.append(reader)
+            for _ in range(10):
+                reader.roundTrip()
+        promised = [reader.promised() for reader in readers]
+        self.assertEqual(promised[:15], [16 * MIB] * 15)
+        self.assertLess(2 * MIB, promised[-1])
+        self.assertEqual(budget.lent, sum(promised) - 18 * MIB)
+        self.assertLess(budget.lent, budget.total)
+
+    def test_later(self) -> None:
+        """
+        Who wanted more and found little gets it with an acknowledgement after another
+        has closed.
+        """
+        budget = Budget(20 * MIB)
+        first, second = Reader(budget), Reader(budget)
+        for reader in (first, first, first, second, second, second):
+            reader.roundTrip()
+        self.assertEqual((first.promised(), second.promised()), (11 * MIB, 6 * MIB))
+        first.stream.close()
+        self.assertEqual(budget.lent, 5 * MIB)
+        second.roundTrip()
+        self.assertEqual(second.promised(), 11 * MIB)

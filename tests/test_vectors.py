@@ -16,6 +16,7 @@ import hmac
 import json
 import socket
 import sys
+import zlib
 from pathlib import Path
 from struct import pack
 from typing import Any
@@ -182,6 +183,13 @@ BOXES: list[tuple[str, type[Command], bool, dict[str, Any]]] = [
     ),
     ("Channel", commands.Channel, False, {"session": SESSION, "stream": 0}),
     ("answer to Channel", commands.Channel, True, {}),
+    (
+        "RenewKey",
+        commands.RenewKey,
+        False,
+        {"session": SESSION, "key": KEY, "keyNumber": KEY_NUMBER, "duration": 86400},
+    ),
+    ("answer to RenewKey", commands.RenewKey, True, {}),
 ]
 
 
@@ -233,7 +241,8 @@ def message(body: bytes) -> bytes:
     """
     A handshake message.
     """
-    return pack("!H", len(body)) + body
+    length = pack("!H", len(body))
+    return length + pack("!I", zlib.crc32(length)) + body
 
 
 def sha256(*parts: bytes) -> bytes:
@@ -311,6 +320,7 @@ class Page:
     ) -> bytes:
         length = len(body) + (16 if outcome else 0)
         header = pack("!B", kind) + pack("!I", length)[1:] + pack("!Q", position)
+        header += pack("!I", zlib.crc32(header))
         if not outcome:
             return header + body
         cipher = Cipher(AES(key), GCM(bytes(4) + pack("!Q", count))).encryptor()
@@ -357,7 +367,7 @@ def joinHex(pieces: list[Any]) -> str:
 
 def body(data: bytes) -> bytes:
     """
-    A handshake message without its length.
+    A handshake message without its header.
     """
     found, taken = takeMessage(data)
     assert found is not None

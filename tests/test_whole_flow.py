@@ -1,27 +1,26 @@
 """
 Real processes: who does not read stops the far source and nothing else, and nobody
-grows beyond the window.
+grows beyond what its streams may hold.
 """
 
 from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import time
 
+from rvgahp.stream import ASSURED_BYTES
 from tests.procfs import PATIENCE, isAlive, residentBytes, waitFor
 from tests.programs import gahp
 from tests.wholecase import PlaygroundTestCase
 
 _MIB = 1 << 20
 
-#: The window of a stream, unless configured.
-_WINDOW = 16 * _MIB
-
-#: What a process may hold beside the window: the kernel's buffers are not its own, but
-#: bytes on their way are held twice or thrice for a moment.
-_GROWTH = 64 * _MIB
+#: What a process may hold beside what is assured to its streams: the kernel's buffers
+#: are not its own, but bytes on their way are held twice or thrice for a moment.
+_GROWTH = 32 * _MIB
 
 
 class FlowTestCase(PlaygroundTestCase):
@@ -95,8 +94,8 @@ class FlowTests(FlowTestCase):
 
     def test_deafGAHP(self) -> None:
         """
-        A GAHP that never reads stops its client's stdin once the window is full; neither
-        CE nor client holds more, and its neighbour runs on.
+        A GAHP that never reads stops its client's stdin once there is what is assured to
+        each stream; neither CE nor client holds more, and its neighbour runs on.
         """
         alone = self._throughput()
         ce = residentBytes(self.playground.cePid)
@@ -106,8 +105,8 @@ class FlowTests(FlowTestCase):
         grown = residentBytes(client.pid)
         total = self._fill(client)
         print(f"\na deaf GAHP's client took {total / _MIB:.1f} MiB", end="")
-        self.assertGreaterEqual(total, _WINDOW * 9 // 10)
-        self.assertLess(total, _WINDOW + 8 * _MIB)
+        self.assertGreaterEqual(total, ASSURED_BYTES)
+        self.assertLess(total, ASSURED_BYTES + 4 * _MIB)
         self.assertLess(self._grownBy(client.pid, grown), _GROWTH)
         self.assertLess(self._grownBy(self.playground.cePid, ce), _GROWTH)
         beside = self._assertUnharmed(alone)
@@ -158,27 +157,84 @@ class TotalTests(FlowTestCase):
     What all streams of a CE hold together.
     """
 
-    gahps = {"cat": "/bin/cat", "torrent": gahp("torrent")}
-    ceSettings = "RVGAHP_REPLAY_TOTAL = 24 MiB\n"
+    gahps = {
+        "cat": "/bin/cat",
+        "torrent": gahp("torrent"),
+        "eater": "/bin/sh -c 'echo ready; exec cat > /dev/null'",
+    }
+    ceSettings = "RVGAHP_REPLAY_LIMIT = 16 MiB\nRVGAHP_REPLAY_TOTAL = 16 MiB\n"
+
+    _MANY = 8
+
+    #: What the CE may hold for that many streams, with what is on its way to and fro.
+    _MOST = 16 * _MIB + _MANY * ASSURED_BYTES + _GROWTH
 
     def test_manyUnread(self) -> None:
         """
-        Clients that nobody reads leave the CE near the sum that all streams of a process
-        may hold, and each still has its share.
+        Clients that read fast, and then all at once not at all, leave the CE near the sum
+        that all streams of a process may hold, and each still has its share.
         """
         ce = residentBytes(self.playground.cePid)
-        clients = [self.playground.client("torrent") for _ in range(6)]
-        for client in clients:
-            assert client.stdout is not None
-            self.assertEqual(client.stdout.read(8), b"torrent ")
+        clients = [self.playground.client("torrent") for _ in range(self._MANY)]
+        for _ in range(20):
+            for client in clients:
+                self._read(client, _MIB)
         for client in clients:
             self._awaitStill(client.pid)
         grown = self._grownBy(self.playground.cePid, ce)
-        print(f"\n6 unread clients: the CE grew by {grown / _MIB:.0f} MiB")
-        self.assertLess(grown, 64 * _MIB)
+        print(f"\n{self._MANY} clients are read no more: the CE grew by {grown / _MIB:.0f} MiB")
+        self.assertLess(grown, self._MOST)
         for client in clients:
-            assert client.stdout is not None
-            self.assertEqual(len(client.stdout.read(2 * _MIB)), 2 * _MIB)
+            self._read(client, 2 * _MIB)
             client.terminate()
         self.playground.endClients()
         self.assertServes()
+
+    def _read(self, client: subprocess.Popen[bytes], size: int) -> None:
+        assert client.stdout is not None
+        self.assertEqual(len(client.stdout.read(size)), size)
+
+    def test_manyThatReadNoMore(self) -> None:
+        """
+        GAHPs that read fast, and then all at once not at all, when each of their clients
+        might send much: the CE holds no more than its streams may, and a neighbour runs.
+        """
+        ce = residentBytes(self.playground.cePid)
+        others = self.playground.gahpPids()  # about to end, of the test before
+        clients = [self.playground.client("eater") for _ in range(self._MANY)]
+        for client in clients:
+            self._read(client, len("ready\n"))
+        pids = set(self.playground.gahpPids()) - set(others)
+        self.assertEqual(len(pids), self._MANY)
+        try:
+            self._feed(clients, 20 * _MIB)
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            self._feed(clients)
+            grown = self._grownBy(self.playground.cePid, ce)
+            print(f"\n{self._MANY} GAHPs read no more: the CE grew by {grown / _MIB:.0f} MiB")
+            self.assertLess(grown, self._MOST)
+            self.assertEqual(self.playground.run("cat", bytes(_MIB)).output, bytes(_MIB))
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+
+    def _feed(self, clients: list[subprocess.Popen[bytes]], size: int = 1 << 40) -> None:
+        """
+        Write to all in turn, until each has got C{size} bytes or none takes more.
+        """
+        left = {client.stdin.fileno(): size for client in clients if client.stdin}
+        block = bytes(_MIB)
+        end = time.monotonic() + PATIENCE
+        for fd in left:
+            os.set_blocking(fd, False)
+        while left:
+            ready = select.select([], list(left), [], 0.7)[1]
+            if not ready:
+                self.assertGreater(size, 1 << 30, "a client takes nothing")
+                return
+            self.assertLess(time.monotonic(), end, f"not done: {left}")
+            for fd in ready:
+                left[fd] -= os.write(fd, block)
+                if left[fd] <= 0:
+                    del left[fd]

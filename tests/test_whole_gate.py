@@ -230,7 +230,7 @@ class TicketTests(GateTestCase):
         # A good ticket, and then the handshake and records of the running channel.
         connection.sendall(later[limits.PREAMBLE_BYTES :])
         answer = self._all(connection)
-        self.assertTrue(answer == b"" or answer[2] == 4, answer)  # 4: Refusal
+        self.assertTrue(answer == b"" or answer[6] == 4, answer)  # 4: Refusal
         self.assertNotIn(b"line", answer)
         output, errors = client.communicate(b"again\n", timeout=PATIENCE)
         self.assertEqual((client.returncode, errors), (0, b""))

@@ -11,6 +11,7 @@ from random import Random
 from unittest import SkipTest
 
 from rvgahp import limits
+from rvgahp.handshakemessages import takeMessage
 from tests.procfs import PATIENCE, waitFor
 from tests.programs import PROMPT, SOAK, Run, gahp
 from tests.relay import Connection
@@ -84,16 +85,16 @@ class FlipTests(RecordTestCase):
         client.kill()
         client.wait()
         start = limits.PREAMBLE_BYTES
-        dial = 2 + int.from_bytes(said[start : start + 2], "big")
-        confirm = 2 + int.from_bytes(said[start + dial :][:2], "big")
-        accept = 2 + int.from_bytes(answered[:2], "big")
+        _, dial = takeMessage(said[start:])
+        _, confirm = takeMessage(said[start + dial :])
+        _, accept = takeMessage(answered)
         return start + dial + confirm, accept
 
     def test_everyPart(self) -> None:
         """
-        A flipped bit in preamble, handshake or record, in either direction, is noticed:
-        the client has a sentence or, where it was in time to dial again, all its bytes;
-        never a wrong byte; the neighbour goes on.
+        A flipped bit in preamble, handshake or record, in either direction, is noticed
+        promptly: the client has a sentence or, where it was in time to dial again, all its
+        bytes; never a wrong byte; the neighbour goes on.
         """
         neighbour = self.playground.client("slow")
         toProxy, toCE = self._sizes()
@@ -104,13 +105,14 @@ class FlipTests(RecordTestCase):
         places = [(True, offset) for offset in range(random.randrange(step), toProxy, step)]
         places += [(False, offset) for offset in range(random.randrange(step), toCE, step)]
         # Headers and bodies of the first records, and one far on.
-        for offset in (0, 1, 3, 8, 11, 12, 40, random.randrange(50, 150_000)):
+        for offset in (*range(16), 20, 40, random.randrange(50, 150_000)):
             places += [(True, toProxy + offset), (False, toCE + offset)]
         slowest, noticed = 0.0, 0
         for way, offset in places:
             mask = 1 << random.randrange(8)
             run = self.altered(way, offset, mask)
             self.assertNoticed(run, f"{'to proxy' if way else 'to CE'} {offset} {mask}: {run}")
+            self.assertLess(run.seconds, PROMPT, f"{way} {offset} {mask}")
             slowest = max(slowest, run.seconds)
             noticed += run.status != 0
         print(f"; {len(places)} flips, {noticed} ended a client, the slowest after {slowest:.2f} s")
@@ -136,26 +138,40 @@ class FlipTests(RecordTestCase):
 
     def test_length(self) -> None:
         """
-        An altered length of a record, after which nothing comes, is silence: the client
-        says so, and the rest goes on.
+        An altered length of a message or record, after which nothing comes, is said
+        promptly, in the words of what happened.
         """
         toProxy, _ = self._sizes()
+        for offset, words in (
+            (limits.PREAMBLE_BYTES, b"The length of a handshake message was altered"),
+            (toProxy + 1, b"The header of a record was altered"),
+        ):
+            errors = self._silent(offset)
+            self.assertIn(words, errors)
+        self.relay.forget()
+        self.assertServes()
+
+    def _silent(self, offset: int) -> bytes:
+        """
+        @return: what a client says whose channel has the byte at C{offset} altered, and
+            says nothing after it.
+        """
         self.relay.forget()
 
         def arrived(connection: Connection) -> None:
             if connection.isData:
-                connection.toProxy.flips = {toProxy + 1: 1}
+                connection.toProxy.flips = {offset: 1}
 
         self.relay.arrived = arrived
+        started = time.monotonic()
         client = self.playground.client("slow")
         assert client.stdin is not None and client.stderr is not None
         client.stdin.write(b"line\n")
         client.stdin.flush()
-        self.relay.awaitData(1)
-        if SOAK:
-            self.assertIn(b"nothing heard from the site", client.stderr.readline())
-        self.relay.forget()
-        self.assertServes()
+        errors = client.stderr.readline()
+        self.assertLess(time.monotonic() - started, PROMPT)
+        self.assertEqual(client.wait(PATIENCE), 255)
+        return errors
 
     def test_control(self) -> None:
         """
@@ -311,6 +327,21 @@ class CutTests(RecordTestCase):
         run = self.playground.run("cat", _SENT)
         self.assertEqual((run.status, run.output, run.errors), (0, _SENT, ""))
         self.assertGreater(run.seconds, 0.1)
+
+    def test_stalled(self) -> None:
+        """
+        A first data connection that comes to nothing is overtaken by the next.
+        """
+
+        def arrived(connection: Connection) -> None:
+            if connection.isData and connection.number == 0:
+                connection.toProxy.swallows = True
+
+        self.relay.arrived = arrived
+        run = self.playground.run("cat", _SENT)
+        self.assertEqual((run.status, run.output, run.errors), (0, _SENT, ""))
+        self.assertGreater(run.seconds, limits.SPARE_DIAL_DELAY)
+        self.playground.awaitNoGAHP()
 
     def test_swallowed(self) -> None:
         """

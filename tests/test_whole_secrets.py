@@ -11,6 +11,7 @@ import signal
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
+from secrets import token_urlsafe
 
 from rvgahp.credentials import makeCECredentials
 from tests.byhand import Box, Boxes, HandCE, HandClient, HandProxy
@@ -21,7 +22,9 @@ from tests.relay import Connection, Relay
 from tests.wholecase import PlaygroundTestCase, WholeTestCase
 
 _WINDOW = 8
-_MARKER = b"stream bytes that nobody may see"
+
+#: What the streams carry: random, for words might stand in anybody's process list.
+_MARKER = token_urlsafe(24).encode()
 
 
 def traces(secret: bytes) -> set[bytes]:

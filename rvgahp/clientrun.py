@@ -1,0 +1,261 @@
+# -*- test-case-name: tests.test_client -*-
+"""
+One run of the client: what it asks the proxy for, and what becomes of that.
+
+Layer 4: the standard library, C{cryptography}, and layers 0 and 1.
+"""
+
+from __future__ import annotations
+
+import gc
+
+from rvgahp import limits
+from rvgahp.complaint import FAILURE, sayLast
+from rvgahp.errors import RvgahpError, SessionGone
+from rvgahp.frontrules import hasFront
+from rvgahp.proxylink import ProxyLink
+from rvgahp.proxysocket import ProxyAbsent, connect, findSocket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+
+    from rvgahp.clientcopy import CopyFace
+    from rvgahp.clientface import Face
+    from rvgahp.clientfront import FrontFace
+    from rvgahp.clientsession import ClientSession
+    from rvgahp.clientwords import Arguments
+    from rvgahp.poller import Poller
+
+
+class Client:
+    """
+    One run of the program: ask, wait, then serve a session to its end; and where the
+    face survives that, ask again.
+
+    @ivar gahp: the GAHP's name.
+    @ivar status: the exit status, once there is one.
+    """
+
+    def __init__(self, loop: Poller, arguments: Arguments) -> None:
+        self._loop = loop
+        self._arguments = arguments
+        self.gahp = arguments.gahp
+        self._path = ""
+        self._absentUntil: float | None = None
+        self._link: ProxyLink | None = None
+        self._face: Face | None = None
+        self._session: ClientSession | None = None
+        self._problem = ""
+        self._delay = limits.SITE_RETRY_FIRST
+        self._readySince: float | None = None
+        self._timer = loop.callLater(limits.ANSWER_TIMEOUT, self._unanswered)
+        self.status: int | None = None
+
+    def start(self) -> None:
+        """
+        Find the proxy, and ask it.
+        """
+        try:
+            self._path = findSocket(self._arguments.socket)
+        except RvgahpError as e:
+            self.fail(str(e))
+            return
+        self._ask()
+        if self.status is None:
+            self._kindOfFace()  # the answer takes longer than this import
+
+    def _ask(self) -> None:
+        if self.status is not None:
+            return
+        try:
+            connection = connect(self._path)
+        except ProxyAbsent as e:
+            self._askAgain(str(e))
+        except RvgahpError as e:
+            self._trouble(str(e))
+        else:
+            self._link = ProxyLink(self._loop, connection, self)
+            asked = self._arguments
+            self._link.request(asked.site, self.gahp, asked.account)
+
+    def _askAgain(self, sentence: str) -> None:
+        """
+        The proxy is not there.  One that is just restarting soon is.
+
+        @param sentence: what to say if it does not come.
+        """
+        now = self._loop.seconds()
+        if self._absentUntil is None:
+            self._absentUntil = now + limits.RESTART_GRACE
+        if now < self._absentUntil:
+            self._loop.callLater(limits.RESTART_POLL, self._ask)
+        else:
+            self._trouble(sentence)
+
+    def signalled(self, number: int) -> None:
+        """
+        We are to end.  A second time, at once.
+        """
+        if self._face is None or not self._face.stop(number):
+            self.finish(128 + number)
+
+    def finish(self, status: int) -> None:
+        """
+        It is over.
+        """
+        if self.status is None:
+            self.status = status
+            self._leave()
+            if self._face is not None:
+                self._face.close()
+            self._loop.stop()
+
+    def fail(self, sentence: str) -> None:
+        """
+        It is over, for a reason of ours.
+        """
+        if self.status is None:
+            sayLast(self.describe(sentence))
+            self.finish(FAILURE)
+
+    def describe(self, sentence: str) -> str:
+        """
+        @return: C{sentence}, with what it is about before it.
+        """
+        return f"{self.gahp} at {self._arguments.place}: {sentence}"
+
+    def _trouble(self, sentence: str) -> None:
+        """
+        There is no session, or no more; the face knows whether that is the end.
+        """
+        if self._face is None:
+            self.fail(sentence)
+        else:
+            self._face.lost(sentence)
+
+    def _leave(self) -> None:
+        """
+        Have nothing to do with the proxy and the site any more.
+        """
+        self._timer.cancel()
+        if self._link is not None:
+            self._link.close()
+        if self._session is not None:
+            self._session.close()
+        self._link = self._session = None
+
+    def _kindOfFace(self) -> type[CopyFace] | type[FrontFace]:
+        import rvgahp.clientsession  # noqa: F401
+
+        if hasFront(self.gahp):
+            from rvgahp.clientfront import FrontFace
+
+            return FrontFace
+        from rvgahp.clientcopy import CopyFace
+
+        return CopyFace
+
+    # -- from the face ------------------------------------------------------
+
+    def restart(self) -> None:
+        """
+        The GAHP is over, and the gridmanager is not: have another started, at first soon
+        and then less and less often.
+        """
+        self._leave()
+        now = self._loop.seconds()
+        if self._readySince is not None and now - self._readySince >= limits.SITE_RETRY_LONGEST:
+            self._delay = limits.SITE_RETRY_FIRST
+        self._readySince = None
+        self._loop.callLater(self._delay, self._askAnew)
+        self._delay = min(2 * self._delay, limits.SITE_RETRY_LONGEST)
+
+    def _askAnew(self) -> None:
+        if self.status is None:
+            self._problem = ""
+            self._absentUntil = None
+            self._timer = self._loop.callLater(limits.ANSWER_TIMEOUT, self._unanswered)
+            self._ask()
+
+    def siteReady(self) -> None:
+        """
+        A GAHP is ready.
+        """
+        self._readySince = self._loop.seconds()
+
+    def sessionRunning(self) -> None:
+        """
+        The session's first channel is open.
+        """
+        gc.freeze()
+        gc.enable()
+        self._timer.cancel()
+
+    def channelFailed(self, reason: str) -> None:
+        """
+        A channel did not come to be; another may.
+        """
+        self._problem = f" ({reason})"
+        if self._link is None:
+            self._trouble(f"the proxy was lost, and with it the way to the site{self._problem}")
+
+    # -- from the proxy -----------------------------------------------------
+
+    def answered(self, box: dict[bytes, bytes]) -> None:
+        from rvgahp.clientsession import ClientSession, Grant
+
+        try:
+            grant = Grant(box)
+        except (RvgahpError, KeyError, ValueError) as e:
+            self._trouble(
+                f"the proxy's answer was not understood ({e}); is it of another version of rvgahp?"
+            )
+            return
+        self._timer.cancel()
+        self._timer = self._loop.callLater(limits.FIRST_CHANNEL_TIMEOUT, self._unreached)
+        if self._face is None:
+            self._face = self._kindOfFace()(self._loop, grant, self)
+        self._session = ClientSession(self._loop, grant, self._face)
+        self._face.sessionMade(self._session)
+
+    def refused(self, sentence: str) -> None:
+        self._trouble(sentence)
+
+    def channelHanded(self, stream: int, connection: socket.socket) -> None:
+        if self._session is None or stream != 0:
+            connection.close()
+            return
+        self._session.channelHanded(connection)
+
+    def renewKey(self, box: dict[bytes, bytes]) -> None:
+        if self._session is None:
+            raise SessionGone("this client has no session yet")
+        self._session.renewKey(box)
+
+    def sessionLost(self, reason: str) -> None:
+        if reason and (self._session is None or not self._session.hasExited):
+            self._trouble(f"{reason}{self._problem}")
+
+    def linkLost(self, reason: str, closed: bool) -> None:
+        self._link = None
+        sentence = f"the proxy was lost: {reason}{self._problem}; see that it runs, and its log"
+        if self._session is None and closed:
+            self._askAgain(sentence)
+        elif self._session is None or not self._session.hasChannel():
+            self._trouble(sentence)
+
+    # -- time ---------------------------------------------------------------
+
+    def _unanswered(self) -> None:
+        self._trouble(
+            f"the proxy gave no answer within {limits.ANSWER_TIMEOUT:.0f} s"
+            " (RequestGAHP); see its log"
+        )
+
+    def _unreached(self) -> None:
+        self._trouble(
+            "the site started it, but its connection did not come within"
+            f" {limits.FIRST_CHANNEL_TIMEOUT:.0f} s; can the site reach the proxy's port?"
+            f"{self._problem}"
+        )
