@@ -48,6 +48,7 @@ class FrontFace(Face):
 
     def sessionMade(self, session: ClientSession) -> None:
         super().sessionMade(session)
+        self._front.siteStarted()
         self._settle()
 
     def stop(self, number: int) -> bool:
@@ -149,16 +150,21 @@ class FrontFace(Face):
 
     def endSite(self) -> None:
         self._isLetGo = True
-        if self._session is not None:
-            self._session.endInput()
-            if self._stopNumber:
-                self._session.tellStop(self._stopNumber)
+        if self._session is None:
+            self.conclude(0)  # there is no GAHP now
+            return
+        self._session.endInput()
+        if self._stopNumber:
+            self._session.tellStop(self._stopNumber)
 
     def siteOver(self, sentence: str) -> None:
         if sentence != self._lastWords:
             self._lastWords = sentence
             self.complain(f"{sentence}; it is started again when that can be done")
+        if self._session is not None and self._session.hasExited:
+            self._session.acknowledgeExit()
         self._session = None
+        self._isLive = False
         self._given = 0
         self._unconfirmed.clear()
         self._client.restart()

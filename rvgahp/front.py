@@ -12,8 +12,8 @@ How it is driven, by the client, which makes it when the GAHP runs:
 
   - L{Front.gridmanagerData}, L{Front.gridmanagerEnded}: what our stdin brings; SIGTERM
     counts as its end.
-  - L{Front.siteData}, L{Front.siteEnded}, L{Front.siteLost}: the GAHP's stdout, in any
-    portions, and its end.
+  - L{Front.siteStarted}, L{Front.siteData}, L{Front.siteEnded}, L{Front.siteLost}: the
+    GAHP, its stdout in any portions, and its end.
   - L{Front.linkChanged}: whether an authenticated byte came in the last 12 s.  It begins
     as not live.
   - L{Front.confirmed}: how many bytes of all that went to C{toSite} the CE has delivered.
@@ -22,7 +22,7 @@ How it is driven, by the client, which makes it when the GAHP runs:
   - L{Front.heldBytes}: what it holds of its input; above a limit, read stdin no more.
   - L{Front.owes}: whether the client must stay although the gridmanager has gone.
 
-What comes out goes to the methods of an L{Output}.  They may call the front again.
+What comes out goes to the methods of an L{rvgahp.frontoutput.Output}.  They may call the front again.
 """
 
 from __future__ import annotations
@@ -39,41 +39,11 @@ from rvgahp.gahplines import LineSplitter, firstTokens, joinTokens
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Protocol
 
-    class Output(Protocol):
-        """
-        Where the front's output goes.
-        """
+    from rvgahp.frontoutput import Output
+    from rvgahp.frontsite import Site
 
-        def toGridmanager(self, data: bytes) -> None:
-            """
-            Whole lines for our stdout.
-            """
-
-        def toSite(self, data: bytes) -> None:
-            """
-            Whole lines for the GAHP's stdin, which are sent now: it is called only while
-            the link is live.  They may hold a B{secret}.
-            """
-
-        def endSite(self) -> None:
-            """
-            Nothing more will go to the GAHP: close its stdin.  Called once.
-            """
-
-        def complain(self, sentence: str) -> None:
-            """
-            One line for our stderr, to follow C{GAHP at site SITE: }.
-            """
-
-        def finish(self, status: int | None, sentence: str) -> None:
-            """
-            The client ends.  Called once, and nothing is called after it.
-
-            @param status: the exit status, or L{None} for the client's own failure.
-            @param sentence: for our stderr as with C{complain}, or nothing.
-            """
+_EVER = float("inf")
 
 
 class Front:
@@ -101,7 +71,6 @@ class Front:
         self._patience = patience
         self._readyBy = clock() + patience
         self._answers = Answers(clock, timers or Timers(), self._greeted, self._complain)
-        self._site = self._answers.site
         self._lines = LineSplitter(limits.COMMAND_BYTES)
         self._early = bytearray()  # input before the banner
         self._offered: set[bytes] = set()
@@ -126,12 +95,8 @@ class Front:
         return self._answers.isMarked
 
     @property
-    def securitySession(self) -> bytes:
-        """
-        @return: the line that gives the GAHP its security session, for one that is
-            started again, or nothing; B{secret}.
-        """
-        return self._answers.securitySession
+    def _site(self) -> Site:
+        return self._answers.site
 
     # -- from the client ----------------------------------------------------
 
@@ -160,7 +125,7 @@ class Front:
         try:
             self._site.dataReceived(data, self._clock())
         except ProtocolError as e:
-            self._finish(None, str(e))
+            self._siteOver(None, str(e))
         self._settle()
 
     def siteEnded(self, status: int, sentence: str = "") -> None:
@@ -170,18 +135,26 @@ class Front:
         @param status: 128 and more for a signal.
         @param sentence: what the site says of it, or nothing.
         """
-        if not self._isGreeted:
-            sentence = sentence or f"it ended with status {status} before it was ready"
-            self._finish(status or None, sentence)
-        else:
+        if self._isLetGo:
             half = "the end of its output was no whole line" if self._site.isMidLine() else ""
             self._finish(0 if self._hasQuit else status, sentence or half)
+        else:
+            ready = "" if self._site.isReady else " before it was ready"
+            self._siteOver(status or None, sentence or f"it ended with status {status}{ready}")
+        self._settle()
 
     def siteLost(self, sentence: str) -> None:
         """
-        The stream is over without an exit status.  What it owed is not made up.
+        The stream is over without an exit status, or none could be had.
         """
-        self._finish(None, sentence)
+        self._siteOver(None, sentence)
+        self._settle()
+
+    def siteStarted(self) -> None:
+        """
+        A GAHP has been started, for the first time or again.
+        """
+        self._readyBy = self._clock() + self._patience
 
     def linkChanged(self, isLive: bool) -> None:
         """
@@ -202,8 +175,8 @@ class Front:
         Time has passed.
         """
         now = self._clock()
-        if not self._isGreeted and now >= self._readyBy:
-            self._finish(None, f"it was not ready within {self._patience:g} s")
+        if self._isAwaited() and now >= self._readyBy:
+            self._siteOver(None, f"it was not ready within {self._patience:g} s")
         self._answers.tick()
         self._site.tick(now)
         self._settle()
@@ -216,7 +189,7 @@ class Front:
             return None
         now = self._clock()
         times = [self._answers.nextDeadline(), self._site.nextDeadline(now)]
-        if not self._isGreeted:
+        if self._isAwaited():
             times.append(self._readyBy)
         if self._hasEnded:
             times.append(self._site.graceEnd(now))
@@ -284,9 +257,32 @@ class Front:
 
     # -- what follows -------------------------------------------------------
 
+    def _isAwaited(self) -> bool:
+        """
+        @return: whether a GAHP is being started.
+        """
+        return self._readyBy < _EVER and not self._site.isReady
+
+    def _siteOver(self, status: int | None, sentence: str) -> None:
+        """
+        The GAHP has ended, or must be.  The gridmanager need not know: it dies when its
+        GAHP does.
+
+        @param status: as with C{finish}.
+        """
+        if not self._isGreeted or (self._hasEnded and not self.owes()):
+            self._finish(status, sentence)
+        elif not self._isOver:
+            self._readyBy = _EVER
+            self._answers.siteOver()
+            self._output.siteOver(sentence)
+
     def _greeted(self) -> None:
-        self._isGreeted = True
+        self._output.ready()
         self._offered = {name.upper() for name in self._site.commands}
+        if self._isGreeted:
+            return
+        self._isGreeted = True
         self._output.toGridmanager(self._site.banner)
         early, self._early = bytes(self._early), bytearray()
         self._obey(early)

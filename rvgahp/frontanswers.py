@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from rvgahp import limits
 from rvgahp.frontpaths import SandboxPaths
-from rvgahp.frontqueue import HELD, Command
+from rvgahp.frontqueue import HELD, Command, CommandQueue
 from rvgahp.frontreplies import Deadlines, ReplyQueue, refusal
 from rvgahp.frontresults import ResultQueue
 from rvgahp.frontrules import (
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 _UNSENT = "it never reached the site; it is safe to release the job"
 _LATE = "the site did not answer in time"
+_OVER = "the GAHP ended before it answered; what it was asked for may have been done"
 _NOT_LIVE = "nothing is heard from the site"
 _WRONG = "the site's answer was not understood"
 
@@ -76,14 +77,17 @@ class Answers:
         @param greeted: called when the GAHP is ready for commands.
         @param complain: told what the operator should know.
         """
-        self.site = Site(self, greeted, timers, clock())
+        self._greeted = greeted
         self.results = ResultQueue()
         self.replies = ReplyQueue(self.results)
         self.isMarked = False
         self.securitySession = b""
         self._clock = clock
         self._timers = timers
+        self._queue = CommandQueue()
+        self.site = self._newSite()
         self._complain = complain
+        self._sessionCommand: Command | None = None
         self._deadlines = Deadlines(timers)
         self._paths = SandboxPaths()
         self._open: dict[bytes, Command] = {}  # requests without a result
@@ -95,6 +99,29 @@ class Answers:
             FAIL: self._fail,
             NO_NEWS: self._tellNothing,
         }
+
+    def _newSite(self) -> Site:
+        return Site(self, self._greeted, self._timers, self._clock(), self._queue)
+
+    def siteOver(self) -> None:
+        """
+        The GAHP is over, and another is to take its place.  What it was about is answered
+        for, but what is owed goes to the next, and that gets the security session first.
+        """
+        lost, self.site = self.site, self._newSite()
+        self._queue.reopen()
+        for command in lost.pending.values():
+            if command.isAnswered:
+                continue
+            if command.rule.isOwed:
+                self._queue.holdAgain(command)
+            elif command.rule.notLive == NO_NEWS:
+                self._tellNothing(command, _OVER)
+            else:
+                self._fail(command, _OVER)
+        if self._sessionCommand is not None and self._sessionCommand.state != HELD:
+            self.site.replay(self.securitySession)
+        self.linkChanged(False)
 
     # -- commands -----------------------------------------------------------
 
@@ -125,7 +152,7 @@ class Answers:
         self.site.queue.put(command)
         self._deadlines.add(command)
         if command.rule.queue == FIRST:
-            self.securitySession = command.line
+            self.securitySession, self._sessionCommand = command.line, command
         if not self.site.isLive:
             self._act(command.rule.notLive, command, _NOT_LIVE)
 

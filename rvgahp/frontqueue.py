@@ -81,7 +81,7 @@ class Command:
 
 class CommandQueue:
     """
-    Held commands: the urgent ones, those that the GAHP had no thread for, and the
+    Held commands: the urgent ones, those that were sent before in vain, and the
     rest, each in the order they came.
 
     @ivar held: bytes that they count for.
@@ -114,21 +114,33 @@ class CommandQueue:
             self._urgent.move_to_end(command.number, last=False)
         self.held += command.cost
 
-    def putBack(self, command: Command, running: int, now: float) -> None:
+    def holdAgain(self, command: Command) -> None:
         """
-        The GAHP had no thread for it: hold it again, at the head, behind those that
-        came before it and had none either.
-
-        @param running: the requests that the GAHP has acknowledged and not finished.
+        Hold what was sent, at the head, behind what came before it and is there too.
         """
-        self.window = max(1, min(self.window, running))
-        self.closedUntil = now + limits.FRONT_RETRY
         command.state = HELD
         self._refused[command.number] = command
         later = [number for number in self._refused if number > command.number]
         for number in later:
             self._refused.move_to_end(number)
         self.held += command.cost
+
+    def putBack(self, command: Command, running: int, now: float) -> None:
+        """
+        The GAHP had no thread for it: hold it again.
+
+        @param running: the requests that the GAHP has acknowledged and not finished.
+        """
+        self.window = max(1, min(self.window, running))
+        self.closedUntil = now + limits.FRONT_RETRY
+        self.holdAgain(command)
+
+    def reopen(self) -> None:
+        """
+        Another GAHP: what was learned of the last one's threads does not count.
+        """
+        self.window = limits.FRONT_WINDOW
+        self.closedUntil = 0.0
 
     def withdraw(self, command: Command) -> None:
         """

@@ -72,19 +72,25 @@ class Site:
     @ivar queue: the commands that are held.
     @ivar pending: by request id, the requests sent whose result has not come.
     @ivar isLive: whether commands may be sent.
+    @ivar isReady: whether it has been greeted.
     @ivar banner: the GAHP's first line as it came, with its end.
     @ivar commands: what the GAHP says it has.
     """
 
     def __init__(
-        self, user: SiteUser, greeted: Callable[[], None], timers: Timers, now: float
+        self,
+        user: SiteUser,
+        greeted: Callable[[], None],
+        timers: Timers,
+        now: float,
+        queue: CommandQueue,
     ) -> None:
         """
         @param greeted: called when the GAHP is ready for commands.
         """
-        self.queue = CommandQueue()
+        self.queue = queue
         self.pending: dict[bytes, Command] = {}
-        self.isLive = False
+        self.isLive = self.isReady = False
         self.banner = b""
         self.commands: list[bytes] = []
         self._user = user
@@ -136,7 +142,9 @@ class Site:
             line, handler = self._own.popleft()
             self._expected.append(handler)
             return line
-        command = self.queue.take(self._isOpen(now)) if len(self.queue) else None
+        if not self.isReady or not len(self.queue):
+            return None
+        command = self.queue.take(self._isOpen(now))
         if command is None:
             return None
         self._expected.append(command)
@@ -258,7 +266,14 @@ class Site:
     def _modeSet(self, tokens: list[bytes]) -> None:
         if tokens[0] != b"S":
             raise ProtocolError("it has no asynchronous mode")
+        self.isReady = True
         self._greeted()
+
+    def replay(self, line: bytes) -> None:
+        """
+        Send a line before all others, whatever is said to it.
+        """
+        self._own.append((line, lambda tokens: None))
 
     def _lineReceived(self, line: bytes, now: float) -> None:
         if not line:
@@ -296,7 +311,8 @@ class Site:
     def _acknowledged(self, command: Command, tokens: list[bytes], now: float) -> None:
         if tokens[0] == b"S":
             command.state = RUNNING
-            command.line = b""
+            if not command.rule.isOwed:
+                command.line = b""
             return
         reason = tokens[1] if len(tokens) > 1 else b""
         self.pending.pop(command.requestId, None)

@@ -54,6 +54,8 @@ class Recorder:
     @ivar asked: how often the GAHP has been asked for results, and not answered.
     @ivar complaints: lines of stderr.
     @ivar ends: how often the GAHP's stdin was closed.
+    @ivar greetings: how often a GAHP was ready.
+    @ivar over: why GAHPs were over that are to be started again.
     @ivar finished: the statuses and sentences with which the client ended.
     """
 
@@ -63,7 +65,8 @@ class Recorder:
         self.sent = b""
         self.count = self.asked = 0
         self.complaints: list[str] = []
-        self.ends = 0
+        self.ends = self.greetings = 0
+        self.over: list[str] = []
         self.finished: list[tuple[int | None, str]] = []
 
     def toGridmanager(self, data: bytes) -> None:
@@ -82,6 +85,15 @@ class Recorder:
     def endSite(self) -> None:
         assert not self.finished and not self.ends, "closed twice"
         self.ends += 1
+
+    def ready(self) -> None:
+        assert not self.finished, "ready after the end"
+        self.greetings += 1
+
+    def siteOver(self, sentence: str) -> None:
+        assert not self.finished, "over after the end"
+        self.isLive = False
+        self.over.append(sentence)
 
     def complain(self, sentence: str) -> None:
         assert not self.finished, "complained after the end"

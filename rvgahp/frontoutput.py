@@ -1,0 +1,57 @@
+# -*- test-case-name: tests.test_front -*-
+"""
+Who takes what the front lets out.
+
+Layer 0: nothing but a type, which nobody needs to import in order to run.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Output(Protocol):
+    """
+    Where the front's output goes.
+    """
+
+    def toGridmanager(self, data: bytes) -> None:
+        """
+        Whole lines for our stdout.
+        """
+
+    def toSite(self, data: bytes) -> None:
+        """
+        Whole lines for the GAHP's stdin, which are sent now: it is called only while
+        the link is live.  They may hold a B{secret}.
+        """
+
+    def endSite(self) -> None:
+        """
+        Nothing more will go to the GAHP: close its stdin.  Called once.
+        """
+
+    def ready(self) -> None:
+        """
+        The GAHP has been greeted.
+        """
+
+    def siteOver(self, sentence: str) -> None:
+        """
+        End what is left of the GAHP and its session, and have it started again as soon
+        as that can be done: L{Front.siteStarted}.  Nothing of the former may come after
+        this, and the bytes that went to C{toSite} are counted anew.
+        """
+
+    def complain(self, sentence: str) -> None:
+        """
+        One line for our stderr, to follow C{GAHP at site SITE: }.
+        """
+
+    def finish(self, status: int | None, sentence: str) -> None:
+        """
+        The client ends.  Called once, and nothing is called after it.
+
+        @param status: the exit status, or L{None} for the client's own failure.
+        @param sentence: for our stderr as with C{complain}, or nothing.
+        """
