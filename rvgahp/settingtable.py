@@ -309,7 +309,8 @@ TABLE = (
         amount(_MIB, 1024 * _GIB),
         BOTH,
         "The same for all streams of a process together, also what the other side was allowed "
-        "and has not sent; each has 1 MiB in each direction besides.",
+        "and has not sent; each has 1 MiB in each direction besides, and of the rest at most "
+        "half of what the others leave.",
         "256 MiB",
     ),
     Setting(

@@ -17,14 +17,16 @@ from rvgahp.frames import HEADER, Frame, FrameReader, encodeFrame
 
 #: Bytes that each direction of each stream may have whatever the others of the process
 #: have.  A peer that sends less than ACK_BYTES in ACK_DELAY never needs more, up to a
-#: round trip of 0.8 s.
+#: round trip of 0.6 s.
 ASSURED_BYTES = 1024 * 1024
 
 
 class Budget:
     """
     What all streams of a process may come to hold: what they have sent and must keep,
-    and what they have allowed their peers to send, whether it has come or not.
+    and what they have allowed their peers to send, whether it has come or not.  Only
+    what is sent without room may exceed it: of each stream a read that was under way,
+    the last of stderr, and frames that are no data.
 
     @ivar total: bytes that all together may have above what is assured to each.
     @ivar held: bytes that they have.
@@ -59,8 +61,8 @@ class Share:
     def most(self) -> int:
         """
         @return: bytes that it may have now: what is assured, and above that no more than
-            is then left.  So busy streams come to equal shares, and however much the
-            idle ones keep, something is left for the next.
+            is then left.  So busy streams come to equal shares, and however much idle
+            ones keep, something is left for the next.
         """
         own = max(0, self.size - ASSURED_BYTES)
         return ASSURED_BYTES + max(0, self._budget.total - self._budget.lent + own) // 2
@@ -259,7 +261,8 @@ class Stream:
 
     def narrow(self) -> None:
         """
-        What is owing came slowly: halve the allowance, down to what is assured.
+        What is owing came slowly: halve the allowance, down to what is assured.  What
+        was promised before counts until it has been used, with an idle stream for good.
         """
         self.allowance = max(self.allowance // 2, min(self.window, ASSURED_BYTES))
 
