@@ -1,0 +1,357 @@
+"""
+Tests of L{rvgahp.clientfront}: a real client with a front, and a CE and GAHP that do
+what a test wants.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+from rvgahp import frames
+from rvgahp.carrier import Carrier
+from rvgahp.stream import Budget, Stream
+from tests.channelends import User
+from tests.clientdriver import ClientTestCase
+
+BANNER = b"$GahpVersion: 1.8.0 a GAHP $\r\n"
+COMMANDS = b"S ASYNC_MODE_ON BLAH_JOB_CANCEL BLAH_PING COMMANDS RESULTS\r\n"
+
+
+class FrontTestCase(ClientTestCase):
+    """
+    A client that was asked for blahpd.
+    """
+
+    def asked(self, *words: str, **numbers: float) -> dict[bytes, bytes]:
+        numbers = {"SITE_RETRY_FIRST": 0.05, "FRONT_LIFE_POLL": 0.05, **numbers}
+        return super().asked(*(words or ("site", "blahpd")), **numbers)
+
+    def tell(self, *lines: bytes) -> None:
+        """
+        The gridmanager writes.
+        """
+        assert self.process is not None and self.process.stdin is not None
+        self.process.stdin.write(b"".join(line + b"\r\n" for line in lines))
+        self.process.stdin.flush()
+
+    def heard(self, *lines: bytes) -> None:
+        """
+        The gridmanager reads just these lines.
+        """
+        assert self.process is not None and self.process.stdout is not None
+        output = self.process.stdout
+        os.set_blocking(output.fileno(), False)
+        wanted, came = b"".join(line + b"\r\n" for line in lines), bytearray()
+
+        def read() -> bool:
+            came.extend(output.read(len(wanted) - len(came)) or b"")
+            return len(came) == len(wanted)
+
+        self.until(read)
+        self.assertEqual(bytes(came), wanted)
+
+    def given(self) -> bytes:
+        """
+        @return: all that the present GAHP has had on its stdin.
+        """
+        return b"".join(payload for kind, payload in self.user.frames() if kind == frames.STDIN)
+
+    def gahp(self, *lines: bytes) -> None:
+        """
+        The GAHP writes.
+        """
+        self.ce.send(frames.STDOUT, b"".join(line + b"\r\n" for line in lines))
+
+    def greet(self) -> None:
+        """
+        The GAHP's part until it is ready.
+        """
+        self.ce.send(frames.STDOUT, BANNER)
+        self.until(lambda: b"ASYNC_MODE_ON" in self.given())
+        self.ce.send(frames.STDOUT, COMMANDS + b"S\r\n")
+
+    def ready(self, **changes: Any) -> None:
+        """
+        Start a client, and greet it.
+        """
+        self.running(**changes)
+        self.greet()
+        self.heard(BANNER[:-2])
+        self.tell(b"ASYNC_MODE_ON")
+        self.heard(b"S")
+
+    def next(self, **changes: Any) -> None:
+        """
+        The client asks anew; grant it.
+        """
+        self.ce.close()
+        assert self.proxy is not None
+        self.proxy.close()
+        self.accepted()
+        self.user = User()
+        self.ce = Carrier(self.reactor, Stream(1 << 24, Budget(1 << 28)), self.user)
+        self.user.carrier = self.ce
+        self.answer(**changes)
+        self.dial()
+        self.assertEqual(self.box(), {b"_answer": b"7"})
+
+    def leave(self) -> None:
+        """
+        The gridmanager closes our stdin.
+        """
+        assert self.process is not None and self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.stdin = None
+
+
+class GreetingTests(FrontTestCase):
+    """
+    Until the banner.
+    """
+
+    def test_ready(self) -> None:
+        """
+        The banner is passed on when the GAHP has been greeted; what is answered here never
+        reaches it, and its R is not passed on.
+        """
+        self.running()
+        self.ce.send(frames.STDOUT, b"Welcome to the cluster\n" + BANNER)
+        self.until(lambda: self.given() == b"COMMANDS\r\nASYNC_MODE_ON\r\n")
+        self.gahp(COMMANDS.strip())
+        self.gahp(b"S", b"R")
+        self.heard(BANNER[:-2])
+        self.tell(b"ASYNC_MODE_ON", b"RESULTS", b"VERSION")
+        self.heard(b"S", b"S 0", b"S " + BANNER.strip())
+
+    def test_notReady(self) -> None:
+        """
+        A GAHP that ends before, says rubbish or says nothing ends the client with a
+        sentence and nothing on stdout.
+        """
+        self.running()
+        self.ce.send(frames.STDOUT, BANNER)
+        self.exit(False, 3, "its disk is full")
+        self.assertBenign(3, "its disk is full")
+
+    def test_rubbish(self) -> None:
+        """
+        So does one that says rubbish.
+        """
+        self.running()
+        self.ce.send(frames.STDOUT, BANNER + b"Segmentation fault\n")
+        self.assertBenign(255, "")
+
+    def test_silent(self) -> None:
+        """
+        So does one that says nothing.
+        """
+        self.running(startTimeout=1)
+        self.assertBenign(255, "it was not ready within 1 s")
+
+    def assertBenign(self, status: int, words: str) -> None:
+        """
+        It ended as the gridmanager can stand it.
+        """
+        found, output, errors = self.ended()
+        self.assertEqual((found, output, errors.count("\n")), (status, b"", 1), errors)
+        self.assertIn(f"rvgahp_client: blahpd at site site: {words}", errors)
+
+
+class OverTests(FrontTestCase):
+    """
+    A GAHP that ends while the gridmanager does not.
+    """
+
+    def test_exit(self) -> None:
+        """
+        When it has exited the gridmanager is served on; what fails is told, what is owed is
+        kept, and another GAHP is asked for and gets that.
+        """
+        self.ready()
+        self.tell(b"BLAH_PING 2 fork", b"BLAH_JOB_CANCEL 3 fork/1")
+        self.heard(b"S", b"S")
+        self.until(lambda: b"fork/1" in self.given())
+        self.exit(True, signal.SIGKILL)
+        self.heard(b"R")
+        self.tell(b"RESULTS")
+        self.heard(b"S 1")
+        assert self.process is not None and self.process.stdout is not None
+        os.set_blocking(self.process.stdout.fileno(), True)
+        self.assertTrue(self.process.stdout.readline().startswith(b"2 1 the\\ GAHP\\ ended"))
+        self.next()
+        self.assertNotIn(b"CANCEL", self.given())
+        self.greet()
+        self.until(lambda: b"BLAH_JOB_CANCEL 3 fork/1\r\n" in self.given())
+        self.gahp(b"S", b"R")
+        self.until(lambda: b"RESULTS" in self.given())
+        self.gahp(b"S 1", b"3 0 No\\ error")
+        self.heard(b"R")
+        self.tell(b"RESULTS")
+        self.heard(b"S 1", b"3 0 No\\ error")
+
+    def test_channelLost(self) -> None:
+        """
+        A channel that breaks is such an end, and it is said once.
+        """
+        self.ready()
+        self.next()
+        self.greet()
+        self.tell(b"BLAH_PING 5 fork")
+        self.heard(b"S")
+        self.until(lambda: b"BLAH_PING 5" in self.given())
+        self.leave()
+        self.until(lambda: (frames.END_STDIN, b"") in self.user.frames())
+        self.exit(False, 0)
+        status, _, errors = self.ended()
+        self.assertEqual((status, errors.count("\n")), (0, 1), errors)
+        self.assertIn("the connection to the site was lost", errors)
+        self.assertIn("it is started again", errors)
+
+    def test_refused(self) -> None:
+        """
+        A refusal of the next GAHP is no end either: it is asked for again; meanwhile pings
+        fail.
+        """
+        self.ready()
+        self.exit(False, 1)
+        for _ in range(3):
+            assert self.proxy is not None
+            self.proxy.close()
+            self.accepted()
+            words = b"site site is not connected"
+            box = {b"_error": b"1", b"_error_code": b"NoSuchSite", b"_error_description": words}
+            self.send(box)
+        self.tell(b"BLAH_PING 9 fork")
+        self.heard(b"S", b"R")
+        self.next()
+        self.greet()
+        self.tell(b"BLAH_PING 10 fork")
+        self.heard(b"S")
+        self.until(lambda: b"BLAH_PING 10" in self.given())
+
+    def test_leave(self) -> None:
+        """
+        While there is no GAHP, the end of stdin is the end.
+        """
+        self.ready(SITE_RETRY_FIRST=60.0)
+        self.exit(False, 1)
+        self.until(lambda: not self.ce.isConnected())
+        self.leave()
+        self.assertEqual(self.ended()[0], 0)
+
+
+class LinkTests(FrontTestCase):
+    """
+    A site that is not heard.
+    """
+
+    def test_silence(self) -> None:
+        """
+        After a while of silence pings fail at once, and later ones reach the GAHP again.
+        """
+        self.ready(FRONT_LIVE=0.3)
+        self.spend(0.8)  # what the CE acknowledges late is a sign of life
+        self.tell(b"BLAH_PING 2 fork")
+        self.heard(b"S", b"R")
+        self.ce.send(frames.STDERR, b"")
+        self.until(self.ce.stream.isAcknowledged)
+        self.spend(0.1)
+        self.tell(b"BLAH_PING 3 fork")
+        self.until(lambda: b"BLAH_PING 3" in self.given())
+
+
+class LeavingTests(FrontTestCase):
+    """
+    The gridmanager goes.
+    """
+
+    def test_stdin(self) -> None:
+        """
+        At the end of stdin the GAHP's ends, and the client has its status.
+        """
+        self.ready()
+        self.leave()
+        self.until(lambda: (frames.END_STDIN, b"") in self.user.frames())
+        self.exit(False, 4)
+        self.assertEqual(self.ended(), (4, b"", ""))
+
+    def test_signal(self) -> None:
+        """
+        SIGTERM is the end of stdin, and the GAHP is told too.
+        """
+        self.ready()
+        self.signal(signal.SIGTERM)
+        self.until(lambda: len(self.user.frames()) > 0 and self.user.frames()[-1][0] == frames.STOP)
+        self.assertIn((frames.END_STDIN, b""), self.user.frames())
+        self.exit(True, signal.SIGTERM)
+        self.assertEqual(self.ended()[0], 128 + signal.SIGTERM)
+
+    def test_owed(self) -> None:
+        """
+        With a cancel that has not reached the GAHP the client closes its stdio, and stays
+        until it is delivered and has had its time.
+        """
+        self.ready(FRONT_LIVE=0.3, FRONT_LAST_RESULT=0.3)
+        self.spend(0.8)  # what the CE acknowledges late is a sign of life
+        self.tell(b"BLAH_JOB_CANCEL 2 fork/1")
+        self.heard(b"S")
+        self.leave()
+        assert self.process is not None and self.process.stdout is not None
+        output = self.process.stdout
+        os.set_blocking(output.fileno(), True)
+        self.assertEqual(output.read(), b"")
+        self.assertIsNone(self.process.poll())
+        self.assertNotIn(b"CANCEL", self.given())
+        self.ce.send(frames.STDERR, b"")
+        self.until(lambda: b"BLAH_JOB_CANCEL 2 fork/1" in self.given())
+        self.until(lambda: (frames.END_STDIN, b"") in self.user.frames())
+        self.exit(False, 0)
+        self.until(lambda: self.process is not None and self.process.poll() is not None)
+
+
+class BoundTests(FrontTestCase):
+    """
+    What is held.
+    """
+
+    def test_stdin(self) -> None:
+        """
+        stdin is read as long as what is held stays below its limit, and no longer.
+        """
+        self.ready(FRONT_LIVE=0.3, stdinLimit=1 << 20)
+        self.spend(0.8)  # what the CE acknowledges late is a sign of life
+        assert self.process is not None and self.process.stdin is not None
+        fd = self.process.stdin.fileno()
+        os.set_blocking(fd, False)
+        line = b"BLAH_JOB_SUBMIT %d [" + b"a" * 30_000 + b"]\r\n"
+        written = 0
+        for number in range(2, 1000):
+            data = line % number
+            while data:
+                try:
+                    count = os.write(fd, data)
+                except BlockingIOError:
+                    if written > 1 << 20 and not self._takes(fd):
+                        break
+                    self.spend(0.02)
+                    continue
+                written += count
+                data = data[count:]
+            if data:
+                break
+        self.assertGreater(written, 1 << 20)
+        self.assertLess(written, 2 << 20)
+
+    def _takes(self, fd: int) -> bool:
+        """
+        @return: whether the client reads on, within a moment.
+        """
+        for _ in range(10):
+            self.spend(0.02)
+            try:
+                return os.write(fd, b"") < 0
+            except BlockingIOError:
+                pass
+        return False
