@@ -315,9 +315,10 @@ TABLE = (
     ),
     Setting(
         "RVGAHP_START_TIMEOUT",
-        seconds(0.1, 3600),
-        BOTH,
-        "How long the start of a GAHP may take before it counts as failed.",
+        seconds(0.1, 10),
+        PROXY,
+        "How long a GAHP may take until it runs, and again until it is ready, before it"
+        " counts as failed.  The gridmanager does nothing else meanwhile.",
         "10",
     ),
     Setting(
