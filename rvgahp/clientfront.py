@@ -42,6 +42,7 @@ class FrontFace(Face):
         self._unconfirmed: deque[tuple[int, int]] = deque()  # stream offset, bytes given by then
         self._timer: Any = None
         self._due = 0.0
+        self._halfLine = b""  # of the GAHP's stderr
         self._lastWords = ""
 
     # -- from the client ----------------------------------------------------
@@ -124,11 +125,28 @@ class FrontFace(Face):
         assert self._session is not None
         self._session.carrier.deliver(frame.cost)
 
+    def errorsReceived(self, data: bytes) -> None:
+        """
+        Whole lines: a gridmanager looks for what it wants to know in one read only.
+        """
+        lines, end, half = (self._halfLine + data).rpartition(b"\n")
+        self._stderr.put(lines + end)
+        self._halfLine = half
+        if len(half) > limits.STDERR_BYTES:
+            self._endLine()
+
+    def _endLine(self) -> None:
+        if self._halfLine:
+            self._stderr.put(self._halfLine + b"\n")
+            self._halfLine = b""
+
     def exited(self, status: int, sentence: str) -> None:
+        self._endLine()
         self._front.siteEnded(status, sentence)
         self._settle()
 
     def lost(self, sentence: str) -> None:
+        self._endLine()
         self._front.siteLost(sentence)
         self._settle()
 

@@ -94,7 +94,7 @@ class Stderr(Descriptor):
 
     def doWrite(self) -> None:
         if not self._queue:
-            self._queue.append(memoryview(self._waiting.take(limits.BLOCKING_WRITE_BYTES)))
+            self._queue.append(memoryview(self._waiting.takeLines(limits.BLOCKING_WRITE_BYTES)))
             self.unsent = len(self._queue[0])
         self._flush()
         if self.isEmpty():

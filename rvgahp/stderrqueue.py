@@ -72,3 +72,17 @@ class StderrQueue:
         if data:
             self._midLine = data[-1:] != b"\n"
         return data
+
+    def takeLines(self, most: int) -> bytes:
+        """
+        Take the oldest bytes, and not the beginning of a line whose end would come with
+        the next ones, unless it is longer than C{most}.
+        """
+        data = self.take(most)
+        whole = data.rfind(b"\n") + 1
+        if self._parts and 0 < whole < len(data):
+            self._parts.appendleft(data[whole:])
+            self._held += len(data) - whole
+            self._midLine = False
+            data = data[:whole]
+        return data

@@ -159,6 +159,30 @@ class GreetingTests(FrontTestCase):
         self.assertIn(f"rvgahp_client: blahpd at site site: {words}", errors)
 
 
+class StderrTests(FrontTestCase):
+    """
+    The GAHP's stderr.
+    """
+
+    def test_lines(self) -> None:
+        """
+        It comes in whole lines, in the order in which they were ended, also where the last
+        is not.
+        """
+        self.ready()
+        assert self.process is not None and self.process.stderr is not None
+        errors = self.process.stderr
+        self.ce.send(frames.STDERR, b"one\nhalf a li")
+        self.until(self.ce.stream.isAcknowledged)
+        self.assertEqual(os.read(errors.fileno(), 100), b"one\n")
+        self.ce.send(frames.STDERR, b"ne\nno end")
+        self.until(self.ce.stream.isAcknowledged)
+        self.assertEqual(os.read(errors.fileno(), 100), b"half a line\n")
+        self.leave()
+        self.exit(False, 0)
+        self.assertEqual(self.ended(), (0, b"", "no end\n"))
+
+
 class OverTests(FrontTestCase):
     """
     A GAHP that ends while the gridmanager does not.

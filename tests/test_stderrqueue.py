@@ -35,6 +35,20 @@ class StderrQueueTests(SynchronousTestCase):
         self.assertEqual(queue.take(100), b"")
         self.assertEqual(len(queue), 0)
 
+    def test_lines(self) -> None:
+        """
+        Where lines are wanted, one is not cut while it fits.
+        """
+        queue = StderrQueue()
+        queue.put(b"one\ntwo\nth")
+        queue.put(b"ree\n")
+        self.assertEqual(queue.takeLines(9), b"one\ntwo\n")
+        self.assertEqual(len(queue), 6)
+        self.assertEqual(queue.takeLines(3), b"thr")
+        self.assertEqual(queue.takeLines(100), b"ee\n")
+        queue.put(b"no end")
+        self.assertEqual(queue.takeLines(100), b"no end")
+
     def test_oldestGo(self) -> None:
         """
         When there are too many, the oldest are dropped, and a line says how many.
