@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_accounts -*-
 """
-As which account a CE starts a GAHP.
+Accounts and their names; as which a CE starts a GAHP.
 
 Layer 3: the standard library and L{rvgahp.errors}.
 """
@@ -13,15 +13,21 @@ import pwd
 from rvgahp.errors import NotAuthorized
 
 
-def ownAccount() -> str:
+def accountName(uid: int) -> str:
     """
-    @return: the name of the account that this process runs as.
+    @return: an account's name, or its number where it has none.
     """
-    uid = os.geteuid()
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"uid {uid}"
+
+
+def ownAccount() -> str:
+    """
+    @return: the name of the account that this process runs as.
+    """
+    return accountName(os.geteuid())
 
 
 def checkAsked(account: str, site: str) -> None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 from collections.abc import Callable
 from random import SystemRandom
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, DeferredList, ensureDeferred, succeed
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -27,7 +26,7 @@ from rvgahp.backoff import Backoff
 from rvgahp.control import ControlConnection, QuietFactory, Responders
 from rvgahp.errors import CredentialError, RvgahpError, SessionGone, SiteTaken, StartFailed
 from rvgahp.gahpenvironment import GAHPEnvironment
-from rvgahp.gahpsession import GAHPSession
+from rvgahp.gahpsession import STOPPED, GAHPSession
 from rvgahp.gahptable import GAHPTable
 from rvgahp.policy import Policy
 from rvgahp.processlauncher import ProcessLauncher
@@ -37,8 +36,6 @@ from rvgahp.settings import Settings
 from rvgahp.stream import Budget
 from rvgahp.tcpdial import dialTCP
 from rvgahp.tls import checkHost, explain
-
-SOFTWARE = f"rvgahp {__version__}"
 
 
 class CE(Service, Responders):
@@ -104,7 +101,8 @@ class CE(Service, Responders):
 
     def stopService(self) -> Deferred[None]:
         """
-        End everything: the proxy is told by the end of the connections.
+        End everything.  The proxy is told first, so that each client hears why before its
+        channel closes.
 
         @return: fires when no process of ours is left.
         """
@@ -113,6 +111,13 @@ class CE(Service, Responders):
             self._timer.cancel()
         if self._connecting is not None:
             self._connecting.cancel()
+        for session in list(self.sessions.values()):
+            if not session.started.called:
+                session.kill()  # which refuses its start
+        told = [self._tellEnd(session, STOPPED) for session in self.sessions.values()]
+        return DeferredList(told).addCallback(lambda _: self._endAll())
+
+    def _endAll(self) -> Deferred[None]:
         for session in list(self.sessions.values()):
             session.kill()
         if self._control is not None:
@@ -134,13 +139,10 @@ class CE(Service, Responders):
         # wrapClientTLS would take the global reactor for its timers.
         secured = TLSMemoryBIOFactory(self._tlsOptions, True, factory, clock=self._reactor)
         self._connecting = endpoint.connect(secured)
-        self._connecting.addCallbacks(lambda _: self._connected(control), self._notConnected)
+        self._connecting.addCallbacks(lambda _: self._connected(control), self._lost)
 
     def _connected(self, control: ControlConnection) -> None:
         self._control = control
-
-    def _notConnected(self, failure: Failure) -> None:
-        self._lost(failure)
 
     def _late(self, control: ControlConnection) -> None:
         self._refusal = "it did not answer Hello in time"
@@ -163,7 +165,7 @@ class CE(Service, Responders):
             versions=list(limits.PROTOCOL_VERSIONS),
             instance=self._instance,
             site=self._site,
-            software=SOFTWARE,
+            software=f"rvgahp {__version__}",
             gahps=self._gahps.names(),
             policy=self._settings.policy.encode(),
         )
@@ -180,9 +182,6 @@ class CE(Service, Responders):
     def _listSessions(
         self, control: ControlConnection, sessions: list[GAHPSession]
     ) -> Deferred[Any]:
-        """
-        @return: fires when all have been listed.
-        """
         now, later = sessions[: limits.SESSIONS_PER_CALL], sessions[limits.SESSIONS_PER_CALL :]
         entries = [{"session": one.sessionId, "claim": one.keys.claimKey} for one in now]
         asked = control.caller.call(commands.Sessions, sessions=entries, last=not later)
@@ -282,7 +281,7 @@ class CE(Service, Responders):
                 self._settings,
                 self._budget,
                 self._launcher,
-                self._dial,
+                lambda: ensureDeferred(dialTCP(self._reactor, *self._target)),
                 tickets,
                 self._over,
             )
@@ -316,9 +315,6 @@ class CE(Service, Responders):
         assert self._control is not None
         return str(self._control.transport.getPeer().host)
 
-    def _dial(self) -> Deferred[socket.socket]:
-        return ensureDeferred(dialTCP(self._reactor, *self._target))
-
     @commands.EndSession.responder
     def endSession(self, session: str, reason: str) -> dict[str, Any]:
         if session in self.sessions:
@@ -334,12 +330,17 @@ class CE(Service, Responders):
             session=session.sessionId,
             reason=reason or "in good order",
         )
+        if self.running:  # else that has been told
+            self._tellEnd(session, reason)
+
+    def _tellEnd(self, session: GAHPSession, reason: str) -> Deferred[Any]:
         if self._control is None or not session.started.called or session.isAbandoned:
-            return  # there is nobody to be told
+            return succeed(None)  # there is nobody to be told
+        limit = limits.CALL_TIMEOUT if self.running else limits.CLOSE_TIMEOUT
         told = self._control.caller.call(
-            commands.SessionEnded, session=session.sessionId, reason=reason
+            commands.SessionEnded, limit, session=session.sessionId, reason=reason
         )
-        told.addErrback(self._notTold, session.sessionId)
+        return told.addErrback(self._notTold, session.sessionId)
 
     def _notTold(self, failure: Failure, sessionId: str) -> None:
         self.log.warn(

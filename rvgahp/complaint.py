@@ -8,6 +8,7 @@ Layer 1: the standard library.
 from __future__ import annotations
 
 import os
+import select
 import time
 
 from rvgahp import limits
@@ -27,10 +28,15 @@ def encodeComplaint(sentence: str) -> bytes:
 
 def complain(sentence: str) -> None:
     """
-    One line on stderr, in one write.
+    One line on stderr, in one write if it is not a very long one.  A stderr that nobody
+    reads is not waited for for ever.
     """
+    data = encodeComplaint(sentence)
+    poll = select.poll()
+    poll.register(2, select.POLLOUT)
     try:
-        os.write(2, encodeComplaint(sentence))
+        while data and poll.poll(limits.CLIENT_STDERR_GRACE * 1000):
+            data = data[os.write(2, data[: limits.BLOCKING_WRITE_BYTES]) :]
     except OSError:
         pass  # there is nobody to be told
 

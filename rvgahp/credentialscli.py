@@ -155,8 +155,9 @@ def _makeHost(arguments: argparse.Namespace) -> int:
         ),
         f"Put host.crt, host.key and ca.crt on {arguments.host}, where RVGAHP_CERTFILE,",
         "RVGAHP_KEYFILE and RVGAHP_CAFILE say: by default beside HTCondor's configuration",
-        "file, or in /etc/rvgahp where there is none.  host.key must be readable by the",
-        "proxy's account alone.",
+        "file, or in /etc/rvgahp where there is none.  host.key must belong to the proxy's",
+        "account, and the directory, which is made for its owner alone, must let that account",
+        "in: chown both.",
     )
     return 0
 

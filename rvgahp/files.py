@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_files -*-
 """
 Files of credentials: written whole or not at all, and never over another
-unasked.  Layer 3; the standard library.
+unasked.  Layer 3; the standard library and L{rvgahp.accounts}.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
+from pathlib import Path
 
+from rvgahp.accounts import accountName, ownAccount
 from rvgahp.errors import CredentialError
 
 __all__ = ["makeDirectory", "readFile", "refuseExisting", "writeFile"]
@@ -29,10 +32,27 @@ def readFile(path: str) -> bytes:
         with open(path, "rb") as file:
             content = file.read(_LARGEST + 1)
     except OSError as e:
-        raise CredentialError(f"{path} cannot be read: {e.strerror}.") from e
+        problem = _closedDirectory(path) if isinstance(e, PermissionError) else ""
+        raise CredentialError(f"{path} cannot be read: {problem or e.strerror}.") from e
     if len(content) > _LARGEST:
         raise CredentialError(f"{path} is too large to be a file of keys or certificates.")
     return content
+
+
+def _closedDirectory(path: str) -> str:
+    """
+    @return: which directory on the way to a file keeps this account out, as a clause;
+        empty if none does.
+    """
+    for directory in reversed(Path(path).absolute().parents):
+        if not os.access(directory, os.X_OK, effective_ids=True):
+            found = directory.stat()
+            return (
+                f"account {ownAccount()} may not enter the directory {directory},"
+                f" which is of {accountName(found.st_uid)} and has mode"
+                f" {stat.S_IMODE(found.st_mode):04o}"
+            )
+    return ""
 
 
 def makeDirectory(path: str) -> None:

@@ -15,6 +15,7 @@ from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from rvgahp.igahp import GAHPCommand, IGAHPKind
+from rvgahp.names import FILE_TRANSFER_GAHP
 
 
 def _embedded() -> GAHPCommand:
@@ -76,7 +77,7 @@ class FileTransferGAHP:
     the gridmanager, so it is never started in clear.
     """
 
-    names = ("condor_ft-gahp",)
+    names = (FILE_TRANSFER_GAHP,)
 
     def command(self, settings: Any) -> GAHPCommand | None:
         program = settings.get("FT_GAHP")

@@ -31,6 +31,9 @@ from rvgahp.settings import Settings
 from rvgahp.stderrqueue import StderrQueue
 from rvgahp.stream import Budget, Stream
 
+#: Why sessions end when the CE is stopped.
+STOPPED = "rvgahp-ce at the site was stopped"
+
 
 class Phase(Enum):
     """
@@ -136,7 +139,7 @@ class GAHPSession:
         The CE stops: end the GAHP now, and whatever it has started.
         """
         self._process.signal(signal.SIGKILL)
-        self._finish("rvgahp-ce was stopped")
+        self._finish(STOPPED)
 
     # -- the channel --------------------------------------------------------
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from rvgahp.errors import ConfigurationError, StartFailed, UnknownGAHP
 from rvgahp.igahp import GAHPCommand, IGAHPKind
-from rvgahp.names import checkGAHPName
+from rvgahp.names import FILE_TRANSFER_GAHP, checkGAHPName
 
 
 class GAHPTable:
@@ -61,9 +61,15 @@ class GAHPTable:
 
     def problems(self) -> list[str]:
         """
-        @return: why some of what is on offer could not be started now, a sentence each.
+        @return: why some of what is on offer could not be started now, and what should be
+            on offer and is not; a sentence each.
         """
         found = []
+        if FILE_TRANSFER_GAHP not in self._commands:
+            found.append(
+                f"No {FILE_TRANSFER_GAHP} is on offer, and HTCondor needs one for every job, which"
+                " stays idle without it: set FT_GAHP or RVGAHP_BOSCO_DIR"
+            )
         for command in dict.fromkeys(self._commands.values()):
             names = [name for name in self.names() if self._commands[name] is command]
             try:

@@ -16,12 +16,21 @@ from twisted.protocols.amp import UNHANDLED_ERROR_CODE, AmpBox, Command
 from rvgahp import commands, limits
 from rvgahp.boxes import BoxReader
 from rvgahp.errors import InternalError, ProtocolError, RvgahpError, VersionMismatch
-from rvgahp.patience import Patience
+from rvgahp.patience import Patience, TookTooLong, Wait
 
 #: Seconds for an answer.  A proxy that has just started waits for its sites for a while.
 _LIMIT = 10.0
 
+#: Seconds for the first one, before which it is not known that it is a proxy that listens.
+_FIRST_LIMIT = 3.0
+
 _TAG = b"1"
+
+
+class NoProxy(RvgahpError):
+    """
+    What listens where the proxy should is another program, or it hangs.
+    """
 
 
 class Inquiry:
@@ -36,6 +45,7 @@ class Inquiry:
         self._connection = connection
         self._patience = patience
         self._reader = BoxReader(limits.LOCAL_BOX_BYTES)
+        self._isProxy = False  # as far as is known
 
     def close(self) -> None:
         """
@@ -46,6 +56,7 @@ class Inquiry:
     def ask(self, command: type[Command], **arguments: str) -> dict[str, Any]:
         """
         @return: the values of the answer.
+        @raise NoProxy: nothing has come yet that only a proxy would send.
         @raise RvgahpError: the proxy refused, in its own words and class; or it gave no
             answer that can be understood.
         """
@@ -68,18 +79,32 @@ class Inquiry:
         return values
 
     def _receive(self, name: str) -> dict[bytes, bytes]:
-        wait = self._patience.wait(f"the proxy's answer to {name}", _LIMIT)
+        limit = _LIMIT if self._isProxy else _FIRST_LIMIT
+        wait = self._patience.wait(f"the proxy's answer to {name}", limit)
         while True:
-            wait.readable(self._connection.fileno())
-            data = self._connection.recv(limits.LOCAL_BOX_BYTES)
-            if not data:
-                raise ProtocolError("the proxy closed the connection without a word")
-            for box in self._reader.read(data):
+            for box in self._boxes(wait):
+                self._isProxy = True
                 if box.get(b"_command") == commands.SessionLost.commandName:
                     # So it refuses a connection as a whole.
                     raise ProtocolError(_text(box.get(b"reason", b"the proxy takes no more")))
                 if _TAG in (box.get(b"_answer"), box.get(b"_error")):
                     return box
+
+    def _boxes(self, wait: Wait) -> list[dict[bytes, bytes]]:
+        try:
+            wait.readable(self._connection.fileno())
+            data = self._connection.recv(limits.LOCAL_BOX_BYTES)
+            boxes = self._reader.read(data)
+        except (TookTooLong, ProtocolError) as e:
+            if self._isProxy:
+                raise
+            raise NoProxy(
+                f"what listens there does not speak this protocol, or hangs ({e}); is it another"
+                " program, such as the rvgahp_proxy of C rvgahp?"
+            ) from None
+        if not data:
+            raise ProtocolError("the proxy closed the connection without a word")
+        return boxes
 
     @staticmethod
     def _refusal(command: type[Command], box: dict[bytes, bytes]) -> RvgahpError:

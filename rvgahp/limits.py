@@ -189,7 +189,7 @@ CLIENT_END_TIMEOUT = 60.0
 #: Seconds that the client, at its end, gives its own stderr to take the rest.
 CLIENT_STDERR_GRACE = 1.0
 
-#: Seconds from the client's sentence on why it fails to its end.  The gridmanager reads
+#: Seconds from the last that the client says on stderr to its end.  The gridmanager reads
 #: stderr, then stdout, and at the end of that looks no more at stderr: what is written
 #: between the two and followed by the end is never read (C{Startup}, C{buffered_read}
 #: in C{src/condor_gridmanager/gahp-client.cpp}; without this it lost 4 of 10).

@@ -44,6 +44,9 @@ _WAITING_BOXES = 16
 #: Seconds until a hand-over that the kernel refuses for now is tried again.
 _RETRY = 0.05
 
+#: What the kernel says of a client that has gone without hearing all.
+_GONE = (errno.EPIPE, errno.ECONNRESET)
+
 
 class Requests(Responders):
     """
@@ -168,7 +171,7 @@ class LocalConnection(Descriptor):
         except BlockingIOError:
             return
         except OSError as e:
-            self.lost(e.strerror or str(e))
+            self._lostBy(e)
             return
         if not data:
             self.lost("")
@@ -192,7 +195,7 @@ class LocalConnection(Descriptor):
             if e.errno == errno.ETOOMANYREFS:
                 self._retryLater()
             else:
-                self.lost(e.strerror or str(e))
+                self._lostBy(e)
             return
         if self._writing:
             self._writing = False
@@ -234,6 +237,9 @@ class LocalConnection(Descriptor):
 
     def readEnded(self, problem: str) -> None:
         self.lost(problem)
+
+    def _lostBy(self, error: OSError) -> None:
+        self.lost("" if error.errno in _GONE else error.strerror or str(error))
 
     def lost(self, problem: str) -> None:
         """

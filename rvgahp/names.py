@@ -16,6 +16,7 @@ from __future__ import annotations
 from rvgahp.errors import ConfigurationError
 
 __all__ = [
+    "FILE_TRANSFER_GAHP",
     "MAX_ACCOUNT",
     "MAX_GAHP_NAME",
     "MAX_SITE_NAME",
@@ -33,6 +34,9 @@ MAX_GAHP_NAME = 64
 
 MAX_ACCOUNT = 64
 """The longest name of an account at a site, in characters."""
+
+FILE_TRANSFER_GAHP = "condor_ft-gahp"
+"""The GAHP that HTCondor starts for every job, to carry its executable and its output."""
 
 SITE_URI = "rvgahp:site:"
 """What a URI in a CE's certificate begins with; the site's name follows."""

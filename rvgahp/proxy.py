@@ -30,7 +30,7 @@ from rvgahp.errors import (
     UnknownGAHP,
     VersionMismatch,
 )
-from rvgahp.names import checkGAHPName
+from rvgahp.names import FILE_TRANSFER_GAHP, checkGAHPName
 from rvgahp.policy import Outcome
 from rvgahp.protection import checkStart
 from rvgahp.proxysession import ProxySession
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 _REMEMBERED = 10000
 
 #: GAHPs that carry a key which opens the gridmanager.
-_CONFIDENTIAL = ("condor_ft-gahp",)
+_CONFIDENTIAL = (FILE_TRANSFER_GAHP,)
 
 
 def commonVersion(offered: list[int]) -> int:

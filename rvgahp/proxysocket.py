@@ -153,6 +153,11 @@ def connect(path: str) -> socket.socket:
         connection.connect(path)
     except OSError as e:
         connection.close()
+        if e.errno == errno.EACCES:
+            raise ConfigurationError(
+                f"{path} may not be used by account {_accountName(os.geteuid())}: ask the proxy's"
+                " administrator, who lets accounts in by its RVGAHP_SOCKET_MODE and group"
+            ) from None
         problem = ProxyAbsent if e.errno in _WHILE_RESTARTING else ConfigurationError
         raise problem(
             f"no proxy listens on {path} ({e.strerror or e}); start rvgahp-proxy, or name its"

@@ -11,7 +11,7 @@ import os
 import stat
 import sys
 from functools import partial
-from typing import Any
+from typing import Any, TextIO
 
 from twisted.application.service import Service
 from twisted.logger import Logger
@@ -27,7 +27,7 @@ from rvgahp.notify import notify
 from rvgahp.proxy import Proxy
 from rvgahp.settings import Settings
 from rvgahp.siteconnection import accept
-from rvgahp.tapoptions import DaemonOptions, parameters
+from rvgahp.tapoptions import CannotStart, DaemonOptions, keptStderr, parameters
 from rvgahp.tls import serverOptions
 
 
@@ -62,18 +62,6 @@ class Options(DaemonOptions):
     )
 
 
-class CannotStart(SystemExit, Exception):
-    """
-    Ends twistd with a sentence.  As an L{Exception} it makes a daemon's twistd tell
-    whoever started it, who would wait for ever, and remove its pid file; as a
-    L{SystemExit} it is no traceback.
-    """
-
-    def __init__(self, sentence: str) -> None:
-        super().__init__(sentence)
-        self.code = 1  # in place of the sentence, which would be said twice
-
-
 class ProxyService(Service):
     """
     Listens, for as long as it runs.
@@ -81,7 +69,14 @@ class ProxyService(Service):
 
     log = Logger()
 
-    def __init__(self, reactor: Any, settings: Settings, tlsOptions: Any) -> None:
+    def __init__(
+        self, reactor: Any, settings: Settings, tlsOptions: Any, stderr: TextIO | None = None
+    ) -> None:
+        """
+        @param stderr: where to say why we do not start, in place of twistd's own stderr;
+            closed when that is known.
+        """
+        self._stderr = stderr
         self._reactor = reactor
         self._settings = settings
         self._tlsOptions = tlsOptions
@@ -97,9 +92,12 @@ class ProxyService(Service):
         except ConfigurationError as e:
             self._close()
             self.log.critical("{problem}", problem=e)
-            # twistd's own stderr is the log by now.
-            print(f"rvgahp-proxy: {e}", file=sys.__stderr__)
+            # sys.stderr is the log by now.
+            print(f"rvgahp-proxy: {e}", file=self._stderr or sys.__stderr__)
             raise CannotStart(str(e)) from None
+        finally:
+            if self._stderr is not None:
+                self._stderr.close()
 
     def _listen(self) -> None:
         for note in self._settings.notes:
@@ -169,4 +167,5 @@ def makeService(options: Options) -> ProxyService:
     """
     from twisted.internet import reactor
 
-    return ProxyService(reactor, options.settings, serverOptions(options.credentials))
+    tlsOptions = serverOptions(options.credentials)
+    return ProxyService(reactor, options.settings, tlsOptions, keptStderr(options))

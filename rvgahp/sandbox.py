@@ -50,14 +50,24 @@ RVGAHP_CAFILE = {dir}/ca.crt
 {gahps}"""
 
 
+#: A dollar sign with which a macro of condor_config begins.  Any other stays as it is, and
+#: so do two, C{$$(NAME)}, whose time comes later (C{expand_macro} in HTCondor
+#: C{src/condor_utils/config.cpp}).
+_MACRO = re.compile(r"(?<!\$)((?:\$\$)*)\$(?=\w*\()", re.ASCII)
+
+#: What cannot be written so that it is given back: its C{$(DOLLAR)} is expanded last, until
+#: there is none.
+_EXPANDED = re.compile(r"\$\(DOLLAR\)", re.IGNORECASE)
+
+
 def _escaped(value: str) -> str:
     """
     @return: C{value} as condor_config gives it back, C{$} and all.
     @raise ConfigurationError: it cannot be written there.
     """
-    if "\n" in value or value.endswith("\\"):
+    if "\n" in value or value.endswith("\\") or _EXPANDED.search(value):
         raise ConfigurationError(f"{value!r} cannot stand in a configuration file.")
-    return value.replace("$", "$(DOLLAR)")
+    return _MACRO.sub(r"\1$(DOLLAR)", value)
 
 
 def parseGAHP(word: str) -> tuple[str, str]:

@@ -79,14 +79,14 @@ class Sites(dict[str, "SiteConnection"]):
         if connection is not None:
             return succeed(connection)
         if self._reactor.seconds() >= self._grown:
-            return fail(self._missing(names))
+            return fail(_missing(names))
         waiting: Deferred[SiteConnection] = Deferred()
         entry = names, waiting
         self._waiting.append(entry)
 
         def tooLate(_: object, seconds: float) -> Failure:
             self._waiting.remove(entry)
-            return Failure(self._missing(names))
+            return Failure(_missing(names))
 
         return waiting.addTimeout(limits.RESTART_GRACE, self._reactor, tooLate)
 
@@ -112,10 +112,12 @@ class Sites(dict[str, "SiteConnection"]):
                 return connection
         return None
 
-    def _missing(self, names: list[str]) -> NoSuchSite:
-        ready = sorted(name for name, connection in self.items() if connection.isReady)
-        known = ", ".join(ready[:10]) or "none"
-        return NoSuchSite(
-            f"site {names[-1]} is not connected to the proxy (connected: {known});"
-            " check the name, and that rvgahp-ce runs at the site"
-        )
+
+def _missing(names: list[str]) -> NoSuchSite:
+    # Who else is connected is not for everyone to know.
+    other = f", nor is {names[1]}" if names[1:] else ""
+    return NoSuchSite(
+        f"site {names[0]} is not connected to the proxy{other}; check that rvgahp-ce runs at"
+        " the site, and the name: the proxy's log, which its administrator can read, has those"
+        " that are connected"
+    )

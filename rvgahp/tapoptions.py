@@ -8,14 +8,47 @@ Layer 5.
 from __future__ import annotations
 
 import os
-from typing import Any
+import sys
+from contextlib import suppress
+from typing import Any, NoReturn, TextIO
 
+from twisted.logger import Logger, textFileLogObserver
 from twisted.python.usage import Options, UsageError
 
 from rvgahp import __version__
 from rvgahp.credentials import Credentials, loadCredentials
 from rvgahp.errors import RvgahpError
 from rvgahp.settings import Settings, load
+
+
+class CannotStart(SystemExit, Exception):
+    """
+    Ends twistd, after the reason has been said.  As an L{Exception} it makes a daemon's
+    twistd tell whoever started it, who would wait for ever, and remove its pid file; as a
+    L{SystemExit} it is no traceback.
+
+    @ivar sentence: the reason.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        # twistd shows no more than 100 bytes of this, if it shows it.
+        super().__init__("the line above says why, and so does the log")
+        self.sentence = sentence
+        self.code = 1  # in place of words, which would be printed
+
+
+def keptStderr(options: Options) -> TextIO | None:
+    """
+    @return: a copy of stderr, which twistd closes when it puts itself into the background;
+        L{None} if it does not.  To be closed when the daemon runs, for whoever started it
+        may wait for that.
+    """
+    if options.parent is None or options.parent["nodaemon"]:
+        return None
+    try:
+        return os.fdopen(os.dup(2), "w")
+    except OSError:
+        return None  # there is none
 
 
 class DaemonOptions(Options):
@@ -51,7 +84,8 @@ class DaemonOptions(Options):
         """
         Read the configuration, now: twistd changes its directory and forks later.
 
-        @raise UsageError: something is wrong with a setting or a credential.
+        @raise UsageError: something is wrong with the words.
+        @raise CannotStart: something is wrong with a setting or a credential.
         """
         config = self["config"]
         if config == "":
@@ -71,7 +105,20 @@ class DaemonOptions(Options):
             )
             self.check()
         except RvgahpError as e:
-            raise UsageError(str(e)) from None
+            self._refuse(str(e))
+
+    def _refuse(self, sentence: str) -> NoReturn:
+        """
+        Say it on stderr and in the log, which twistd has not opened yet.  Not as a
+        L{UsageError}: it would come after all that there is to be said about options.
+        """
+        print(f"rvgahp-{self.role}: {sentence}", file=sys.stderr)
+        path = self.parent["logfile"] if self.parent is not None else None
+        if path and path != "-":
+            with suppress(OSError), open(path, "a") as file:
+                log = Logger(observer=textFileLogObserver(file))
+                log.critical("{problem}", problem=sentence)
+        raise CannotStart(sentence)
 
     def check(self) -> None:
         """

@@ -20,12 +20,15 @@ from rvgahp.clientwords import Arguments
 from rvgahp.errors import ConfigurationError, NotAuthorized, PolicyConflict, RvgahpError
 from rvgahp.gahpdialogue import Dialogue, GaveUp, findClient
 from rvgahp.gahpjob import GAHPJob
-from rvgahp.inquiry import Inquiry
+from rvgahp.inquiry import Inquiry, NoProxy
+from rvgahp.names import FILE_TRANSFER_GAHP
 from rvgahp.proxysocket import connect, findSocket
 from rvgahp.trace import Observer, Result, Skipped, Trace, Trouble
 from rvgahp.tracejob import EchoJob
 from rvgahp.tracewords import (
+    NO_FILE_TRANSFER,
     NOT_OFFERED,
+    OTHER_PROGRAM,
     REFUSED,
     account,
     policyWords,
@@ -124,7 +127,10 @@ class SiteTrace:
 
     def _proxy(self) -> None:
         assert self._inquiry is not None
-        answer = self._inquiry.ask(commands.DescribeProxy)
+        try:
+            answer = self._inquiry.ask(commands.DescribeProxy)
+        except NoProxy as e:
+            raise Trouble(str(e), OTHER_PROGRAM) from None
         self._saw("software", answer["software"])
         self._saw("policy", policyWords(answer["policy"]))
         self._saw("user", answer["user"])
@@ -139,6 +145,8 @@ class SiteTrace:
         self._saw("since", when(self._site["since"]))
         for name in ("address", "software", "gahps"):
             self._saw(name, self._site[name])
+        if FILE_TRANSFER_GAHP not in self._site["gahps"]:
+            self._saw("note", NO_FILE_TRANSFER)
 
     def _policy(self) -> None:
         self._saw("identity", self._site["identity"])

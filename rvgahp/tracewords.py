@@ -35,12 +35,23 @@ REMEDIES = {
     " account of rvgahp-ce.",
 }
 
+#: Where what listens is not known to be a proxy.
+OTHER_PROGRAM = (
+    "See which program it is: its pid stands above. If it is not rvgahp-proxy, give the proxy's own"
+    " socket to --socket, and to RVGAHP_SOCKET in condor_config; if it is, see its log."
+)
 
 #: Where the client gave a reason of its own for not starting a GAHP.
 REFUSED = "If that says too little, see the logs of the proxy and of rvgahp-ce at the site."
 NOT_OFFERED = (
     "Name one that the site offers (--gahp), or have the site offer it: BATCH_GAHP, FT_GAHP or"
     " RVGAHP_GAHP_NAMES in the configuration of rvgahp-ce."
+)
+
+#: Said where all steps may pass, and no job would run.
+NO_FILE_TRANSFER = (
+    "no condor_ft-gahp is among them, and HTCondor needs one for every job, which stays idle"
+    " without it: set FT_GAHP or RVGAHP_BOSCO_DIR in the configuration of rvgahp-ce"
 )
 
 

@@ -198,7 +198,7 @@ class Playground:
         """
         for process in self._clients:
             process.kill()
-            process.wait()
+            process.wait(PATIENCE)
             for stream in (process.stdin, process.stdout, process.stderr):
                 if stream is not None:
                     _closeQuietly(stream)

@@ -14,6 +14,7 @@ from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.process import reapAllProcesses
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.shared import stopShared
 from tests.steppedloop import descriptorCount
 
 T = TypeVar("T")
@@ -39,6 +40,7 @@ class ReactorTestCase(SynchronousTestCase):
         # its descriptors are not counted, it is loaded before.
         import twisted.internet.reactor  # noqa: F401
 
+        stopShared()  # its daemons are children of ours
         self.before = descriptorCount()
         self.reactor: Any = EPollReactor()
         self._own = list(self.reactor.getReaders())

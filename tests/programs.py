@@ -86,9 +86,30 @@ def runProgram(
             output, errors = process.communicate(sent, timeout=seconds)
         except subprocess.TimeoutExpired:
             process.kill()
-            output, errors = process.communicate()
+            output, errors = process.communicate(timeout=PATIENCE)
             raise AssertionError(
                 f"{words!r} did not end within {seconds:g} s; it wrote"
                 f" {(output or b'')[:200]!r} and {(errors or b'')[:400]!r}"
             ) from None
     return Run(process.returncode, output or b"", errors or b"", time.monotonic() - started)
+
+
+def speaker(banner: str, prelude: str = "") -> str:
+    """
+    @param banner: a GAHP's, without what a shell would expand.
+    @param prelude: what is done before that, in the shell's language.
+    @return: a shell script that is a GAHP, as far as a front asks; its VERSION is its
+        banner.
+    """
+    return f"""#!/bin/sh
+{prelude}
+echo '$GahpVersion: 1.0 {banner} $'
+while read -r line; do
+  case $line in
+    COMMANDS*) echo 'S ASYNC_MODE_ON COMMANDS RESULTS VERSION' ;;
+    VERSION*) echo 'S $GahpVersion: 1.0 {banner} $' ;;
+    RESULTS*) echo 'S 0' ;;
+    *) echo S ;;
+  esac
+done
+"""

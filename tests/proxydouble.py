@@ -65,9 +65,9 @@ class ProxyDouble(Responders):
         return {"gone": [name for name in names if name in self._port.gone]}
 
     @commands.SessionEnded.responder
-    def sessionEnded(self, session: str, reason: str) -> dict[str, Any]:
+    def sessionEnded(self, session: str, reason: str) -> Any:
         self.ended.append((session, reason))
-        return {}
+        return self._port.answerEnded()
 
     @commands.Ping.responder
     def ping(self) -> dict[str, Any]:
@@ -82,6 +82,7 @@ class ProxyPort:
     @ivar proxies: one for each control connection that came.
     @ivar channels: the ticket and the socket of each data connection.
     @ivar answerHello: makes the answer to Hello.
+    @ivar answerEnded: makes the answer to SessionEnded.
     @ivar gone: sessions of which a CE learns that they are over.
     @ivar options: our half of TLS.
     """
@@ -91,6 +92,7 @@ class ProxyPort:
         self.proxies: list[ProxyDouble] = []
         self.channels: list[tuple[bytes, socket.socket]] = []
         self.answerHello: Callable[[], Any] = self.accepted
+        self.answerEnded: Callable[[], Any] = dict
         self.gone: set[str] = set()
         self.options = serverOptions(proxyCredentials(HOST))
         self._gate = Gate(reactor, WaitingRoom(100, 100), self._secure, self._admit)

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.procfs import waitFor
+from tests.procfs import PATIENCE, waitFor
 
 #: Bytes that one direction holds before its source must wait.
 _HELD = 1 << 20
@@ -197,7 +197,8 @@ class Relay:
         forgotten = threading.Event()
         self._order(self._forget)
         self._order(forgotten.set)
-        forgotten.wait()
+        if not forgotten.wait(PATIENCE):
+            raise AssertionError("the relay's thread does not answer")
 
     def _forget(self) -> None:
         self._former = self._open()

@@ -31,6 +31,7 @@ from rvgahp.errors import (
     VersionMismatch,
 )
 from rvgahp.gahpkinds import FileTransferGAHP
+from rvgahp.gahpsession import STOPPED
 from rvgahp.gahptable import GAHPTable
 from rvgahp.handshakemessages import Dial, takeMessage
 from rvgahp.session import SecuritySession
@@ -478,6 +479,46 @@ class StartTests(CETestCase):
         ((name, reason),) = proxy.ended
         self.assertEqual(name, "s1")
         self.assertIn("could not open a channel", reason)
+
+    def test_stopped(self) -> None:
+        """
+        When it is stopped the proxy is told of each session, once; their channels are
+        closed after that, and nobody is warned.
+        """
+        proxy = self.accepted()
+        for name in ("s1", "s2"):
+            self.startGAHP(proxy, session=name)
+        self.until(lambda: len(self.port.channels) == 2)
+        answers: list[Deferred[dict[str, Any]]] = [Deferred(), Deferred()]
+        self.port.answerEnded = iter(answers).__next__
+        assert self.ce is not None
+        with capturedLogs() as logs:
+            stopped = self.ce.stopService()
+            self.until(lambda: len(proxy.ended) == 2)
+            self.assertEqual(dict(proxy.ended), {"s1": STOPPED, "s2": STOPPED})
+            for _, connection in self.port.channels:
+                connection.setblocking(False)
+                connection.recv(10000)  # what it has dialled with
+                self.assertRaises(BlockingIOError, connection.recv, 1)
+            for answer in answers:
+                answer.callback({})
+            self.resultOf(stopped)
+        for _, connection in self.port.channels:
+            self.assertEqual(connection.recv(1), b"")
+        self.assertEqual(len(proxy.ended), 2)
+        self.assertEqual({event["log_level"].name for event in logs}, {"info"})
+
+    def test_stoppedUnheard(self) -> None:
+        """
+        A proxy that does not answer is not waited for for long.
+        """
+        proxy = self.accepted()
+        self.startGAHP(proxy)
+        self.port.answerEnded = Deferred
+        began = self.reactor.seconds()
+        self.stop()
+        self.assertEqual(proxy.ended, [("s1", STOPPED)])
+        self.assertGreaterEqual(self.reactor.seconds() - began, limits.CLOSE_TIMEOUT)
 
     def test_listed(self) -> None:
         """

@@ -4,10 +4,14 @@ Tests of L{rvgahp.complaint}.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+from types import FrameType
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from rvgahp import limits
 from rvgahp.complaint import complain
 
 
@@ -40,8 +44,27 @@ class ComplainTests(SynchronousTestCase):
         """
         A stderr that is closed, or that takes nothing, is no reason to fail.
         """
+        self.patch(limits, "CLIENT_STDERR_GRACE", 0.0)
         os.set_blocking(2, False)
         for _ in range(2000):
             complain("x" * 100)
         os.close(2)
         complain("into the void")
+
+    def test_nobodyReads(self) -> None:
+        """
+        A stderr that is full and not read is not waited for for ever.
+        """
+        self.patch(limits, "CLIENT_STDERR_GRACE", 0.1)
+        os.set_blocking(2, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(2, bytes(4096))
+        os.set_blocking(2, True)
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, self._late))
+        self.addCleanup(signal.setitimer, signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_REAL, 5)
+        complain("one more")
+
+    def _late(self, number: int, frame: FrameType | None) -> None:
+        raise AssertionError("it waits")

@@ -19,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rvgahp import condorconfig
 from rvgahp.condorraw import assignmentsIn, cycleFrom, cycleInWords
 from tests.condorfiles import ConfigurationTestCase
+from tests.procfs import PATIENCE
 
 GRAPHS = st.dictionaries(st.sampled_from("ABCDE"), st.text("ABCDE", max_size=3), max_size=5)
 
@@ -37,6 +38,7 @@ class ProgramTests(ConfigurationTestCase):
             capture_output=True,
             check=False,
             text=True,
+            timeout=PATIENCE,
             env={**self.environment, "PYTHONPATH": ":".join(filter(None, sys.path)), **environment},
         )
 
@@ -201,6 +203,7 @@ class LackingLibraryTests(ConfigurationTestCase):
             capture_output=True,
             check=False,
             text=True,
+            timeout=PATIENCE,
             env={
                 **self.environment,
                 "PYTHONPATH": ":".join(filter(None, sys.path)),

@@ -5,12 +5,18 @@ Tests of L{rvgahp.files}.
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+import tempfile
+from unittest import SkipTest
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp.errors import CredentialError
 from rvgahp.files import makeDirectory, readFile, refuseExisting, writeFile
+
+#: An account that may not do what root may.
+_NOBODY = 65534
 
 
 class FileTests(SynchronousTestCase):
@@ -53,6 +59,27 @@ class FileTests(SynchronousTestCase):
         self.assertRaises(CredentialError, writeFile, dangling, b"", 0o600, replace=False)
         self.assertRaises(CredentialError, refuseExisting, dangling)
         self.assertEqual(sorted(os.listdir(self.directory)), ["dangling", "x.key"])
+
+    def test_closedDirectory(self) -> None:
+        """
+        Where a directory keeps an account from reading a file, it is named with its mode,
+        and not the file blamed.
+        """
+        if os.getuid() != 0:
+            raise SkipTest("another account is needed")
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory)
+        path = os.path.join(directory, "host.key")
+        writeFile(path, b"key", 0o600, replace=False)
+        self.addCleanup(os.seteuid, 0)
+        for mode, said in ((0o700, f"the directory {directory}"), (0o755, "Permission denied")):
+            os.chmod(directory, mode)
+            os.seteuid(_NOBODY)
+            e = self.assertRaises(CredentialError, readFile, path)
+            os.seteuid(0)
+            self.assertIn(f"{path} cannot be read: ", str(e))
+            self.assertIn(said, str(e))
+            self.assertEqual("of root and has mode 0700" in str(e), mode == 0o700)
 
     def test_replacedAsAWhole(self) -> None:
         """

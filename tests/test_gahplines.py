@@ -25,6 +25,7 @@ from rvgahp.gahplines import (
     plainLine,
     splitTokens,
 )
+from tests.procfs import PATIENCE
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -212,6 +213,7 @@ class ImportTests(SynchronousTestCase):
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             check=True,
+            timeout=PATIENCE,
         ).stdout.split()
         self.assertEqual(
             set(printed) - {b"__future__"}, {b"rvgahp", b"rvgahp.errors", b"rvgahp.gahplines"}

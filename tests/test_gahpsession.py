@@ -21,7 +21,7 @@ from rvgahp.channel import AnsweringChannel
 from rvgahp.configuration import Configuration
 from rvgahp.errors import ChannelLost, StartFailed
 from rvgahp.gahpenvironment import GAHPEnvironment
-from rvgahp.gahpsession import GAHPSession, Phase
+from rvgahp.gahpsession import STOPPED, GAHPSession, Phase
 from rvgahp.handshakemessages import GAHP_STREAM
 from rvgahp.igahp import GAHPCommand
 from rvgahp.processlauncher import ProcessLauncher
@@ -486,7 +486,7 @@ class EndTests(SessionTestCase):
         self.until(self.output)
         pid, child = self.pid(), int(self.output())
         self.session.kill()
-        self.assertEqual(self.overs, ["rvgahp-ce was stopped"])
+        self.assertEqual(self.overs, [STOPPED])
         self.assertEqual(
             [call for call in self.reactor.getDelayedCalls() if "Carrier" not in str(call)], []
         )

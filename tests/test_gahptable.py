@@ -23,6 +23,7 @@ from rvgahp.gahpkinds import BatchGAHP, FileTransferGAHP
 from rvgahp.gahptable import GAHPTable
 from rvgahp.igahp import GAHPCommand, IGAHPKind
 from rvgahp.settings import Settings, settingsFrom
+from tests.procfs import PATIENCE
 
 KINDS = (BatchGAHP(), FileTransferGAHP())
 
@@ -167,6 +168,7 @@ class BoscoTests(SynchronousTestCase):
             capture_output=True,
             check=True,
             text=True,
+            timeout=PATIENCE,
         )
         self.assertEqual(run.stderr, "")
         return run.stdout.splitlines()
@@ -304,6 +306,16 @@ class TableTests(SynchronousTestCase):
             table = GAHPTable(settings(BATCH_GAHP=path), KINDS)
             e = self.assertRaises(StartFailed, table.find, "blahpd")
             self.assertIn(f"{path}, the site's program for blahpd, {words}", str(e))
+
+    def test_noFileTransfer(self) -> None:
+        """
+        A site that HTCondor cannot use, for want of a GAHP that carries files, is told so
+        beforehand; another's own of that name does.
+        """
+        (problem,) = GAHPTable(settings(), KINDS).problems()
+        for words in ("condor_ft-gahp", "FT_GAHP", "RVGAHP_BOSCO_DIR"):
+            self.assertIn(words, problem)
+        self.assertEqual(GAHPTable(settings(FT_GAHP="/bin/cat"), KINDS).problems(), [])
 
     def test_searched(self) -> None:
         """

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rvgahp import commands, inquiry
 from rvgahp.boxes import BoxReader, encodeBox
 from rvgahp.errors import InternalError, NoSuchSite, ProtocolError, VersionMismatch
-from rvgahp.inquiry import Inquiry
+from rvgahp.inquiry import Inquiry, NoProxy
 from rvgahp.patience import Interrupted, Patience, TookTooLong
 
 _PROXY = {b"software": b"rvgahp 9", b"policy": b"R:R:AES", b"user": b"alice"}
@@ -91,6 +91,14 @@ class InquiryTests(SynchronousTestCase):
         self.proxy.sendall(b"\0\0" * 100)
         self.assertRaises(ProtocolError, self.ask)
 
+    def test_otherProgram(self) -> None:
+        """
+        What answers in another way, as C rvgahp does, is told to be another program.
+        """
+        self.proxy.sendall(b"ERROR: Unknown GAHP: \r\n")
+        e = self.assertRaises(NoProxy, self.ask)
+        self.assertIn("rvgahp_proxy of C rvgahp?", str(e))
+
     def test_notTaken(self) -> None:
         """
         A proxy that takes no more connections says why.
@@ -112,8 +120,13 @@ class InquiryTests(SynchronousTestCase):
 
     def test_silent(self) -> None:
         """
-        A proxy that says nothing is not waited for for ever, nor longer than we want.
+        A proxy that says nothing is not waited for for ever, nor longer than we want; what
+        has never said anything may be another program.
         """
+        self.patch(inquiry, "_FIRST_LIMIT", 0.05)
+        e = self.assertRaises(NoProxy, self.ask)
+        self.assertIn("the proxy's answer to DescribeProxy did not come within 0.05 s", str(e))
+        self.ask({**_PROXY, b"_answer": b"1"})
         self.patch(inquiry, "_LIMIT", 0.05)
         e = self.assertRaises(TookTooLong, self.ask)
         self.assertIn("the proxy's answer to DescribeProxy", str(e))

@@ -21,7 +21,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import launcher
-from tests.procfs import catches, childrenOf, isAlive, waitFor
+from tests.procfs import PATIENCE, catches, childrenOf, isAlive, waitFor
 
 #: What a launched program tells of itself.
 REPORT = """\
@@ -97,10 +97,10 @@ class LauncherTestCase(SynchronousTestCase):
         self.control.close()
         children = childrenOf(self.process.pid)
         try:
-            words, _ = self.process.communicate(timeout=30)
+            words, _ = self.process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            words, _ = self.process.communicate()
+            words, _ = self.process.communicate(timeout=PATIENCE)
             self.fail(f"the launcher did not end; it said {words!r}")
         self.assertEqual((self.process.returncode, words), self.expected)
         self.assertEqual([pid for pid in children if isAlive(pid)], [])
@@ -443,6 +443,7 @@ class EndTests(LauncherTestCase):
                 [sys.executable, "-c", script, launcher.__file__, str(parent)],
                 capture_output=True,
                 check=False,
+                timeout=PATIENCE,
             )
             self.assertEqual((run.returncode, run.stdout, run.stderr), (status, words, b""))
 

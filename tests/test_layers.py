@@ -13,6 +13,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 import rvgahp
+from tests.procfs import PATIENCE
 
 PACKAGE = Path(rvgahp.__file__).parent
 TESTS = Path(__file__).parent
@@ -250,7 +251,9 @@ class RunningTests(SynchronousTestCase):
             f"import sys; sys.path[:] = {path!r}.split(chr(10))\n{code}\n"
             "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
         )
-        output = subprocess.run([*words, code], capture_output=True, check=True, text=True)
+        output = subprocess.run(
+            [*words, code], capture_output=True, check=True, text=True, timeout=PATIENCE
+        )
         return set(output.stdout.split())
 
     def test_client(self) -> None:

@@ -4,6 +4,9 @@ Tests of L{rvgahp.limits}: numbers that must fit one another.
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import limits
@@ -11,6 +14,9 @@ from rvgahp.frames import STDOUT, encodeFrame
 from rvgahp.policy import MAX_ENCODED
 from rvgahp.settingtable import TABLE
 from rvgahp.stream import ASSURED_BYTES
+
+#: Calls that wait for the end of a program.
+_WAITS = (".communicate", "subprocess.run", "subprocess.check_output")
 
 
 class LimitsTests(SynchronousTestCase):
@@ -85,3 +91,24 @@ class LimitsTests(SynchronousTestCase):
         """
         self.assertLessEqual(limits.READ_BYTES, limits.FRAME_PAYLOAD_BYTES)
         self.assertLessEqual(limits.STDERR_BYTES + 100, limits.FRAME_PAYLOAD_BYTES)
+
+
+class WaitTests(SynchronousTestCase):
+    """
+    The tests' own waits.
+    """
+
+    def test_limited(self) -> None:
+        """
+        Every wait of a test for a program's output has a limit.
+        """
+        endless = []
+        for path in Path(__file__).parent.glob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if (
+                    isinstance(node, ast.Call)
+                    and ast.unparse(node.func).endswith(_WAITS)
+                    and "timeout" not in [keyword.arg for keyword in node.keywords]
+                ):
+                    endless.append(f"{path.name}:{node.lineno}")
+        self.assertEqual(endless, [])

@@ -38,6 +38,9 @@ ANSWER: dict[str, Any] = {
     "lease": 3000,
     "window": 1 << 24,
     "total": 1 << 28,
+    "startTimeout": 10,
+    "stdinLimit": 1 << 26,
+    "site": "site.example",
     "tunnelPort": 0,
 }
 
@@ -222,6 +225,21 @@ class RequestTests(LocalTestCase):
         with capturedLogs():
             self.loop.settle()
         self.assertEqual(self.requests, [])
+
+    def test_endUnheard(self) -> None:
+        """
+        A client that has gone before it has heard all is as good as any: nothing is logged.
+        """
+        for isBefore in (False, True):
+            client, connection = self.served()
+            with capturedLogs() as logs:
+                if isBefore:
+                    client.close()
+                connection.caller.call(commands.SessionLost, session="s", reason="r")
+                client.close()
+                self.loop.settle()
+            self.assertTrue(connection.isClosed)
+            self.assertEqual(logs, [])
 
     def test_garbage(self) -> None:
         """

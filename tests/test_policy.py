@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp.errors import ConfigurationError, PolicyConflict, ProtocolError
 from rvgahp.policy import MAX_ENCODED, Level, Outcome, Policy, reconcile, resolve
+from tests.procfs import PATIENCE
 from tests.texts import oddTexts
 
 R, P, OPT, N = Level.REQUIRED, Level.PREFERRED, Level.OPTIONAL, Level.NEVER
@@ -239,6 +240,7 @@ class PolicyTests(SynchronousTestCase):
             capture_output=True,
             check=True,
             text=True,
+            timeout=PATIENCE,
             env={"PYTHONPATH": ":".join(filter(None, sys.path))},
         )
         self.assertEqual(

@@ -262,6 +262,28 @@ class ConnectTests(ProxySocketTestCase):
             self.assertNotIsInstance(caught.exception, ProxyAbsent)
             self.assertIn(self.path(name), str(caught.exception))
 
+    def test_shutOut(self) -> None:
+        """
+        A proxy that runs and does not let us in is not taken for one that does not run,
+        whether it is its socket or the directory that is closed.
+        """
+        if os.getuid() != 0:
+            raise SkipTest("another account is needed")
+        self.addCleanup(os.seteuid, 0)
+        for closed, mode in ((self.path("listens"), 0o600), (self.directory, 0o700)):
+            with socket.socket(socket.AF_UNIX) as port:
+                port.bind(self.path("listens"))
+                port.listen()
+                os.chmod(closed, mode)
+                os.seteuid(NOBODY)
+                e = self.assertRaises(ConfigurationError, connect, self.path("listens"))
+                os.seteuid(0)
+                os.unlink(self.path("listens"))
+            self.assertNotIsInstance(e, ProxyAbsent)
+            self.assertNotIn("no proxy", str(e))
+            for words in (self.path("listens"), pwd.getpwuid(NOBODY).pw_name, "administrator"):
+                self.assertIn(words, str(e))
+
     def test_squatter(self) -> None:
         """
         If another user listens there, he is named, and not a byte is said to him.

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -17,9 +18,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp.daemonprocess import Daemon
 from rvgahp.errors import ConfigurationError, StartFailed
-from rvgahp.sandbox import SITE, Sandbox, parseAddress, parseGAHP
+from rvgahp.sandbox import _CE, SITE, Sandbox, parseAddress, parseGAHP
 from rvgahp.settings import load
-from tests.procfs import isAlive
+from tests.procfs import PATIENCE, isAlive
 from tests.steppedloop import descriptorCount
 
 #: A program in place of twistd, which does as its file name says.
@@ -227,7 +228,7 @@ class SandboxTests(SynchronousTestCase):
                 self.assertEqual(sandbox.deadDaemon(), "")
                 os.kill(pids["ce"], signal.SIGKILL)
                 assert sandbox.ce.process is not None
-                sandbox.ce.process.wait()
+                sandbox.ce.process.wait(PATIENCE)
                 self.assertEqual(sandbox.deadDaemon(), "rvgahp-ce")
             self.assertEqual([pid for pid in pids.values() if isAlive(pid)], [])
         self.assertEqual(descriptorCount(), self.before)
@@ -291,11 +292,29 @@ class SandboxTests(SynchronousTestCase):
         sandbox._makeCredentials()
         self.assertEqual(set(os.listdir(self.directory)), made)
 
+    def test_dollars(self) -> None:
+        """
+        The CE gets the very words of a command, whatever a configuration file makes of
+        dollar signs.
+        """
+        commands = {
+            f"x{number}": f"sh -c {shlex.quote(script)} $ $$"
+            for number, script in enumerate(
+                ("echo $$ $PPID", "$(date)", "$$(date)", "$$$(date)", "$$$$$ENV(HOME)", "$((1+$$))")
+            )
+        }
+        sandbox = Sandbox(str(self.directory), 1, gahps=commands)
+        sandbox.directory.mkdir()
+        sandbox._write("rvgahp-ce", _CE, sandbox.ce)
+        settings = load("ce", str(self.directory / "condor_config.rvgahp-ce"))
+        expected = {name: shlex.split(command) for name, command in commands.items()}
+        self.assertEqual(settings.gahpCommands, expected)
+
     def test_impossibleCommand(self) -> None:
         """
         A command line that a configuration file cannot hold is refused.
         """
-        for command in ("a\nb", "ends in \\"):
+        for command in ("a\nb", "ends in \\", "echo $(dollar)"):
             sandbox = Sandbox(str(self.directory), gahps={"x": command})
             sandbox.directory.mkdir(exist_ok=True)
             e = self.assertRaises(ConfigurationError, sandbox.startCE)

@@ -6,6 +6,7 @@ what is made of them.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib.util
 import io
 import os
@@ -22,7 +23,7 @@ from typing import Any
 from twisted.application.service import IService, IServiceMaker
 from twisted.logger import capturedLogs
 from twisted.plugin import IPlugin, getPlugins
-from twisted.python.usage import Options, UsageError
+from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -32,8 +33,9 @@ from rvgahp.configuration import Configuration
 from rvgahp.credentials import makeCA, makeCECredentials, makeHostCredentials
 from rvgahp.gahptable import GAHPTable
 from rvgahp.policy import Level, Policy
-from rvgahp.proxytap import CannotStart, ProxyService
+from rvgahp.proxytap import ProxyService
 from rvgahp.settings import settingsFrom
+from rvgahp.tapoptions import CannotStart, DaemonOptions
 from rvgahp.tls import clientOptions, serverOptions
 from tests.identities import SITE, ceCredentials, proxyCredentials
 from tests.localclient import LocalClient
@@ -95,13 +97,18 @@ class OptionsTests(SynchronousTestCase):
         options.parseOptions(list(words))
         return options
 
-    def refused(self, options: Options, *words: str) -> str:
+    def refused(self, options: DaemonOptions, *words: str) -> str:
         """
         @return: the sentence with which a command line is refused.
         """
-        e = self.assertRaises(UsageError, options.parseOptions, list(words))
-        self.assertNotIn("\n", str(e))
-        return str(e)
+        errors = io.StringIO()
+        with contextlib.redirect_stderr(errors):
+            e = self.assertRaises(CannotStart, options.parseOptions, list(words))
+        self.assertIsInstance(e, SystemExit)
+        self.assertEqual(e.code, 1)
+        self.assertEqual(errors.getvalue(), f"rvgahp-{options.role}: {e.sentence}\n")
+        self.assertNotIn("\n", e.sentence)
+        return str(e.sentence)
 
     def proxy(self, *lines: str) -> str:
         """
@@ -175,14 +182,14 @@ class OptionsTests(SynchronousTestCase):
 
     def test_badWords(self) -> None:
         """
-        Words that there are not, and values that cannot be, are refused in a sentence
-        that names them.
+        Words that there are not are refused as twistd does, and values that cannot be in
+        a sentence alone; it names them.
         """
         config = self.config()
+        for word in ("--nonsense", "--port", "more", "--config="):
+            e = self.assertRaises(UsageError, proxytap.Options().parseOptions, [word])
+            self.assertIn(word.strip("-="), str(e))
         for words, said in (
-            (["--nonsense"], "nonsense"),
-            (["--port"], "port"),
-            (["more"], "more"),
             (["--port=much"], "RVGAHP_PORT"),
             (["--port=70000"], "RVGAHP_PORT"),
             (["--interface=no interface"], "RVGAHP_INTERFACE"),
@@ -197,9 +204,8 @@ class OptionsTests(SynchronousTestCase):
         """
         A file that is not there, is none, or has mistakes is named.
         """
-        for path in ("/no/such/file", str(self.directory), ""):
-            sentence = self.refused(proxytap.Options(), f"--config={path}")
-            self.assertIn(path or "--config", sentence)
+        for path in ("/no/such/file", str(self.directory)):
+            self.assertIn(path, self.refused(proxytap.Options(), f"--config={path}"))
         self.assertIn("RVGAHP_PROT", self.proxy("RVGAHP_PROT = 1"))
         self.assertIn("condor_config.rvgahp", self.refused(cetap.Options()))
 

@@ -60,6 +60,9 @@ class StartTests(PlaygroundTestCase):
                 self.assertNotEqual(run.status, 0, f"{case}: {run}")
             self.assertNotIn("Traceback", said + logged, case)
             self.assertIn(case[-1], " ".join(said.split()), case)
+            if not run.output.startswith(b"Usage:"):
+                self.assertEqual(run.errors.count("\n"), 1, run)
+                self.assertIn(run.errors.strip().partition(": ")[2], logged)
 
     def _start(self, number: int, case: tuple[str, str, str, str]) -> Run:
         role, word, settings, _ = case
@@ -179,7 +182,10 @@ class StartTests(PlaygroundTestCase):
             *words, f"--port={self.sandbox.port}", f"--socket={socketPath}", foreground=False
         )
         self.assertNotEqual(run.status, 0, run)
-        self.assertIn("Cannot listen on", run.errors)
+        line, twistds, _ = run.errors.splitlines()
+        self.assertRegex(line, f"^rvgahp-proxy: Cannot listen on .*{self.sandbox.port}: .*in use")
+        self.assertIn("the line above says why", twistds)
+        self.assertIn(line.partition(": ")[2], (self.directory / "log").read_text())
         waitFor(lambda: not pidfile.exists(), "the end of its pid file")
 
 
@@ -200,7 +206,7 @@ class SandboxCommandTests(WholeTestCase):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        self.addCleanup(process.communicate)
+        self.addCleanup(process.communicate, timeout=PATIENCE)
         self.addCleanup(process.terminate)
         assert process.stdout is not None
         said = json.loads(process.stdout.readline())

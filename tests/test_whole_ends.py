@@ -244,14 +244,15 @@ class CEEndTests(PlaygroundTestCase):
     def test_stopped(self) -> None:
         """
         A CE that is stopped in order leaves no GAHP behind, not even one that ignores
-        TERM; its clients end with a sentence.
+        TERM; its clients end and say just that, and its log complains of nothing.
         """
         clients, pids = self._deafAndStubborn()
         self._terminate()
         for pid in pids:
             self.assertGone(pid)
         for client in clients:
-            self.assertTrue(self._said(client))
+            self.assertIn(": rvgahp-ce at the site was stopped\n", self._said(client))
+        self.assertNotIn("could not be told", self.playground.log("ce"))
         self.playground.awaitLog("proxy", "Site sandbox: disconnected")
         self._stopWhileStarting()
 

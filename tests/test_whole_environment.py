@@ -14,7 +14,7 @@ from pathlib import Path
 from rvgahp.gahpenvironment import PATH, WITHHELD
 from tests.playground import Playground
 from tests.procfs import PATIENCE, childrenOf, isStopped, waitFor
-from tests.programs import gahp
+from tests.programs import gahp, speaker
 from tests.wholecase import PlaygroundTestCase
 
 #: What the CE has of each that its GAHPs must not have, where it cannot be anything.
@@ -307,8 +307,14 @@ class BoscoTests(EnvironmentTestCase):
         (self.glite / "etc" / "condor_config.ft-gahp").write_text("LOG = $ENV(HOME)/log\n")
         for name in ("blahpd", "condor_ft-gahp"):
             path = self.glite / "bin" / name
-            path.write_text('#!/bin/sh\necho "$0 $*"; umask; cat /proc/$$/environ\n')
+            told = 'echo "$0 $*"; umask; cat /proc/$$/environ'
+            path.write_text(speaker(name, f"{{ {told}; }} > '{self.home}/told'"))
             path.chmod(0o700)
+
+    def told(self, name: str) -> str:
+        run = self.playground.run(name)
+        self.assertEqual((run.status, run.errors), (0, ""), run)
+        return (self.home / "told").read_text()
 
     def found(self, name: str, *words: str) -> dict[str, str]:
         """
@@ -342,15 +348,15 @@ class BoscoTests(EnvironmentTestCase):
         path = self.glite / "bin" / "blahpd"
         text = path.read_text()
         self.addCleanup(path.write_text, text)
-        script = 'trap "echo heard; exit 7" TERM\necho $$\nwhile :; do read x; done\n'
-        path.write_text(f"#!/bin/sh\n{script}")
+        prelude = f"trap 'echo heard >&2; exit 7' TERM; echo $$ > '{self.home}/pid'"
+        path.write_text(speaker("stays", prelude) + "while :; do sleep 0.05; done\n")
         client = self.playground.client("blahpd")
         assert client.stdout is not None
-        pid = int(client.stdout.readline())
-        self.assertEqual(self.playground.gahpPids(), [pid])
+        client.stdout.readline()
+        self.assertEqual(self.playground.gahpPids(), [int((self.home / "pid").read_text())])
         client.send_signal(signal.SIGTERM)
         output, errors = client.communicate(timeout=PATIENCE)
-        self.assertEqual((client.returncode, output, errors), (7, b"heard\n", b""))
+        self.assertEqual((client.returncode, output, errors), (7, b"", b"heard\n"))
 
     def test_missing(self) -> None:
         """

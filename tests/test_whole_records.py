@@ -83,7 +83,7 @@ class FlipTests(RecordTestCase):
         connection = self.relay.awaitData(1)
         said, answered = bytes(connection.toProxy.kept), bytes(connection.toCE.kept)
         client.kill()
-        client.wait()
+        client.wait(PATIENCE)
         start = limits.PREAMBLE_BYTES
         _, dial = takeMessage(said[start:])
         _, confirm = takeMessage(said[start + dial :])

@@ -15,7 +15,7 @@ import tempfile
 from typing import Any
 from unittest import SkipTest
 
-from rvgahp import gahpdialogue, proxysocket, tracejob
+from rvgahp import gahpdialogue, inquiry, proxysocket, tracejob
 from rvgahp.clientwords import Misuse
 from rvgahp.trace import Result
 from rvgahp.tracesteps import SiteTrace
@@ -108,6 +108,7 @@ class SiteTraceTests(PlaygroundTestCase):
             (facts["site"]["site"], facts["site"]["address"]), ("sandbox", "127.0.0.1")
         )
         self.assertIn("blahpd", facts["site"]["gahps"])
+        self.assertIn("no condor_ft-gahp", facts["site"]["note"])
         self.assertEqual(facts["policy"]["outcome"], "encrypt AES")
         self.assertEqual(facts["policy"]["identity"], "rvgahp:site:sandbox")
         self.assertIn("rvgahp_blahpd", facts["gahp"]["banner"])
@@ -195,19 +196,18 @@ class SiteTraceTests(PlaygroundTestCase):
         with socket.socket(socket.AF_UNIX) as port:
             port.bind(path)
             port.listen()
-            os.write(self.waker, b"!")  # the limit of 10 s is another test's
-            self.assertFails("proxy", "DescribeProxy", path=path)
+            self.patch(inquiry, "_FIRST_LIMIT", 0.1)
+            self.assertFails("proxy", "DescribeProxy", "another program", "its pid", path=path)
         os.unlink(path)
 
     # -- the site -----------------------------------------------------------
 
     def test_noSite(self) -> None:
         """
-        A site that is not connected is told, with those that are.
+        A site that is not connected is told, and no other.
         """
-        self.assertFails(
-            "site", "site elsewhere is not connected", "(connected: sandbox", place="elsewhere"
-        )
+        failed = self.assertFails("site", "site a@b is not connected", ", nor is b;", place="a@b")
+        self.assertNotIn("sandbox", failed.reason)
 
     def test_policies(self) -> None:
         """

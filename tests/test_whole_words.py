@@ -17,7 +17,7 @@ from rvgahp import limits
 from rvgahp.accounts import ownAccount
 from tests.playground import Playground
 from tests.procfs import PATIENCE
-from tests.programs import Run, program, runProgram
+from tests.programs import Run, program, runProgram, speaker
 from tests.test_clientwords import SSH_OPTIONS, gridmanagerWords
 from tests.wholecase import PlaygroundTestCase
 
@@ -40,13 +40,13 @@ class WordsTestCase(PlaygroundTestCase):
         atexit.register(shutil.rmtree, directory, ignore_errors=True)
         for name in ("blahpd", "ft", "mine"):
             path = Path(directory, name)
-            path.write_text(f"#!/bin/sh\necho {name}\nexec /bin/cat\n")
+            path.write_text(speaker(name))
             path.chmod(0o755)
         sockets = f"RVGAHP_SITE_SOCKETS = sandbox = {directory}/hpc.sock, gone={directory}/gone\n"
         programs = f"BATCH_GAHP = {directory}/blahpd\nFT_GAHP = {directory}/ft\n"
         return Playground({"mine": f"{directory}/mine"}, sockets, programs)
 
-    def client(self, words: list[str], sent: bytes = b"text\n") -> Run:
+    def client(self, words: list[str], sent: bytes = b"VERSION\r\n") -> Run:
         """
         Run a client that finds the proxy by itself.
         """
@@ -61,8 +61,9 @@ class WordsTestCase(PlaygroundTestCase):
         These words give the GAHP with this banner.
         """
         run = self.client(words)
-        expected = (0, f"{banner}\ntext\n".encode(), "")
-        self.assertEqual((run.status, run.output, run.errors), expected, words)
+        line = f"$GahpVersion: 1.0 {banner} $\n"
+        said = run.output.replace(b"\r", b"").decode()
+        self.assertEqual((run.status, said, run.errors), (0, f"{line}S {line}", ""), words)
 
 
 class FormTests(WordsTestCase):
@@ -139,7 +140,7 @@ class RefusalTests(WordsTestCase):
         run = self.client([main, "blahpd"])
         self.assertRefused(run, f"blahpd at the site of socket {main}: no site is named")
         run = self.client([f"{self.directory}/gone", "blahpd"])
-        self.assertRefused(run, "site gone is not connected", "connected: sandbox")
+        self.assertRefused(run, "site gone is not connected to the proxy; check")
         missing = f"{self.directory}/missing"
         run = self.client([missing, "blahpd"])
         self.assertRefused(run, f"the site of socket {missing}: no proxy listens on {missing}")
@@ -202,4 +203,4 @@ class ConductTests(WordsTestCase):
             self.assertIsNone(client.poll())  # it waits for a proxy that may be restarting
             os.close(read)
             client.kill()
-            client.communicate()
+            client.communicate(timeout=PATIENCE)

@@ -8,7 +8,6 @@ needed, or at the end.
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Mapping
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -18,19 +17,10 @@ from tests.playground import Playground
 from tests.procfs import isAlive, waitFor
 from tests.programs import PROMPT, Run
 from tests.relay import Relay
+from tests.shared import current, stopShared
 
 #: What a log must never hold: the traces of a bug.
 _BUGS = ("Traceback", "A bug in", "Unhandled")
-
-_current: dict[object, Playground] = {}
-
-
-def _stopCurrent() -> None:
-    while _current:
-        _current.popitem()[1].stop()
-
-
-atexit.register(_stopCurrent)
 
 
 class WholeTestCase(SynchronousTestCase):
@@ -79,11 +69,11 @@ class PlaygroundTestCase(WholeTestCase):
 
     def setUp(self) -> None:
         key = self._key()
-        known = _current.get(key)
+        known = current.get(key)
         if known is None or known.sandbox.deadDaemon():
-            _stopCurrent()
-            _current[key] = self.makePlayground().start()
-        self.playground = _current[key]
+            stopShared()
+            current[key] = self.makePlayground().start()
+        self.playground = current[key]
         self.addCleanup(self._checkLogs)
         self.addCleanup(self.playground.endFurther)
         self.addCleanup(self.playground.endClients)
