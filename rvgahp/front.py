@@ -8,7 +8,7 @@ What it does with each command stands in L{rvgahp.frontrules}; C{doc/front.rst} 
 same in words.  There is no mode for an outage: when the link is not live the queue does
 not move, and that is all.
 
-How it is driven, by the client, which makes it when the GAHP runs:
+How it is driven, by the client, which makes it when the first GAHP runs:
 
   - L{Front.gridmanagerData}, L{Front.gridmanagerEnded}: what our stdin brings; SIGTERM
     counts as its end.
@@ -22,7 +22,8 @@ How it is driven, by the client, which makes it when the GAHP runs:
   - L{Front.heldBytes}: what it holds of its input; above a limit, read stdin no more.
   - L{Front.owes}: whether the client must stay although the gridmanager has gone.
 
-What comes out goes to the methods of an L{rvgahp.frontoutput.Output}.  They may call the front again.
+What comes out goes to the methods of an L{rvgahp.frontoutput.Output}.  They may call the
+front again.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ _EVER = float("inf")
 
 class Front:
     """
-    One GAHP, from its banner to its end.
+    A GAHP for the gridmanager, whichever are behind it, one after the other.
     """
 
     def __init__(
@@ -73,26 +74,20 @@ class Front:
         self._answers = Answers(clock, timers or Timers(), self._greeted, self._complain)
         self._lines = LineSplitter(limits.COMMAND_BYTES)
         self._early = bytearray()  # input before the banner
-        self._offered: set[bytes] = set()
+        self._banner = b""
+        self._commands: list[bytes] = []
+        self._offered: set[bytes] = set()  # the same in capitals
         self._count = 0
         self._isGreeted = self._hasEnded = self._hasQuit = self._isLetGo = self._isOver = False
         self._local: dict[bytes, Callable[[], bytes | None]] = {
             b"COMMANDS": self._listCommands,
             b"ASYNC_MODE_ON": lambda: self._setAsynchronous(True),
             b"ASYNC_MODE_OFF": lambda: self._setAsynchronous(False),
-            b"VERSION": lambda: b"S " + self._site.banner.rstrip(END),
+            b"VERSION": lambda: b"S " + self._banner.rstrip(END),
             b"QUIT": self._quit,
             b"RESULTS": lambda: None,
             b"RESPONSE_PREFIX": lambda: refusal("Unknown command"),
         }
-
-    @property
-    def isMarked(self) -> bool:
-        """
-        @return: whether a command that the GAHP was given has been refused in its place,
-            so that it may know more than the gridmanager.
-        """
-        return self._answers.isMarked
 
     @property
     def _site(self) -> Site:
@@ -122,6 +117,8 @@ class Front:
         """
         Bytes of the GAHP's stdout.
         """
+        if self._isOver:
+            return
         try:
             self._site.dataReceived(data, self._clock())
         except ProtocolError as e:
@@ -244,7 +241,7 @@ class Front:
         return ""
 
     def _listCommands(self) -> bytes:
-        names = [one for one in self._site.commands if one.upper() != b"RESPONSE_PREFIX"]
+        names = [one for one in self._commands if one.upper() != b"RESPONSE_PREFIX"]
         return joinTokens([b"S", *names])
 
     def _setAsynchronous(self, isAsynchronous: bool) -> bytes:
@@ -279,11 +276,12 @@ class Front:
 
     def _greeted(self) -> None:
         self._output.ready()
-        self._offered = {name.upper() for name in self._site.commands}
+        self._banner, self._commands = self._site.banner, self._site.commands
+        self._offered = {name.upper() for name in self._commands}
         if self._isGreeted:
             return
         self._isGreeted = True
-        self._output.toGridmanager(self._site.banner)
+        self._output.toGridmanager(self._banner)
         early, self._early = bytes(self._early), bytearray()
         self._obey(early)
 

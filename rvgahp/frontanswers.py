@@ -17,6 +17,7 @@ from rvgahp.frontqueue import HELD, Command, CommandQueue
 from rvgahp.frontreplies import Deadlines, ReplyQueue, refusal
 from rvgahp.frontresults import ResultQueue
 from rvgahp.frontrules import (
+    AGAIN,
     AT_ONCE,
     CALL,
     FAIL,
@@ -53,6 +54,18 @@ def _nameOf(command: Command) -> str:
     return command.name.decode() if command.name in RULES else "a command"
 
 
+def _isCode(token: bytes) -> bool:
+    """
+    @return: whether it can stand for success or failure: a number, and none of those
+        that are the gridmanager's own.  It reads any word as 0, which is success, and
+        with one of its own it waits for ever (HTCondor:
+        C{src/condor_gridmanager/gahp-client.cpp}, C{blah_job_submit}; C{gahp-client.h}).
+    """
+    digits = token[1:] if token[:1] == b"-" else token
+    isNumber = digits.isdigit() and len(digits) < 10
+    return isNumber and not -103 <= int(token) <= -100
+
+
 class Answers:
     """
     Commands of the gridmanager, from their acceptance to their reply or result.
@@ -60,10 +73,6 @@ class Answers:
     @ivar site: the GAHP.
     @ivar results: what the gridmanager has to fetch.
     @ivar replies: what it is told at once, in order.
-    @ivar isMarked: whether a command that the GAHP was given has been refused in its
-        place, so that it may know more than the gridmanager.
-    @ivar securitySession: the line that gives the GAHP its security session, for one
-        that is started again; B{secret}.
     """
 
     def __init__(
@@ -80,14 +89,12 @@ class Answers:
         self._greeted = greeted
         self.results = ResultQueue()
         self.replies = ReplyQueue(self.results)
-        self.isMarked = False
-        self.securitySession = b""
         self._clock = clock
         self._timers = timers
         self._queue = CommandQueue()
         self.site = self._newSite()
         self._complain = complain
-        self._sessionCommand: Command | None = None
+        self._first: dict[bytes, Command] = {}  # by name, what each GAHP is to be told
         self._deadlines = Deadlines(timers)
         self._paths = SandboxPaths()
         self._open: dict[bytes, Command] = {}  # requests without a result
@@ -98,6 +105,7 @@ class Answers:
             RECALL: self._recall,
             FAIL: self._fail,
             NO_NEWS: self._tellNothing,
+            AGAIN: lambda command, sentence: self._queue.holdAgain(command),
         }
 
     def _newSite(self) -> Site:
@@ -106,21 +114,16 @@ class Answers:
     def siteOver(self) -> None:
         """
         The GAHP is over, and another is to take its place.  What it was about is answered
-        for, but what is owed goes to the next, and that gets the security session first.
+        for, but what is owed goes to the next, and that gets first what is said only once.
         """
         lost, self.site = self.site, self._newSite()
         self._queue.reopen()
-        for command in lost.pending.values():
-            if command.isAnswered:
-                continue
-            if command.rule.isOwed:
+        for command in [*lost.pending.values(), *self.replies.waiting()]:
+            if not command.isAnswered and command.state != HELD:
+                self._act(command.rule.over, command, _OVER)
+        for command in self._first.values():
+            if command.state != HELD and command.line:
                 self._queue.holdAgain(command)
-            elif command.rule.notLive == NO_NEWS:
-                self._tellNothing(command, _OVER)
-            else:
-                self._fail(command, _OVER)
-        if self._sessionCommand is not None and self._sessionCommand.state != HELD:
-            self.site.replay(self.securitySession)
         self.linkChanged(False)
 
     # -- commands -----------------------------------------------------------
@@ -152,7 +155,7 @@ class Answers:
         self.site.queue.put(command)
         self._deadlines.add(command)
         if command.rule.queue == FIRST:
-            self.securitySession, self._sessionCommand = command.line, command
+            self._first[command.name] = command
         if not self.site.isLive:
             self._act(command.rule.notLive, command, _NOT_LIVE)
 
@@ -208,8 +211,7 @@ class Answers:
 
     def _refuse(self, command: Command, sentence: str) -> None:
         if command.state != HELD:
-            self.isMarked = True
-            self._complain(f"no reply to {_nameOf(command)} came in time")
+            self._complain(f"no reply to {_nameOf(command)} came: {sentence}")
         self._reply(command, refusal(sentence))
 
     def _recall(self, command: Command, sentence: str) -> None:
@@ -235,7 +237,8 @@ class Answers:
 
     def _withdraw(self, command: Command) -> None:
         self.site.queue.withdraw(command)
-        command.line = b""
+        if command.state == HELD or command.rule.queue != FIRST:
+            command.line = b""
 
     def _put(self, command: Command, result: bytes) -> None:
         command.isAnswered = True
@@ -259,6 +262,11 @@ class Answers:
                 line = refusal(_WRONG)
         self.replies.fill(command, line)
 
+    def forgotten(self, command: Command) -> None:
+        if not command.isAnswered:
+            command.isAnswered = True
+            del self._open[command.requestId]
+
     def refused(self, command: Command, reason: bytes) -> None:
         self._conclude(command, command.rule.failed(command.requestId, reason or b"refused"))
 
@@ -267,8 +275,13 @@ class Answers:
             self._act(command.rule.unsent, command, _UNSENT)
 
     def resultReceived(self, command: Command, line: bytes, fields: int) -> None:
+        problem = ""
         if not command.rule.fits(fields):
-            self._complain(f"its result of {_nameOf(command)} has {fields} fields, which is wrong")
+            problem = f"has {fields} fields, which is wrong"
+        elif command.rule.hasCode and not _isCode(firstTokens(line, 2)[1]):
+            problem = "has a code that is none"
+        if problem:
+            self._complain(f"its result of {_nameOf(command)} {problem}")
             self._fail(command, _WRONG)
             return
         if command.name in PATH_TOKEN:

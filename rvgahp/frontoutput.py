@@ -1,13 +1,15 @@
 # -*- test-case-name: tests.test_front -*-
 """
-Who takes what the front lets out.
+Who takes what the front lets out, and what its dialogue with the site brings.
 
-Layer 0: nothing but a type, which nobody needs to import in order to run.
+Layer 0: nothing but types, which nobody needs to import in order to run.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
+
+from rvgahp.frontqueue import Command
 
 
 class Output(Protocol):
@@ -54,4 +56,35 @@ class Output(Protocol):
 
         @param status: the exit status, or L{None} for the client's own failure.
         @param sentence: for our stderr as with C{complain}, or nothing.
+        """
+
+
+class SiteUser(Protocol):
+    """
+    Who is told what came from the site.
+    """
+
+    def replied(self, command: Command, line: bytes, tokens: list[bytes]) -> None:
+        """
+        The reply to a command without a request id.
+        """
+
+    def forgotten(self, command: Command) -> None:
+        """
+        Its result will not be waited for any more.
+        """
+
+    def refused(self, command: Command, reason: bytes) -> None:
+        """
+        The GAHP did not take a request that is not answered yet.
+        """
+
+    def returned(self, command: Command) -> None:
+        """
+        The GAHP had no thread for it; it is held again.
+        """
+
+    def resultReceived(self, command: Command, line: bytes, fields: int) -> None:
+        """
+        The result of a request that is not answered yet.
         """

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from rvgahp import limits
-from rvgahp.frontrules import AT_ONCE, FIRST, URGENT
+from rvgahp.frontrules import AT_ONCE, FIRST, ORDER, URGENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from rvgahp.frontrules import Rule
 
-# How far a command has come.  It only goes back by "Threads limit reached".
+# How far a command has come.  It only goes back by "Threads limit reached", and when the
+# GAHP is over.
 HELD = 0  #: not sent, and so it can be withdrawn
 SENT = 1  #: its first line of answer has not come
 RUNNING = 2  #: acknowledged; the site's result has not come
@@ -81,7 +82,7 @@ class Command:
 
 class CommandQueue:
     """
-    Held commands: the urgent ones, those that were sent before in vain, and the
+    Held commands: the first ones, the urgent ones, those that were sent before in vain, and the
     rest, each in the order they came.
 
     @ivar held: bytes that they count for.
@@ -93,25 +94,31 @@ class CommandQueue:
         self.held = 0
         self.window = limits.FRONT_WINDOW
         self.closedUntil = 0.0
-        self._urgent: OrderedDict[int, Command] = OrderedDict()
         self._refused: OrderedDict[int, Command] = OrderedDict()
-        self._ordered: OrderedDict[int, Command] = OrderedDict()
+        self._kinds: dict[str, OrderedDict[int, Command]] = {
+            kind: OrderedDict() for kind in (FIRST, URGENT, ORDER)
+        }
+        # The first comes first.
+        self._queues = (
+            self._kinds[FIRST],
+            self._kinds[URGENT],
+            self._refused,
+            self._kinds[ORDER],
+        )
 
     def __iter__(self) -> Iterator[Command]:
-        for queue in (self._urgent, self._refused, self._ordered):
+        for queue in self._queues:
             yield from queue.values()
 
     def __len__(self) -> int:
-        return len(self._urgent) + len(self._refused) + len(self._ordered)
+        return sum([len(queue) for queue in self._queues])
 
     def put(self, command: Command) -> None:
         """
-        Hold a new command.
+        Hold a command, behind those of its kind that came before it.
         """
-        urgent = command.rule.queue in (FIRST, URGENT)
-        (self._urgent if urgent else self._ordered)[command.number] = command
-        if command.rule.queue == FIRST:
-            self._urgent.move_to_end(command.number, last=False)
+        queue = self._kinds[command.rule.queue]
+        queue[command.number] = command
         self.held += command.cost
 
     def holdAgain(self, command: Command) -> None:
@@ -119,10 +126,10 @@ class CommandQueue:
         Hold what was sent, at the head, behind what came before it and is there too.
         """
         command.state = HELD
-        self._refused[command.number] = command
-        later = [number for number in self._refused if number > command.number]
-        for number in later:
-            self._refused.move_to_end(number)
+        queue = self._refused if command.rule.who == AT_ONCE else self._kinds[command.rule.queue]
+        queue[command.number] = command
+        for number in [number for number in queue if number > command.number]:
+            queue.move_to_end(number)
         self.held += command.cost
 
     def putBack(self, command: Command, running: int, now: float) -> None:
@@ -146,7 +153,7 @@ class CommandQueue:
         """
         It is not to be sent after all.
         """
-        for queue in (self._urgent, self._refused, self._ordered):
+        for queue in self._queues:
             if queue.pop(command.number, None) is not None:
                 self.held -= command.cost
 
@@ -156,12 +163,14 @@ class CommandQueue:
 
         @param isOpen: whether a request in order may go.
         """
-        if self._urgent:
-            queue = self._urgent
+        for queue in self._queues:
+            if queue:
+                break
         else:
-            queue = self._refused or self._ordered
-            if not queue or (not isOpen and next(iter(queue.values())).rule.who == AT_ONCE):
-                return None
-        command = queue.popitem(last=False)[1]
+            return None
+        number, command = next(iter(queue.items()))
+        if command.rule.queue == ORDER and command.rule.who == AT_ONCE and not isOpen:
+            return None
+        del queue[number]
         self.held -= command.cost
         return command

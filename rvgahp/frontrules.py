@@ -20,7 +20,7 @@ SITE = "site"  #: nobody: the gridmanager waits for the GAHP's reply
 AT_ONCE = "S"  #: the front with S; the command has a request id and gets a result
 
 # Where a command waits.
-FIRST = "first"  #: before all others
+FIRST = "first"  #: before all others; each GAHP is told it, though it is said once
 URGENT = "urgent"  #: before those in order: nothing depends on its place
 ORDER = "order"  #: as they came; those with a request id only while the window is open
 
@@ -32,6 +32,7 @@ PROMISE = "promise"  #: the reply S; the command stays
 RECALL = "recall"  #: the path that is known for this id; else, in the end, E
 FAIL = "failure"  #: the result that tells of a failure
 NO_NEWS = "no news"  #: the result that tells nothing
+AGAIN = "again"  #: it is held again, for the next GAHP
 
 # Limits: attributes of Timers.
 NEVER = ""
@@ -99,6 +100,7 @@ class Rule:
     @ivar limit: which of the L{Timers}.
     @ivar unsent: what is done at the limit if the command was not sent.
     @ivar sent: and if it was.
+    @ivar over: what is done when the GAHP to which it was sent is over.
     @ivar timer: the gridmanager's own timer for the result.
     @ivar failure: the fields of a failure; C{()} where their number is not known.
     @ivar isOwed: whether it is delivered even when the gridmanager has gone.
@@ -109,6 +111,7 @@ class Rule:
         "isOwed",
         "limit",
         "notLive",
+        "over",
         "queue",
         "sent",
         "timer",
@@ -124,6 +127,7 @@ class Rule:
         limit: str = NEVER,
         unsent: str = WAIT,
         sent: str = WAIT,
+        over: str = FAIL,
         timer: str = NEVER,
         failure: tuple[bytes | None, ...] = (),
         isOwed: bool = False,
@@ -134,6 +138,7 @@ class Rule:
         self.limit = limit
         self.unsent = unsent
         self.sent = sent
+        self.over = over
         self.timer = timer
         self.failure = failure
         self.isOwed = isOwed
@@ -145,6 +150,13 @@ class Rule:
         """
         return fields == 1 + len(self.failure) if self.failure else fields > 1
 
+    @property
+    def hasCode(self) -> bool:
+        """
+        @return: whether the first field of the result is a code.
+        """
+        return self.failure[:1] == BATCH[:1]
+
     def failed(self, requestId: bytes, sentence: bytes) -> list[bytes]:
         """
         @return: the tokens of the result that tells of a failure.
@@ -153,8 +165,9 @@ class Rule:
         return [requestId, *[sentence if one is SENTENCE else one for one in fields]]
 
 
-# A table is read in columns.  The four in the middle: where it waits; what is done for
-# the GAHP when the link is not live; the limit; and what is done then, unsent and sent.
+# A table is read in columns.  Those in the middle: where it waits; what is done for the
+# GAHP when the link is not live; the limit; what is done then, unsent and sent; and what
+# is done when it was sent and the GAHP is over.
 # fmt: off
 RULES = {
     b"COMMANDS":         Rule(LOCAL),
@@ -165,45 +178,45 @@ RULES = {
     b"RESULTS":          Rule(LOCAL),
     b"RESPONSE_PREFIX":  Rule(LOCAL),
 
-    b"CONDOR_VERSION":   Rule(SITE, URGENT, WAIT,   REPLY, REFUSE,  REFUSE),
+    b"CONDOR_VERSION":   Rule(SITE, FIRST,  WAIT,   REPLY, REFUSE,  REFUSE,  AGAIN),
     b"CREATE_CONDOR_SECURITY_SESSION":
-                         Rule(SITE, FIRST,  WAIT,   REPLY, PROMISE, PROMISE),
-    b"GET_SANDBOX_PATH": Rule(SITE, URGENT, RECALL, REPLY, RECALL,  RECALL),
+                         Rule(SITE, FIRST,  WAIT,   REPLY, PROMISE, PROMISE, AGAIN),
+    b"GET_SANDBOX_PATH": Rule(SITE, URGENT, RECALL, REPLY, RECALL,  RECALL,  AGAIN),
 
     b"BLAH_PING":
-        Rule(AT_ONCE, URGENT, FAIL,    NEVER,    WAIT,    WAIT,    CALL,      BATCH),
+        Rule(AT_ONCE, URGENT, FAIL,    NEVER,    WAIT,    WAIT,    FAIL,    CALL, BATCH),
     b"BLAH_JOB_STATUS":
-        Rule(AT_ONCE, ORDER,  NO_NEWS, STATUS,   NO_NEWS, NO_NEWS, CALL,      BATCH_STATUS),
+        Rule(AT_ONCE, ORDER,  NO_NEWS, STATUS,   NO_NEWS, NO_NEWS, NO_NEWS, CALL, BATCH_STATUS),
     b"BLAH_JOB_SUBMIT":
-        Rule(AT_ONCE, ORDER,  WAIT,    SUBMIT,   FAIL,    WAIT,    CALL,      BATCH_NA),
+        Rule(AT_ONCE, ORDER,  WAIT,    SUBMIT,   FAIL,    WAIT,    FAIL,    CALL, BATCH_NA),
     b"BLAH_JOB_REFRESH_PROXY":
-        Rule(AT_ONCE, ORDER,  WAIT,    SUBMIT,   FAIL,    WAIT,    CALL,      BATCH),
+        Rule(AT_ONCE, ORDER,  WAIT,    SUBMIT,   FAIL,    WAIT,    FAIL,    CALL, BATCH),
     b"BLAH_JOB_CANCEL":
-        Rule(AT_ONCE, ORDER,  WAIT,    NEVER,    WAIT,    WAIT,    CALL,      BATCH, True),
+        Rule(AT_ONCE, ORDER,  WAIT,    NEVER,    WAIT,    WAIT,    AGAIN,   CALL, BATCH, True),
     b"DESTROY_SANDBOX":
-        Rule(AT_ONCE, ORDER,  WAIT,    NEVER,    WAIT,    WAIT,    TRANSFERS, FILES, True),
+        Rule(AT_ONCE, ORDER,  WAIT,    NEVER,    WAIT,    WAIT,    AGAIN,   TRANSFERS, FILES, True),
     b"DOWNLOAD_SANDBOX":
-        Rule(AT_ONCE, ORDER,  WAIT,    TRANSFER, FAIL,    WAIT,    TRANSFERS, FILES_PATH),
+        Rule(AT_ONCE, ORDER,  WAIT,    TRANSFER, FAIL,    WAIT,    FAIL,    TRANSFERS, FILES_PATH),
     b"UPLOAD_SANDBOX":
-        Rule(AT_ONCE, ORDER,  WAIT,    TRANSFER, FAIL,    WAIT,    TRANSFERS, FILES),
+        Rule(AT_ONCE, ORDER,  WAIT,    TRANSFER, FAIL,    WAIT,    FAIL,    TRANSFERS, FILES),
     b"DOWNLOAD_PROXY":
-        Rule(AT_ONCE, ORDER,  WAIT,    TRANSFER, FAIL,    WAIT,    TRANSFERS, FILES),
+        Rule(AT_ONCE, ORDER,  WAIT,    TRANSFER, FAIL,    WAIT,    FAIL,    TRANSFERS, FILES),
     b"BLAH_JOB_HOLD":
-        Rule(AT_ONCE, ORDER,  WAIT,    NEVER,    WAIT,    WAIT,    CALL,      BATCH),
+        Rule(AT_ONCE, ORDER,  WAIT,    NEVER,    WAIT,    WAIT,    FAIL,    CALL, BATCH),
     b"BLAH_JOB_RESUME":
-        Rule(AT_ONCE, ORDER,  WAIT,    NEVER,    WAIT,    WAIT,    CALL,      BATCH),
+        Rule(AT_ONCE, ORDER,  WAIT,    NEVER,    WAIT,    WAIT,    FAIL,    CALL, BATCH),
     b"BLAH_JOB_SEND_PROXY_TO_WORKER_NODE":
-        Rule(AT_ONCE, ORDER,  WAIT,    NEVER,    WAIT,    WAIT,    CALL,      BATCH),
+        Rule(AT_ONCE, ORDER,  WAIT,    NEVER,    WAIT,    WAIT,    FAIL,    CALL, BATCH),
     b"BLAH_JOB_STATUS_ALL":
-        Rule(AT_ONCE, ORDER,  WAIT,    NEVER,    WAIT,    WAIT,    CALL,      BATCH_NA),
+        Rule(AT_ONCE, ORDER,  WAIT,    NEVER,    WAIT,    WAIT,    FAIL,    CALL, BATCH_NA),
     b"BLAH_JOB_STATUS_SELECT":
-        Rule(AT_ONCE, ORDER,  WAIT,    NEVER,    WAIT,    WAIT,    CALL,      BATCH_NA),
+        Rule(AT_ONCE, ORDER,  WAIT,    NEVER,    WAIT,    WAIT,    FAIL,    CALL, BATCH_NA),
     b"BLAH_GET_HOSTPORT":
-        Rule(AT_ONCE, ORDER,  WAIT,    NEVER,    WAIT,    WAIT,    CALL),
+        Rule(AT_ONCE, ORDER,  WAIT,    NEVER,    WAIT,    WAIT,    FAIL,    CALL),
 }
 
-OTHER_REQUEST = Rule(AT_ONCE, ORDER, WAIT, NEVER, WAIT, WAIT, CALL)
-OTHER_COMMAND = Rule(SITE, ORDER, WAIT, OTHER, REFUSE, REFUSE)
+OTHER_REQUEST = Rule(AT_ONCE, ORDER, WAIT, NEVER, WAIT, WAIT, FAIL, CALL)
+OTHER_COMMAND = Rule(SITE, ORDER, WAIT, OTHER, REFUSE, REFUSE, REFUSE)
 # fmt: on
 
 #: The commands whose answer tells a sandbox's path: which token the path is, and which

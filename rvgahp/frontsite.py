@@ -19,41 +19,15 @@ from rvgahp import limits
 from rvgahp.errors import ProtocolError
 from rvgahp.frontbanner import BannerFinder
 from rvgahp.frontqueue import OVER, RUNNING, SENT, Command, CommandQueue
-from rvgahp.frontrules import AT_ONCE
+from rvgahp.frontrules import AGAIN, AT_ONCE, FIRST
 from rvgahp.gahplines import LineSplitter, countTokens, firstTokens, plainLine, splitTokens
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Protocol
 
+    from rvgahp.frontoutput import SiteUser
     from rvgahp.frontrules import Timers
-
-    class SiteUser(Protocol):
-        """
-        Who is told what came from the site.
-        """
-
-        def replied(self, command: Command, line: bytes, tokens: list[bytes]) -> None:
-            """
-            The reply to a command without a request id.
-            """
-
-        def refused(self, command: Command, reason: bytes) -> None:
-            """
-            The GAHP did not take a request that is not answered yet.
-            """
-
-        def returned(self, command: Command) -> None:
-            """
-            The GAHP had no thread for it; it is held again.
-            """
-
-        def resultReceived(self, command: Command, line: bytes, fields: int) -> None:
-            """
-            The result of a request that is not answered yet.
-            """
-
 
 #: The reason with which a GAHP asks for fewer requests at a time (C{GahpOverloadError}).
 _OVERLOADED = b"Threads limit reached"
@@ -152,7 +126,7 @@ class Site:
         line = command.line
         if command.rule.who == AT_ONCE:
             self._remember(command, now)
-        else:
+        elif command.rule.over != AGAIN:
             command.line = b""
         command.end = self._sent + len(line) + len(_END)
         if command.rule.isOwed:
@@ -172,6 +146,7 @@ class Site:
             )
             if oldest is not None:
                 del self.pending[oldest.requestId]
+                self._user.forgotten(oldest)
         self.pending[command.requestId] = command
 
     def _isBusy(self, command: Command, now: float) -> bool:
@@ -269,12 +244,6 @@ class Site:
         self.isReady = True
         self._greeted()
 
-    def replay(self, line: bytes) -> None:
-        """
-        Send a line before all others, whatever is said to it.
-        """
-        self._own.append((line, lambda tokens: None))
-
     def _lineReceived(self, line: bytes, now: float) -> None:
         if not line:
             return
@@ -306,12 +275,14 @@ class Site:
             self._acknowledged(expected, tokens, now)
         else:
             expected.state = OVER
+            if expected.rule.queue != FIRST:
+                expected.line = b""
             self._user.replied(expected, line, tokens)
 
     def _acknowledged(self, command: Command, tokens: list[bytes], now: float) -> None:
         if tokens[0] == b"S":
             command.state = RUNNING
-            if not command.rule.isOwed:
+            if command.rule.over != AGAIN:
                 command.line = b""
             return
         reason = tokens[1] if len(tokens) > 1 else b""

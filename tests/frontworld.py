@@ -50,7 +50,7 @@ class Recorder:
 
     @ivar said: what went to the gridmanager, and is not looked at yet.
     @ivar sent: what went to the GAHP, and is not looked at yet.
-    @ivar count: bytes that ever went to the GAHP.
+    @ivar count: bytes that went to the GAHP that runs.
     @ivar asked: how often the GAHP has been asked for results, and not answered.
     @ivar complaints: lines of stderr.
     @ivar ends: how often the GAHP's stdin was closed.
@@ -93,6 +93,8 @@ class Recorder:
     def siteOver(self, sentence: str) -> None:
         assert not self.finished, "over after the end"
         self.isLive = False
+        self.sent = b""
+        self.count = self.asked = 0
         self.over.append(sentence)
 
     def complain(self, sentence: str) -> None:
@@ -119,13 +121,22 @@ class World:
         self.output = Recorder()
         self.front = Front(gahp, self.output, lambda: self.now, timers)
         if isReady:
-            self.link(True)
-            self.front.siteData(BANNERS.get(gahp, BANNERS["blahpd"]))
-            self.site(b"S " + self.listed())
-            self.site(b"S")
-            self.take()
+            self.start()
             self.gridmanager(b"ASYNC_MODE_ON")
             self.take()
+
+    def start(self) -> list[bytes]:
+        """
+        A GAHP is started, for the first time or again, and is greeted; its link is live.
+
+        @return: the lines that it gets then.
+        """
+        self.front.siteStarted()
+        self.link(True)
+        self.front.siteData(BANNERS.get(self.gahp, BANNERS["blahpd"]))
+        assert self.sent() == [b"COMMANDS", b"ASYNC_MODE_ON"]
+        self.front.siteData(b"S " + self.listed() + b"\nS\n")
+        return self.sent()
 
     def listed(self) -> bytes:
         """
@@ -235,6 +246,7 @@ class PlayedGAHP:
 
     @ivar unread: what it has written and the front has not got.
     @ivar running: the requests at work, by id.
+    @ivar given: every line that it has read, in order.
     @ivar taken: every line that it has acknowledged with S, in order.
     @ivar results: every result line that it has told, in order.
     """
@@ -242,6 +254,7 @@ class PlayedGAHP:
     def __init__(self, world: World, threads: int = 50) -> None:
         self.unread = b""
         self.running: dict[bytes, bytes] = {}
+        self.given: list[bytes] = []
         self.taken: list[bytes] = []
         self.results: list[bytes] = []
         self._world = world
@@ -257,6 +270,7 @@ class PlayedGAHP:
             self.unread += self._answer(line) + b"\r\n"
 
     def _answer(self, line: bytes) -> bytes:
+        self.given.append(line)
         name, *words = line.split(b" ")
         rule = RULES.get(name.upper())
         isRequest = name == b"BLAH_NEW" if rule is None else rule.who == AT_ONCE

@@ -1,93 +1,128 @@
 """
-The front of rvgahp_client between the gridmanager double and a pure GAHP, in memory.
+The front of rvgahp_client between the gridmanager double and pure GAHPs, in memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from rvgahp import limits
 from rvgahp.front import Front
 from tests.gridmanagermemory import PureGAHP
 
 
 class FrontedGAHP:
     """
-    What a gridmanager has of a client: a L{PureGAHP}.
+    What a gridmanager has of a client: L{PureGAHP}s, one after the other.  When one is over
+    the next is started as the client does it: after 1 s, and then less and less often.
 
     @ivar status: the client's exit status, once it has one.
-    @ivar site: the GAHP at the site.
+    @ivar site: the GAHP at the site; C{None}: there is none now.
+    @ivar starts: how many there were.
     @ivar isLive: whether the link is; set it with L{setLive}.
+    @ivar over: why GAHPs were over.
     """
 
-    def __init__(self, name: str, site: PureGAHP, now: Callable[[], float]) -> None:
+    def __init__(self, name: str, make: Callable[[], PureGAHP], now: Callable[[], float]) -> None:
         """
         @param name: of the GAHP.
+        @param make: starts it.
         """
         self.status: int | None = None
-        self.site = site
-        self.isLive = False
+        self.site: PureGAHP | None = None
+        self.starts = 0
+        self.isLive = True
+        self.over: list[str] = []
+        self._make = make
+        self._now = now
         self._output = self._errors = b""
         self._toSite: list[bytes] = []
         self._sent = 0
-        self._hasEnded = self._hasSiteEnded = False
-        self._front = Front(name, self, now)
-        self.setLive(True)
+        self._hasEnded = False
+        self._delay = limits.SITE_RETRY_FIRST
+        self._readySince: float | None = None
+        self.front = Front(name, self, now)
+        self._startAt: float | None = now()
+        self._start()
 
     def setLive(self, isLive: bool) -> None:
         """
         The link is there, or is no more.  What is on its way arrives later.
         """
         self.isLive = isLive
-        self._front.linkChanged(isLive)
+        if self.site is not None:
+            self.front.linkChanged(isLive)
+
+    def endSite(self) -> None:
+        """
+        The GAHP's stdin is to end.
+        """
+        self._hasEnded = True
+        if self.site is None:
+            self.finish(0, "")
 
     def received(self, data: bytes) -> None:
         """
         Take bytes of the client's stdin.
         """
-        self._front.gridmanagerData(data)
+        self.front.gridmanagerData(data)
 
     def inputEnded(self) -> None:
         """
         The client's stdin has ended.
         """
-        self._front.gridmanagerEnded()
+        self.front.gridmanagerEnded()
 
     def elapse(self, now: float) -> None:
         """
         Carry bytes between the front and the site, and do what is due.
         """
-        due = self._front.nextDeadline()
+        if self._startAt is not None and self._startAt <= now:
+            self._start()
+        due = self.front.nextDeadline()
         if due is not None and due <= now:
-            self._front.tick()
-        while self.isLive and not self._hasSiteEnded and self._carry(now):
+            self.front.tick()
+        while self.isLive and self.site is not None and self._carry(self.site, now):
             pass
 
-    def _carry(self, now: float) -> bool:
+    def _start(self) -> None:
+        """
+        Start the GAHP, for the first time or again.
+        """
+        self._startAt = None
+        self.site = self._make()
+        self.starts += 1
+        self._sent = 0
+        self.front.siteStarted()
+        self.front.linkChanged(self.isLive)
+
+    def _carry(self, site: PureGAHP, now: float) -> bool:
         """
         @return: whether there was anything.
         """
         toSite, self._toSite = self._toSite, []
         for data in toSite:
-            if self.site.status is None:
-                self.site.received(data)
+            if site.status is None:
+                site.received(data)
             self._sent += len(data)
-            self._front.confirmed(self._sent)
+            self.front.confirmed(self._sent)
         if self._hasEnded:
-            self.site.inputEnded()
-        self.site.elapse(now)
-        output = self.site.take()
+            site.inputEnded()
+        site.elapse(now)
+        output = site.take()
         if output:
-            self._front.siteData(output)
-        if self.site.status is not None:
-            self._hasSiteEnded = True
-            self._front.siteEnded(self.site.status)
+            self.front.siteData(output)
+        if site.status is not None and self.site is site:
+            self.site = None
+            self.front.siteEnded(site.status)
         return bool(toSite or output)
 
     def deadline(self) -> float | None:
         """
         @return: when something will be due.
         """
-        return self._front.nextDeadline()
+        times = (self.front.nextDeadline(), self._startAt)
+        return min([time for time in times if time is not None], default=None)
 
     def take(self) -> bytes:
         """
@@ -117,11 +152,26 @@ class FrontedGAHP:
         """
         self._toSite.append(data)
 
-    def endSite(self) -> None:
+    def ready(self) -> None:
         """
-        The GAHP's stdin is to end.
+        The GAHP has been greeted.
         """
-        self._hasEnded = True
+        self._readySince = self._now()
+
+    def siteOver(self, sentence: str) -> None:
+        """
+        The GAHP is over; start another later.
+        """
+        self.over.append(sentence)
+        self.complain(sentence)
+        self.site = None
+        self._toSite.clear()
+        now = self._now()
+        if self._readySince is not None and now - self._readySince >= limits.SITE_RETRY_LONGEST:
+            self._delay = limits.SITE_RETRY_FIRST
+        self._readySince = None
+        self._startAt = now + self._delay
+        self._delay = min(2 * self._delay, limits.SITE_RETRY_LONGEST)
 
     def complain(self, sentence: str) -> None:
         """

@@ -16,6 +16,8 @@ from tests.frontworld import BANNERS, BATCH_COMMANDS, World
 UNSENT = b"it\\ never\\ reached\\ the\\ site;\\ it\\ is\\ safe\\ to\\ release\\ the\\ job"
 NOT_LIVE = b"nothing\\ is\\ heard\\ from\\ the\\ site"
 
+LATE = "no reply to %s came: the site did not answer in time"
+
 CLAIM = b'CREATE_CONDOR_SECURITY_SESSION 0a1b#[Encryption="YES"]c0ffee'
 
 
@@ -265,7 +267,7 @@ class SynchronousTests(SynchronousTestCase):
         self.assertEqual(
             world.site(b"S $CondorVersion:\\ 25.14.0\\ $"), [b"S $CondorVersion:\\ 25.14.0\\ $"]
         )
-        self.assertFalse(world.front.isMarked)
+        self.assertEqual(world.output.complaints, [])
 
     def test_condorVersionUnsent(self) -> None:
         """
@@ -279,18 +281,17 @@ class SynchronousTests(SynchronousTestCase):
         self.assertTrue(reply.startswith(b"E "))
         world.link(True)
         self.assertEqual(world.sent(), [])
-        self.assertFalse(world.front.isMarked)
+        self.assertEqual(world.output.complaints, [])
 
     def test_condorVersionSent(self) -> None:
         """
-        CONDOR_VERSION: sent already, after 12 s E, the session is marked, stderr has a
-        line, and the late reply is not taken for that of the next command.
+        CONDOR_VERSION: sent already, after 12 s E, stderr has a line, and the late reply is
+        not taken for that of the next command.
         """
         world = World("condor_ft-gahp")
         world.gridmanager(b"CONDOR_VERSION v")
         self.assertEqual(world.wait(12)[0][:2], b"E ")
-        self.assertTrue(world.front.isMarked)
-        self.assertEqual(world.output.complaints, ["no reply to CONDOR_VERSION came in time"])
+        self.assertEqual(world.output.complaints, [LATE % "CONDOR_VERSION"])
         world.gridmanager(b"GET_SANDBOX_PATH id")
         self.assertEqual(world.site(b"S late", b"S /path"), [b"S /path"])
 
@@ -320,7 +321,8 @@ class SynchronousTests(SynchronousTestCase):
         world.link(True)
         self.assertEqual(world.sent(), [CLAIM, b"DESTROY_SANDBOX 2 id ad"])
         self.assertEqual(world.site(b"S", b"S"), [])
-        self.assertEqual(world.front.securitySession, CLAIM)
+        world.front.siteLost("gone")
+        self.assertEqual(world.start(), [CLAIM, b"DESTROY_SANDBOX 2 id ad"])
         self.assertEqual(world.output.complaints, [])
 
     def test_securitySessionPromiseBroken(self) -> None:
@@ -421,11 +423,10 @@ class SynchronousTests(SynchronousTestCase):
         self.assertEqual(world.wait(0.2)[0][:2], b"E ")
         world.link(True)
         self.assertEqual(world.sent(), [])
-        self.assertFalse(world.front.isMarked)
+        self.assertEqual(world.output.complaints, [])
         world.gridmanager(b"SECRET_OF_THE_USER 17 words")
         self.assertEqual(world.wait(15.1)[0][:2], b"E ")
-        self.assertTrue(world.front.isMarked)
-        self.assertEqual(world.output.complaints, ["no reply to a command came in time"])
+        self.assertEqual(world.output.complaints, [LATE % "a command"])
 
     def test_order(self) -> None:
         """
@@ -1079,44 +1080,59 @@ class TimersTests(SynchronousTestCase):
 
 class EndTests(SynchronousTestCase):
     """
-    The GAHP's end, after the banner.
+    The GAHP's end, after the banner; what becomes of the commands then is in
+    L{tests.test_frontrestart}.
     """
 
-    def test_status(self) -> None:
+    def test_goneBefore(self) -> None:
         """
-        The client exits with the GAHP's status; what it owed is not made up.
+        When the gridmanager has gone and nothing is owed, the client exits with the GAHP's
+        status, and says what the site says of it.
         """
-        for status in (0, 1, 143):
+        for status, sentence in ((0, ""), (1, ""), (143, "killed by its administrator")):
             world = World()
-            world.gridmanager(b"BLAH_PING 2 x", b"BLAH_JOB_SUBMIT 3 ad", b"CONDOR_VERSION v")
+            world.gridmanager(b"BLAH_PING 2 x", b"BLAH_JOB_SUBMIT 3 ad")
             world.take()
-            world.front.siteEnded(status)
-            self.assertEqual(world.output.finished, [(status, "")])
+            world.front.gridmanagerEnded()
+            world.front.siteEnded(status, sentence)
+            self.assertEqual(world.output.finished, [(status, sentence)])
             self.assertEqual(world.heard(), [])
 
     def test_sentence(self) -> None:
         """
-        What the site says of the GAHP's end is said here, once.
+        What the site says of the GAHP's end is said here, once; if it says nothing, the
+        status is told.
         """
-        for isReady in (True, False):
-            world = World(isReady=isReady)
-            world.front.siteEnded(1, "killed by its administrator")
-            self.assertEqual(world.output.finished, [(1, "killed by its administrator")])
-
-    def test_lost(self) -> None:
-        """
-        A stream that is lost ends the client with its own status and a sentence.
-        """
+        world = World(isReady=False)
+        world.front.siteEnded(1, "killed by its administrator")
+        self.assertEqual(world.output.finished, [(1, "killed by its administrator")])
         world = World()
-        world.front.siteLost("gone")
-        self.assertEqual(world.output.finished, [(None, "gone")])
+        world.front.siteEnded(1, "killed by its administrator")
+        world.start()
+        world.front.siteEnded(3)
+        world.front.siteStarted()
+        world.front.siteEnded(0)
+        self.assertEqual(
+            world.output.over,
+            [
+                "killed by its administrator",
+                "it ended with status 3",
+                "it ended with status 0 before it was ready",
+            ],
+        )
+        self.assertEqual(world.output.finished, [])
 
     def test_halfLine(self) -> None:
         """
-        Half a line at the GAHP's end is not passed on, and said so.
+        Half a line at the GAHP's end is not passed on, and said so if the client ends.
         """
         world = World()
         world.gridmanager(b"CONDOR_VERSION v")
+        world.front.siteData(b"S half")
+        world.front.siteEnded(3)
+        self.assertEqual((len(world.output.over), world.heard()), (1, []))
+        world = World()
+        world.front.gridmanagerEnded()
         world.front.siteData(b"S half")
         world.front.siteEnded(3)
         [(status, sentence)] = world.output.finished
@@ -1126,25 +1142,30 @@ class EndTests(SynchronousTestCase):
         """
         When it is over nothing more comes out, whatever goes in.
         """
-        world = World()
-        world.gridmanager(b"BLAH_JOB_CANCEL 2 x")
-        world.gridmanager(b"CONDOR_VERSION v")
-        world.site(b"rubbish", b"more of it")
-        self.assertEqual(len(world.output.finished), 1)
-        world.take()
-        world.now += 100
-        world.front.tick()
-        world.site(b"S", b"R")
-        world.gridmanager(b"RESULTS")
-        world.link(False)
-        world.link(True)
-        world.confirmAll()
-        world.wait(10_000)
-        world.front.gridmanagerEnded()
-        world.front.siteEnded(0)
-        world.front.siteLost("again")
-        self.assertEqual((world.heard(), world.sent(), world.output.ends), ([], [], 0))
-        self.assertIsNone(world.front.nextDeadline())
+        for begun in (True, False):
+            world = World(isReady=begun)
+            world.link(True)
+            world.gridmanager(b"CONDOR_VERSION v")
+            if begun:
+                world.front.gridmanagerEnded()
+            world.site(b"$GahpVersion $" if not begun else b"rubbish", b"more of it")
+            world.site(b"$GahpVersion $", b"S COMMANDS", b"S")
+            self.assertEqual(len(world.output.finished), 1)
+            self.assertEqual(world.output.greetings, begun)
+            world.take()
+            world.now += 100
+            world.front.tick()
+            world.site(b"S", b"R")
+            world.gridmanager(b"RESULTS")
+            world.link(False)
+            world.link(True)
+            world.confirmAll()
+            world.wait(10_000)
+            world.front.gridmanagerEnded()
+            world.front.siteEnded(0)
+            world.front.siteLost("again")
+            self.assertEqual((world.heard(), world.sent(), world.output.ends), ([], [], 0))
+            self.assertIsNone(world.front.nextDeadline())
 
     def test_olderName(self) -> None:
         """

@@ -103,6 +103,50 @@ class ResultTests(SynchronousTestCase):
                 [sentence] = world.output.complaints
                 self.assertIn(name.decode(), sentence)
 
+    def test_code(self) -> None:
+        """
+        A result whose code is no number, which the gridmanager would take for success, or
+        one of its own codes, with which it would wait for ever, is made that request's
+        failure, with a line on stderr.
+        """
+        bad = b"good 0x1 1.0 1a a1 - -- +1 -100 -101 -102 -103 -0102 12345678901 NULL".split()
+        for name in requests():
+            rule = RULES[name]
+            if not rule.hasCode:
+                continue
+            rest = b" x" * (len(rule.failure) - 1)
+            for code in (*bad, b"", b"1\\ 2"):
+                world = made(name)
+                world.site(b"S")
+                world.conclude(b"2 " + code + rest)
+                [result] = world.results()
+                self.assertTrue(result.startswith(b"2 1 the\\ site's\\ answer"), code)
+                self.assertEqual(
+                    world.output.complaints,
+                    [f"its result of {name.decode()} has a code that is none"],
+                )
+            for code in (b"0", b"1", b"-1", b"-99", b"-104", b"255"):
+                world = made(name)
+                world.site(b"S")
+                world.conclude(b"2 " + code + rest)
+                self.assertEqual(world.results(), [b"2 " + code + rest])
+                self.assertEqual(world.output.complaints, [])
+
+    def test_noCode(self) -> None:
+        """
+        The results of file transfers have no code, and any word will do.
+        """
+        self.assertEqual(
+            {name for name in requests() if not RULES[name].hasCode},
+            {
+                b"DOWNLOAD_SANDBOX",
+                b"UPLOAD_SANDBOX",
+                b"DOWNLOAD_PROXY",
+                b"DESTROY_SANDBOX",
+                b"BLAH_GET_HOSTPORT",
+            },
+        )
+
     def test_unknownIds(self) -> None:
         """
         Unknown ids are dropped, without a word.

@@ -1,6 +1,6 @@
 """
-Tests of L{rvgahp.front} in any order: lines, losses of the link and the clock, between a
-GAHP that behaves and a gridmanager that forgives nothing.
+Tests of L{rvgahp.front} in any order: lines, losses of the link, ends of the GAHP and the
+clock, between GAHPs that behave and a gridmanager that forgives nothing.
 """
 
 from __future__ import annotations
@@ -40,6 +40,15 @@ LINES = (
     b"COMMANDS",
 )
 
+#: What goes to the next GAHP when one has ended.
+AGAIN = (
+    b"BLAH_JOB_CANCEL",
+    b"DESTROY_SANDBOX",
+    b"CONDOR_VERSION",
+    b"GET_SANDBOX_PATH",
+    b"CREATE_CONDOR_SECURITY_SESSION",
+)
+
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("say"), st.lists(st.sampled_from(LINES), min_size=1, max_size=3)),
@@ -50,6 +59,8 @@ steps = st.lists(
         st.tuples(st.just("wait"), st.sampled_from([0.1, 1.0, 5.0, 13.0, 100.0, 271.0, 4000.0])),
         st.tuples(st.just("fetch"), st.none()),
         st.tuples(st.just("confirm"), st.none()),
+        st.tuples(st.just("end"), st.sampled_from(["exit", "rubbish", "loss"])),
+        st.tuples(st.just("start"), st.booleans()),
     ),
     max_size=60,
 )
@@ -64,12 +75,15 @@ def ruleOf(name: bytes) -> Rule:
 
 class Dialogue:
     """
-    A gridmanager that forgives nothing, a front, and a GAHP.
+    A gridmanager that forgives nothing, a front, and one GAHP after another.
     """
 
     def __init__(self, threads: int) -> None:
         self.world = World()
-        self.gahp = PlayedGAHP(self.world, threads)
+        self.threads = threads
+        self.gahps = [PlayedGAHP(self.world, threads)]
+        self.isThere = True
+        self.lost: set[bytes] = set()  # ids that a GAHP had when it ended
         self.silent: list[tuple[bytes, float]] = []  # commands without a reply, and since when
         self.requests: dict[bytes, bytes] = {}  # names by id
         self.results: dict[bytes, bytes] = {}  # lines by id
@@ -91,6 +105,59 @@ class Dialogue:
                 self.requests[words[0]] = name
             self.silent.append((line, self.world.now))
             self.hear(self.world.gridmanager(line))
+
+    @property
+    def gahp(self) -> PlayedGAHP:
+        """
+        @return: the present GAHP, or the last one.
+        """
+        return self.gahps[-1]
+
+    @property
+    def taken(self) -> list[bytes]:
+        """
+        @return: what any GAHP has acknowledged.
+        """
+        return [line for gahp in self.gahps for line in gahp.taken]
+
+    def end(self, how: str) -> None:
+        """
+        The GAHP ends.
+        """
+        if not self.isThere or self.world.output.ends:
+            return
+        self.isThere = False
+        lines = [*self.gahp.given, *self.world.output.sent.split(b"\r\n")]
+        self.lost.update(line.split(b" ")[1] for line in lines if b" " in line)
+        self.gahp.running.clear()
+        self.gahp.unread = b""
+        if how == "exit":
+            self.world.front.siteEnded(1)
+        elif how == "rubbish" and not self.world.front._site.isMidLine():
+            self.world.front.siteData(b"libproxy: not found\n")
+        else:
+            self.world.front.siteLost("gone")
+        self.hear(self.world.heard())
+
+    def start(self, isGood: bool) -> None:
+        """
+        A GAHP is started, if there is none; or is not.
+        """
+        if self.isThere or self.world.output.ends:
+            return
+        if not isGood:
+            self.world.front.siteStarted()
+            self.hear(self.world.link(True))
+            self.world.front.siteLost("not ready")
+            self.hear(self.world.heard())
+            return
+        self.gahps.append(PlayedGAHP(self.world, self.threads))
+        sent = self.world.start()
+        self.isThere = True
+        self.world.output.sent = b"".join([line + b"\r\n" for line in sent])
+        first = [line for line in sent if line.startswith((b"CREATE", b"CONDOR_VERSION"))]
+        assert sent[: len(first)] == first, "not before all others"
+        self.hear(self.world.heard())
 
     def read(self, _: object) -> None:
         """
@@ -116,9 +183,10 @@ class Dialogue:
 
     def link(self, isLive: bool) -> None:
         """
-        The link changes.
+        The link changes, if there is one.
         """
-        self.hear(self.world.link(isLive))
+        if self.isThere or not isLive:
+            self.hear(self.world.link(isLive))
 
     def wait(self, seconds: float) -> None:
         """
@@ -147,6 +215,7 @@ class Dialogue:
         """
         The link is live for as long as it takes, and everybody does his part.
         """
+        self.start(True)
         self.link(True)
         for _ in range(400):
             self.read(None)
@@ -208,9 +277,11 @@ class Dialogue:
         self.results[requestId] = line
         success = joinTokens([requestId]) + b" " + SUCCESS[name].replace(b"ID", requestId)
         if line == success:
-            assert line in self.gahp.results, f"made up: {line!r}"
+            assert any(line in gahp.results for gahp in self.gahps), f"made up: {line!r}"
         elif name == b"BLAH_JOB_STATUS":
             assert tuple(fields) == NOTHING_NEW
+        elif b"GAHP\\ ended" in line:
+            assert requestId in self.lost and name not in AGAIN, line
         elif name != b"BLAH_PING":
             assert ruleOf(name).limit in ("submit", "transfer"), line
             assert b"never\\ reached" in line
@@ -222,8 +293,11 @@ class Dialogue:
         """
         assert not self.silent
         assert set(self.results) == set(self.requests)
-        taken = self.gahp.taken
-        assert len(set(taken)) == len(taken), "taken twice"
+        taken = self.taken
+        for gahp in self.gahps:
+            assert len(set(gahp.taken)) == len(gahp.taken), "taken twice by one GAHP"
+        once = [one for one in taken if one.split(b" ")[0] not in AGAIN]
+        assert len(set(once)) == len(once), "taken twice"
         for requestId, line in self.results.items():
             name = self.requests[requestId]
             isTaken = any(one.startswith(name + b" " + requestId + b" ") for one in taken)
@@ -244,7 +318,7 @@ class OrderTests(SynchronousTestCase):
     @given(steps, st.sampled_from([1, 3, 50]))
     def test_anyOrder(self, order: list[tuple[str, object]], threads: int) -> None:
         """
-        In any order of lines, portions, losses and clock steps: one reply per command, in
+        In any order of lines, portions, losses, ends and clock steps: one reply per command, in
         order, never 20 s late; at most one result per id, and in the end just one; nothing
         made up that must not be, nothing carried out that was called unsent, nothing twice.
         """
@@ -265,15 +339,19 @@ class OrderTests(SynchronousTestCase):
         dialogue = Dialogue(3)
         for step, argument in order[:when]:
             getattr(dialogue, step)(argument)
-        world, gahp = dialogue.world, dialogue.gahp
+        world = dialogue.world
         # What is under way can be heard of again, however long it has been.
         world.link(False)
-        sent = len(gahp.taken)
+        sent = len(dialogue.taken)
         world.front.gridmanagerEnded()
         if world.front.owes():
             self.assertEqual(world.output.ends, 0)
         for _ in range(200):
+            dialogue.start(True)
+            if not dialogue.isThere:
+                break
             world.link(True)
+            gahp = dialogue.gahp
             gahp.read()
             for requestId in list(gahp.running):
                 gahp.finish(requestId)
@@ -282,6 +360,6 @@ class OrderTests(SynchronousTestCase):
             world.wait(1.0)
         self.assertEqual((world.output.ends, world.front.owes()), (1, False))
         owed = {one for one, name in dialogue.requests.items() if ruleOf(name).isOwed}
-        taken = {line.split(b" ")[1] for line in gahp.taken}
+        taken = {line.split(b" ")[1] for line in dialogue.taken}
         self.assertLessEqual(owed, taken)
-        self.assertGreaterEqual(len(gahp.taken), sent)
+        self.assertGreaterEqual(len(dialogue.taken), sent)

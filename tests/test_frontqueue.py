@@ -51,9 +51,9 @@ class CommandQueueTests(SynchronousTestCase):
         self.assertEqual(
             self.taken(),
             [
+                "CONDOR_VERSION",
                 "CREATE_CONDOR_SECURITY_SESSION",
                 "BLAH_PING",
-                "CONDOR_VERSION",
                 "OTHER",
                 "BLAH_JOB_SUBMIT",
             ],

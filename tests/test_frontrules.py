@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rvgahp import frontrules, limits
 from rvgahp.front import Front
 from rvgahp.frontrules import (
+    AGAIN,
     AT_ONCE,
     FAIL,
     LOCAL,
@@ -41,6 +42,7 @@ ACTIONS = {
     "known path": RECALL,
     "failure": FAIL,
     "no news": NO_NEWS,
+    "next GAHP": AGAIN,
 }
 
 WHO = {"the front's": LOCAL, "the GAHP's": SITE, "``S``": AT_ONCE, "``S``, owed": AT_ONCE}
@@ -80,7 +82,7 @@ class PageTests(SynchronousTestCase):
         """
         seconds = Timers().seconds
         for cells in pageRows():
-            first, who, notLive, limit, unsent, sent, tokens = cells
+            first, who, notLive, limit, unsent, sent, over, tokens = cells
             for name, rule in rulesOf(first):
                 self.assertEqual(rule.who, WHO[who], name)
                 self.assertEqual(rule.isOwed, "owed" in who, name)
@@ -89,6 +91,7 @@ class PageTests(SynchronousTestCase):
                 self.assertEqual(rule.notLive, ACTIONS[notLive], name)
                 self.assertEqual(rule.unsent, ACTIONS[unsent], name)
                 self.assertEqual(rule.sent, ACTIONS[sent], name)
+                self.assertEqual(rule.over, ACTIONS[over], name)
                 expected = f"{seconds[rule.limit]:.0f} s" if rule.limit else "none"
                 self.assertEqual(limit, expected, name)
                 if rule.who == AT_ONCE:
@@ -120,6 +123,8 @@ class PageTests(SynchronousTestCase):
             f"token of more than {limits.TOKEN_BYTES:,} bytes",
             f"or if {limits.RESULTS_HELD:,} results",
             f"and {limits.FRONT_LAST_RESULT:.0f} s longer",
+            f"after {limits.SITE_RETRY_FIRST:.0f} s, then after twice as long each time",
+            f"up to {limits.SITE_RETRY_LONGEST:.0f} s",
         ):
             self.assertIn(words, text)
 
@@ -169,11 +174,34 @@ class TableTests(SynchronousTestCase):
             used = [
                 name
                 for name, rule in RULES.items()
-                if action in (rule.notLive, rule.unsent, rule.sent)
+                if action in (rule.notLive, rule.unsent, rule.sent, rule.over)
             ]
             self.assertEqual(used, names)
         self.assertEqual(frontrules.NOTHING_NEW, (b"0", b"No error", b"0", b"NULL"))
         self.assertNotIn(FAIL, {rule.sent for rule in rules})
+
+    def test_over(self) -> None:
+        """
+        At the GAHP's end every request that it had is answered for or goes to the next,
+        which no request does whose repetition could do something twice.
+        """
+        again = {name for name, rule in RULES.items() if rule.over == AGAIN}
+        self.assertEqual(
+            again,
+            {
+                b"CONDOR_VERSION",
+                b"CREATE_CONDOR_SECURITY_SESSION",
+                b"GET_SANDBOX_PATH",
+                b"BLAH_JOB_CANCEL",
+                b"DESTROY_SANDBOX",
+            },
+        )
+        for name, rule in [*RULES.items(), (b"", OTHER_COMMAND), (b"", OTHER_REQUEST)]:
+            if rule.who == LOCAL:
+                continue
+            self.assertLessEqual(rule.isOwed, rule.over == AGAIN, name)
+            allowed = {AGAIN, FAIL, NO_NEWS} if rule.who == AT_ONCE else {AGAIN, REFUSE}
+            self.assertIn(rule.over, allowed, name)
 
     def test_actionsFit(self) -> None:
         """

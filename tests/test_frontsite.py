@@ -158,12 +158,14 @@ class RubbishTests(SynchronousTestCase):
 
     def assertEnded(self, world: World, *lines: bytes) -> None:
         """
-        These lines end the client with a sentence, and none of them is passed on.
+        These lines end the GAHP with a sentence, and none of them is passed on: what the
+        gridmanager hears is ours.
         """
-        self.assertEqual(world.site(*lines), [])
-        [(status, sentence)] = world.output.finished
-        self.assertIsNone(status)
+        for said in world.site(*lines):
+            self.assertTrue(said == b"R" or said.startswith(b"E the\\ GAHP\\ ended"), said)
+        [sentence] = world.output.over
         self.assertTrue(sentence)
+        self.assertEqual(world.output.finished, [])
 
     def test_outOfTurn(self) -> None:
         """
@@ -216,9 +218,9 @@ class RubbishTests(SynchronousTestCase):
         part = b"x " * 512 * 1024
         for _ in range(limits.SITE_LINE_BYTES // len(part)):
             world.front.siteData(part)
-            self.assertEqual(world.output.finished, [])
+            self.assertEqual(world.output.over, [])
         world.front.siteData(b"x")
-        self.assertEqual(len(world.output.finished), 1)
+        self.assertEqual(len(world.output.over), 1)
 
     def test_results(self) -> None:
         """
@@ -282,6 +284,9 @@ class RubbishTests(SynchronousTestCase):
         for _ in range(chance.randint(1, 40)):
             if world.output.finished:
                 break
+            if world.output.over:
+                world.output.over.clear()
+                world.start()
             lines = [
                 b"BLAH_PING %d x",
                 b"BLAH_JOB_SUBMIT %d x",
@@ -435,7 +440,7 @@ class WindowTests(SynchronousTestCase):
         world = World("condor_ft-gahp")
         mark = b"m" * 1000
         world.gridmanager(b"UPLOAD_SANDBOX 2 %b a" % mark, b"GET_SANDBOX_PATH /%b" % mark)
-        self.assertEqual(len(self.kept(mark)), 1)
+        self.assertEqual(len(self.kept(mark)), 2)
         world.site(b"S /x", b"S")
         self.assertEqual(self.kept(mark), [])
         world.link(False)
@@ -499,6 +504,30 @@ class WindowTests(SynchronousTestCase):
         world.site(b"S")
         world.conclude(b"3 0 ok 2 x", b"99 0 ok 2 x", b"2 0 ok")
         self.assertEqual(world.results(), [b"2 0 ok"])
+
+    def test_forgottenUnanswered(self) -> None:
+        """
+        So are those that nobody has answered, with all that is known of them; and they get
+        no result at the GAHP's end.
+        """
+
+        def known() -> list[Command]:
+            gc.collect()
+            return [one for one in gc.get_objects() if isinstance(one, Command)]
+
+        self.patch(limits, "FRONT_FORGOTTEN", 60)
+        before = len(known())
+        world = World()
+        for number in range(2, 200):
+            world.gridmanager(b"BLAH_JOB_HOLD %d x" % number)
+            world.site(b"S")
+            world.wait(301)
+            if world.output.asked:
+                world.conclude()
+        self.assertLess(len(known()) - before, 70)
+        world.front.siteLost("gone")
+        world.heard()
+        self.assertLessEqual(len(world.results()), 60)
 
 
 class ConfirmedTests(SynchronousTestCase):

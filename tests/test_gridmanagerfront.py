@@ -5,6 +5,7 @@ the gridmanager.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -14,6 +15,7 @@ from tests.gridmanagerlines import CommandRefused, JobHeld, ResourceDown
 from tests.gridmanagermemory import Memory
 from tests.gridmanagerqueue import COMPLETED
 from tests.rubbishgahp import RubbishGAHP
+from tests.test_gridmanagerbrain import ENDS
 
 #: Misdeeds that a front hides, or makes the failure of one request.
 HIDDEN = ("again", "between", "empty", "failure", "fewer", "lost", "more", "notice", "stranger")
@@ -31,9 +33,14 @@ class FrontTests(SynchronousTestCase):
         self.fronts: list[FrontedGAHP] = []
 
         def make(name: str) -> FrontedGAHP:
-            site = RubbishGAHP(seed * 1000 + len(self.fronts), rate, HIDDEN, name)
-            self.fronts.append(FrontedGAHP(name, site, lambda: memory.time))
-            return self.fronts[-1]
+            seeds = itertools.count(seed * 1000 + 100 * len(self.fronts))
+            front = FrontedGAHP(
+                name,
+                lambda: RubbishGAHP(next(seeds), rate, HIDDEN, name),
+                lambda: memory.time,
+            )
+            self.fronts.append(front)
+            return front
 
         memory = Memory(make, **brain)
         for _ in range(2):
@@ -74,6 +81,51 @@ class FrontTests(SynchronousTestCase):
                 assert dialogue is not None
                 counts = dialogue.counts
                 self.assertEqual(counts["answered"] + counts["timedOut"], counts["issued"])
+
+    def test_misdeeds(self) -> None:
+        """
+        Each misdeed that ends the gridmanager without a front, done once by the first GAHP,
+        does not with one: its jobs are done, or held with a reason.  A GAHP that says nothing
+        any more is waited for until somebody at the site ends it.
+        """
+        for misdeed in ENDS:
+            memory = self.once(misdeed)
+            try:
+                self.runOn(memory)
+            except Exception as error:
+                raise AssertionError(misdeed) from error
+            for job in memory.brain.jobs:
+                self.assertTrue(job.status == COMPLETED or job.holdReason, misdeed)
+
+    def once(self, misdeed: str) -> Memory:
+        """
+        @return: a gridmanager with a job, whose first GAHPs do that once.
+        """
+        misdeeds = {name: [(misdeed,)] for name in ("blahpd", "condor_ft-gahp")}
+        self.sites: list[RubbishGAHP] = []
+
+        def make(name: str) -> FrontedGAHP:
+            def start() -> RubbishGAHP:
+                todo = misdeeds[name].pop() if misdeeds[name] else ()
+                self.sites.append(RubbishGAHP(1, 0, todo, name))
+                return self.sites[-1]
+
+            return FrontedGAHP(name, start, lambda: memory.time)
+
+        memory = Memory(make, tolerate=(CommandRefused, JobHeld, ResourceDown))
+        memory.brain.addJob()
+        return memory
+
+    def runOn(self, memory: Memory) -> None:
+        """
+        Let all jobs come to their ends; after two hours, end the GAHPs that say nothing.
+        """
+        later = memory.time + 7200.0
+        memory.run(lambda: memory.brain.isIdle or memory.time >= later)
+        for site in self.sites:
+            if site.isMute:
+                site.status = 137
+        memory.run(lambda: memory.brain.isIdle, 7200.0)
 
     def finish(self, memory: Memory, seed: int) -> None:
         """

@@ -22,8 +22,8 @@ PAGE = TESTS.parent / "doc" / "architecture.rst"
 #: The modules of each layer, the lowest first.
 LAYERS = (
     "errors limits names policy primitives session handshakemessages handshake records frames"
-    " stream stderrqueue boxes gahplines front frontanswers frontbanner frontoutput frontpaths frontqueue"
-    " frontreplies frontresults frontrules frontsite",
+    " stream stderrqueue boxes gahplines front frontanswers frontbanner frontoutput frontpaths"
+    " frontqueue frontreplies frontresults frontrules frontsite",
     "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords",
     "commands igahp launcher settingkinds sitesockets settingtable settingreader settings"
     " configuration condorconfig condorraw certificates",
