@@ -174,4 +174,5 @@ class Face:
         self._isOver = True
         if self._session is not None:
             self._session.acknowledgeExit()
+        self._stderr.linger()
         self._client.finish(self._status)

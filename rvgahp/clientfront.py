@@ -9,11 +9,12 @@ Layer 4: the standard library, C{cryptography}, and layers 0 and 1.
 from __future__ import annotations
 
 import os
+import signal
 from collections import deque
 
 from rvgahp import frames, limits
 from rvgahp.clientface import Face
-from rvgahp.clientstdio import replaceByNull
+from rvgahp.complaint import FAILURE
 from rvgahp.front import Front
 
 TYPE_CHECKING = False
@@ -53,6 +54,8 @@ class FrontFace(Face):
         self._settle()
 
     def stop(self, number: int) -> bool:
+        if self._isDetached and number == signal.SIGHUP:
+            return True  # the end of a terminal is nothing to us any more
         if self._stopNumber:
             return False
         self._stopNumber = number
@@ -94,9 +97,8 @@ class FrontFace(Face):
         if self._isDetached:
             return
         self._isDetached = True
-        self._stdout.close()
-        for fd in (0, 2):
-            replaceByNull(fd)
+        for one in (self._stdin, self._stdout, self._stderr):
+            one.close()
         try:
             os.setsid()
         except PermissionError:
@@ -169,7 +171,8 @@ class FrontFace(Face):
     def endSite(self) -> None:
         self._isLetGo = True
         if self._session is None:
-            self.conclude(0)  # there is no GAHP now
+            self._client.leave()  # there is no GAHP now, and none is needed any more
+            self.conclude(0)
             return
         self._session.endInput()
         if self._stopNumber:
@@ -195,12 +198,9 @@ class FrontFace(Face):
         self.say(self._client.describe(sentence))
 
     def finish(self, status: int | None, sentence: str) -> None:
-        if status is None:
-            self._client.fail(sentence)
-            return
         if sentence:
             self.complain(sentence)
-        self.conclude(status)
+        self.conclude(FAILURE if status is None else status)
 
     # -- time ---------------------------------------------------------------
 
@@ -226,7 +226,10 @@ class FrontFace(Face):
     def _readStdin(self) -> None:
         if self._stdinOver:
             return
-        if max(self._front.heldBytes(), self._stdout.unsent) > self._stdinLimit:
+        held = self._front.heldBytes()
+        if self._session is not None:
+            held += self._session.carrier.stream.backlog()
+        if max(held, self._stdout.unsent) > self._stdinLimit:
             self._stdin.pauseReading()
         else:
             self._stdin.resumeReading()

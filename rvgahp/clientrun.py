@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rvgahp.clientfront import FrontFace
     from rvgahp.clientsession import ClientSession
     from rvgahp.clientwords import Arguments
-    from rvgahp.poller import Poller
+    from rvgahp.poller import DelayedCall, Poller
 
 
 class Client:
@@ -50,6 +50,7 @@ class Client:
         self._delay = limits.SITE_RETRY_FIRST
         self._readySince: float | None = None
         self._timer = loop.callLater(limits.ANSWER_TIMEOUT, self._unanswered)
+        self._asking: DelayedCall | None = None  # once more
         self.status: int | None = None
 
     def start(self) -> None:
@@ -66,8 +67,6 @@ class Client:
             self._kindOfFace()  # the answer takes longer than this import
 
     def _ask(self) -> None:
-        if self.status is not None:
-            return
         try:
             connection = connect(self._path)
         except ProxyAbsent as e:
@@ -89,7 +88,7 @@ class Client:
         if self._absentUntil is None:
             self._absentUntil = now + limits.RESTART_GRACE
         if now < self._absentUntil:
-            self._loop.callLater(limits.RESTART_POLL, self._ask)
+            self._asking = self._loop.callLater(limits.RESTART_POLL, self._ask)
         else:
             self._trouble(sentence)
 
@@ -106,7 +105,7 @@ class Client:
         """
         if self.status is None:
             self.status = status
-            self._leave()
+            self.leave()
             if self._face is not None:
                 self._face.close()
             self._loop.stop()
@@ -134,17 +133,6 @@ class Client:
         else:
             self._face.lost(sentence)
 
-    def _leave(self) -> None:
-        """
-        Have nothing to do with the proxy and the site any more.
-        """
-        self._timer.cancel()
-        if self._link is not None:
-            self._link.close()
-        if self._session is not None:
-            self._session.close()
-        self._link = self._session = None
-
     def _kindOfFace(self) -> type[CopyFace] | type[FrontFace]:
         import rvgahp.clientsession  # noqa: F401
 
@@ -158,25 +146,37 @@ class Client:
 
     # -- from the face ------------------------------------------------------
 
+    def leave(self) -> None:
+        """
+        Have nothing to do with the proxy and the site any more, until L{restart}.
+        """
+        self._timer.cancel()
+        if self._asking is not None:
+            self._asking.cancel()
+        if self._link is not None:
+            self._link.close()
+        if self._session is not None:
+            self._session.close()
+        self._link = self._session = None
+
     def restart(self) -> None:
         """
         The GAHP is over, and the gridmanager is not: have another started, at first soon
         and then less and less often.
         """
-        self._leave()
+        self.leave()
         now = self._loop.seconds()
         if self._readySince is not None and now - self._readySince >= limits.SITE_RETRY_LONGEST:
             self._delay = limits.SITE_RETRY_FIRST
         self._readySince = None
-        self._loop.callLater(self._delay, self._askAnew)
+        self._asking = self._loop.callLater(self._delay, self._askAnew)
         self._delay = min(2 * self._delay, limits.SITE_RETRY_LONGEST)
 
     def _askAnew(self) -> None:
-        if self.status is None:
-            self._problem = ""
-            self._absentUntil = None
-            self._timer = self._loop.callLater(limits.ANSWER_TIMEOUT, self._unanswered)
-            self._ask()
+        self._problem = ""
+        self._absentUntil = None
+        self._timer = self._loop.callLater(limits.ANSWER_TIMEOUT, self._unanswered)
+        self._ask()
 
     def siteReady(self) -> None:
         """
@@ -188,9 +188,10 @@ class Client:
         """
         The session's first channel is open.
         """
-        gc.freeze()
-        gc.enable()
         self._timer.cancel()
+        if not gc.isenabled():
+            gc.freeze()  # never again: what is left of former sessions is garbage
+            gc.enable()
 
     def channelFailed(self, reason: str) -> None:
         """

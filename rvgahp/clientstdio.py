@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 
 from rvgahp import limits
 from rvgahp.descriptor import Descriptor
@@ -43,16 +44,22 @@ def _isFile(fd: int) -> bool:
     return stat.S_ISREG(mode) or (stat.S_ISCHR(mode) and not os.isatty(fd))
 
 
-def replaceByNull(fd: int) -> None:
+class Standard(Descriptor):
     """
-    Have /dev/null in its place, so that nothing of ours takes its number.
+    One of the three.  Closed, it is /dev/null, so that no descriptor of ours takes its
+    number.
     """
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    os.dup2(null, fd)
-    os.close(null)
+
+    def close(self) -> None:
+        if not self.isClosed:
+            super().close()
+            null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            if null != self._fd:
+                os.dup2(null, self._fd)
+                os.close(null)
 
 
-class Stdin(Descriptor):
+class Stdin(Standard):
     """
     Our stdin.  It is read only when poll(2) says so, and so need not be
     non-blocking.
@@ -69,7 +76,7 @@ class Stdin(Descriptor):
         self._face.stdinEnded()
 
 
-class Stderr(Descriptor):
+class Stderr(Standard):
     """
     Our stderr, which delays nothing.
     """
@@ -82,11 +89,14 @@ class Stderr(Descriptor):
         self.writeBytes = limits.BLOCKING_WRITE_BYTES
         self._waiting = StderrQueue()
         self._emptied = emptied
+        self._lastSaid = 0.0
 
     def put(self, data: bytes) -> None:
         """
         Say it as soon as it will be taken.
         """
+        if self.isClosed:
+            return
         self._waiting.put(data)
         if not self._writing:
             self._writing = True
@@ -97,6 +107,7 @@ class Stderr(Descriptor):
             self._queue.append(memoryview(self._waiting.takeLines(limits.BLOCKING_WRITE_BYTES)))
             self.unsent = len(self._queue[0])
         self._flush()
+        self._lastSaid = self._loop.seconds()
         if self.isEmpty():
             self._writing = False
             self._loop.removeWriter(self)
@@ -106,17 +117,24 @@ class Stderr(Descriptor):
         """
         @return: whether all has been said.
         """
-        return not self._queue and not len(self._waiting)
+        return self.isClosed or (not self._queue and not len(self._waiting))
+
+    def linger(self) -> None:
+        """
+        Give our parent time to read what was said last, before we exit.
+        """
+        left = self._lastSaid + limits.LAST_WORDS - self._loop.seconds()
+        if left > 0 and not self.isClosed:
+            time.sleep(left)
 
 
-class Stdout(Sink):
+class Stdout(Standard, Sink):
     """
-    Our stdout.  While it is open it may be non-blocking; closed, it is /dev/null,
-    so that no descriptor of ours takes its number.
+    Our stdout.  While it is open it may be non-blocking.
     """
 
     def __init__(self, loop: Poller, face: Face) -> None:
-        super().__init__(loop, 1, face.stdoutDelivered, lambda _: None)
+        Sink.__init__(self, loop, 1, face.stdoutDelivered, lambda _: None)
         self._face = face
         self._restores = False
         if not _mayBlock(1):
@@ -131,9 +149,6 @@ class Stdout(Sink):
         super().writeFailed(problem)
 
     def close(self) -> None:
-        if self.isClosed:
-            return
-        if self._restores:
+        if self._restores and not self.isClosed:
             os.set_blocking(1, True)
         super().close()
-        replaceByNull(1)

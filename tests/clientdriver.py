@@ -20,7 +20,7 @@ from rvgahp.channel import DialingChannel
 from rvgahp.handshakemessages import GAHP_STREAM
 from rvgahp.stream import Budget, Stream
 from tests.channelends import User
-from tests.privatereactor import ReactorTestCase
+from tests.privatereactor import PATIENCE, ReactorTestCase
 from tests.sessions import KEY, SESSION_ID, makeSession
 from tests.steppedloop import socketPair
 
@@ -81,7 +81,7 @@ class ClientTestCase(ReactorTestCase):
         """
         if self.process is not None:
             self.process.kill()
-            self.process.communicate()
+            self.process.communicate(timeout=PATIENCE)
         self.ce.close()
         if self.proxy is not None:
             self.proxy.close()
@@ -245,7 +245,7 @@ class ClientTestCase(ReactorTestCase):
         assert self.process is not None
         process = self.process
         self.until(lambda: process.poll() is not None)
-        output, errors = process.communicate()
+        output, errors = process.communicate(timeout=PATIENCE)
         return process.returncode, output, errors.decode()
 
     def assertFails(self, *words: str) -> None:

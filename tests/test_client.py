@@ -5,13 +5,39 @@ Tests of L{rvgahp.client}: a real client with a proxy that does what a test want
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 import socket
 
+from twisted.trial.unittest import SynchronousTestCase
+
 from rvgahp import frames
+from rvgahp.clientrun import Client
+from rvgahp.clientwords import Arguments
+from rvgahp.poller import Poller
 from tests.clientdriver import ClientTestCase
 from tests.procfs import catches
+
+
+class MemoryTests(SynchronousTestCase):
+    """
+    Many sessions, one after the other.
+    """
+
+    def test_garbage(self) -> None:
+        """
+        What was of one session is not kept for good when the next begins.
+        """
+        self.addCleanup(gc.enable)
+        self.addCleanup(gc.unfreeze)
+        gc.disable()
+        client = Client(Poller(), Arguments(["site", "blahpd"]))
+        client.sessionRunning()
+        frozen = gc.get_freeze_count()
+        former: list[object] = [[] for _ in range(100)]
+        client.sessionRunning()
+        self.assertLessEqual(gc.get_freeze_count(), frozen, former)
 
 
 class RequestTests(ClientTestCase):
@@ -309,8 +335,8 @@ class ChannelTests(ClientTestCase):
         A session that the site has given up is over, with the site's reason.
         """
         self.running()
-        self.lose(b"rvgahp-ce was stopped")
-        self.assertFails("rvgahp-ce was stopped")
+        self.lose(b"rvgahp-ce at the site was stopped")
+        self.assertFails("rvgahp-ce at the site was stopped")
 
     def test_lostInGoodOrder(self) -> None:
         """

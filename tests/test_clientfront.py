@@ -14,6 +14,8 @@ from rvgahp.carrier import Carrier
 from rvgahp.stream import Budget, Stream
 from tests.channelends import User
 from tests.clientdriver import ClientTestCase
+from tests.procfs import descriptors
+from tests.sessions import SESSION_ID
 
 BANNER = b"$GahpVersion: 1.8.0 a GAHP $\r\n"
 COMMANDS = b"S ASYNC_MODE_ON BLAH_JOB_CANCEL BLAH_PING COMMANDS RESULTS\r\n"
@@ -90,6 +92,13 @@ class FrontTestCase(ClientTestCase):
         assert self.proxy is not None
         self.proxy.close()
         self.accepted()
+        self.grantNext(**changes)
+
+    def grantNext(self, **changes: Any) -> None:
+        """
+        Grant what the client has asked anew.
+        """
+        self.ce.close()
         self.user = User()
         self.ce = Carrier(self.reactor, Stream(1 << 24, Budget(1 << 28)), self.user)
         self.user.carrier = self.ce
@@ -149,6 +158,39 @@ class GreetingTests(FrontTestCase):
         """
         self.running(startTimeout=1)
         self.assertBenign(255, "it was not ready within 1 s")
+
+    def test_lastWords(self) -> None:
+        """
+        What is said at the end, by the GAHP or about it, is said some time before that: the
+        gridmanager looks at stderr, then at stdout, and at the end of that no more at stderr.
+        """
+        self.running(LAST_WORDS=1.0)
+        self.ce.send(frames.STDERR, b"a word\n")
+        self.exit(False, 3)
+        assert self.process is not None and self.process.stderr is not None
+        stderr, came = self.process.stderr, bytearray()
+        os.set_blocking(stderr.fileno(), False)
+
+        def read() -> bool:
+            came.extend(stderr.read() or b"")
+            return came.count(b"\n") == 2
+
+        self.until(read)
+        self.spend(0.3)
+        self.assertIsNone(self.process.poll())
+        self.assertEqual(self.ended()[0], 3)
+
+    def test_lastRubbish(self) -> None:
+        """
+        What a GAHP has said on stderr is passed on before the reason for its end, whatever
+        that is.
+        """
+        self.running()
+        self.ce.send(frames.STDERR, b"a word\n")
+        self.ce.send(frames.STDOUT, BANNER + b"Segmentation fault\n")
+        status, output, errors = self.ended()
+        self.assertEqual((status, output), (255, b""))
+        self.assertRegex(errors, "^a word\nrvgahp_client: blahpd at site site: .*\n$")
 
     def assertBenign(self, status: int, words: str) -> None:
         """
@@ -265,6 +307,67 @@ class OverTests(FrontTestCase):
         self.leave()
         self.assertEqual(self.ended()[0], 0)
 
+    def test_formerLink(self) -> None:
+        """
+        The next GAHP is asked for over a new connection, when the one before and all that
+        belonged to it is closed: no word about a former session can meet the next.
+        """
+        self.ready()
+        assert self.process is not None
+        before = descriptors(self.process.pid)
+        for _ in range(3):
+            assert self.proxy is not None
+            former, self.proxy = self.proxy, None
+            self.exit(False, 5)
+            self.accepted()
+            former.setblocking(True)
+            self.assertEqual(former.recv(1), b"")
+            former.close()
+            self.grantNext()
+            self.greet()
+            self.tell(b"BLAH_PING 2 fork")
+            self.heard(b"S")
+            self.until(lambda: b"BLAH_PING 2" in self.given())
+            self.tell(b"RESULTS")
+            self.heard(b"S 0")
+            self.assertEqual(descriptors(self.process.pid), before)
+            self.gahp(b"S", b"R")
+            self.until(lambda: b"RESULTS" in self.given())
+            self.gahp(b"S 1", b"2 0 No\\ error")
+            self.heard(b"R")
+            self.tell(b"RESULTS")
+            self.heard(b"S 1", b"2 0 No\\ error")
+
+    def test_renewed(self) -> None:
+        """
+        A key for the next session reaches it as soon as there is one; one for another is
+        refused.
+        """
+        self.ready()
+        self.next()
+        for session, answer in ((b"former:1", b"_error"), (SESSION_ID.encode(), b"_answer")):
+            box = {b"session": session, b"key": bytes(32), b"keyNumber": b"2", b"duration": b"60"}
+            self.send({b"_command": b"RenewKey", b"_ask": b"9", **box})
+            self.assertEqual(self.box().get(answer), b"9")
+        self.greet()
+
+    def test_asksOnce(self) -> None:
+        """
+        A proxy that hangs up just before the time for its answer is over is asked again
+        once, not once for each.
+        """
+        self.ready(ANSWER_TIMEOUT=0.4, RESTART_POLL=0.5)
+        self.exit(False, 5)
+        assert self.proxy is not None
+        self.proxy.close()
+        self.accepted()
+        self.proxy.close()
+        self.accepted()
+        self.grantNext()
+        self.greet()
+        self.port.settimeout(1)
+        self.assertRaises(TimeoutError, self.port.accept)
+
 
 class LinkTests(FrontTestCase):
     """
@@ -334,6 +437,137 @@ class LeavingTests(FrontTestCase):
         self.exit(False, 0)
         self.until(lambda: self.process is not None and self.process.poll() is not None)
 
+    def detached(self, **changes: Any) -> int:
+        """
+        A client whose gridmanager has gone while a cancel is owed.
+
+        @return: its pid.
+        """
+        self.ready(FRONT_LIVE=0.3, **changes)
+        self.spend(0.8)  # what the CE acknowledges late is a sign of life
+        self.tell(b"BLAH_JOB_CANCEL 2 fork/1")
+        self.heard(b"S")
+        self.leave()
+        assert self.process is not None
+        pid = self.process.pid
+        self.until(lambda: os.getsid(pid) == pid)
+        return pid
+
+    def assertDelivers(self) -> None:
+        """
+        The next GAHP gets the cancel, and then the client ends.
+        """
+        self.next()
+        self.greet()
+        self.until(lambda: b"BLAH_JOB_CANCEL 2 fork/1" in self.given())
+        self.gahp(b"S", b"R")
+        self.until(lambda: b"RESULTS" in self.given())
+        self.gahp(b"S 1", b"2 0 No\\ error")
+        self.until(lambda: (frames.END_STDIN, b"") in self.user.frames())
+        self.exit(False, 0)
+        self.until(lambda: self.process is not None and self.process.poll() is not None)
+
+    def test_aloof(self) -> None:
+        """
+        A client that stays has a session of its own and /dev/null for its stdio, of which no
+        number is free, and no end of a terminal ends it.
+        """
+        pid = self.detached()
+        found = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)]
+        self.assertEqual(found, ["/dev/null"] * 3)
+        for _ in range(3):
+            self.signal(signal.SIGHUP)
+            self.spend(0.1)
+        self.exit(False, 5)
+        self.assertDelivers()
+
+    def test_impatient(self) -> None:
+        """
+        One that stays goes when it is told to end for the second time.
+        """
+        self.ready(FRONT_LIVE=0.3)
+        self.spend(0.8)  # what the CE acknowledges late is a sign of life
+        self.tell(b"BLAH_JOB_CANCEL 2 fork/1")
+        self.heard(b"S")
+        assert self.process is not None
+        pid = self.process.pid
+        self.signal(signal.SIGTERM)
+        self.until(lambda: os.getsid(pid) == pid)
+        self.signal(signal.SIGTERM)
+        self.assertEqual(self.ended()[0], 128 + signal.SIGTERM)
+
+    def test_lease(self) -> None:
+        """
+        One that cannot deliver goes when the lease is over.
+        """
+        self.detached(lease=1, SITE_RETRY_FIRST=60.0)
+        self.exit(False, 5)
+        self.assertEqual(self.ended()[0], 0)
+
+    def test_noStderr(self) -> None:
+        """
+        That nobody reads our stderr any more, which was noticed before, loses nothing else.
+        """
+        self.ready(FRONT_LIVE=0.3)
+        assert self.process is not None and self.process.stderr is not None
+        self.process.stderr.close()
+        self.process.stderr = None
+        self.ce.send(frames.STDERR, b"a word\n")
+        self.spend(0.8)  # what the CE acknowledges late is a sign of life
+        self.tell(b"BLAH_JOB_CANCEL 2 fork/1")
+        self.heard(b"S")
+        self.leave()
+        pid = self.process.pid
+        self.until(lambda: os.getsid(pid) == pid)
+        self.exit(False, 5)
+        self.next()
+        self.ce.send(frames.STDERR, b"one more\n")
+        self.exit(False, 6)
+        self.assertDelivers()
+
+    def lostWithCancel(self) -> None:
+        """
+        A client without a GAHP that owes a cancel.
+        """
+        self.ready()
+        self.tell(b"BLAH_JOB_CANCEL 2 fork/1")
+        self.heard(b"S")
+        self.until(lambda: b"BLAH_JOB_CANCEL 2 fork/1" in self.given())
+        self.exit(False, 5)
+        self.until(lambda: not self.ce.isConnected())
+
+    def test_stdinWithoutGAHP(self) -> None:
+        """
+        With a cancel owed, the end of stdin is no end while there is no GAHP.
+        """
+        self.lostWithCancel()
+        self.leave()
+        self.assertDelivers()
+
+    def test_signalWithoutGAHP(self) -> None:
+        """
+        Nor is SIGTERM; the next GAHP is told of it too.
+        """
+        self.lostWithCancel()
+        self.signal(signal.SIGTERM)
+        self.assertDelivers()
+        self.assertEqual(self.user.frames()[-1][0], frames.STOP)
+
+    def test_unreadStdout(self) -> None:
+        """
+        SIGTERM while there is no GAHP: none is asked for any more, even if stdout waits to
+        be read.
+        """
+        self.ready(SITE_RETRY_FIRST=0.5)
+        for _ in range(2):
+            self.tell(*[b"VERSION"] * 4000)
+        self.spend(0.3)
+        self.exit(False, 5)
+        self.until(lambda: not self.ce.isConnected())
+        self.signal(signal.SIGTERM)
+        self.port.settimeout(1.5)
+        self.assertRaises(TimeoutError, self.port.accept)
+
 
 class BoundTests(FrontTestCase):
     """
@@ -367,6 +601,26 @@ class BoundTests(FrontTestCase):
                 break
         self.assertGreater(written, 1 << 20)
         self.assertLess(written, 2 << 20)
+
+    def test_unread(self) -> None:
+        """
+        What the site has not taken counts, though it is sent.
+        """
+        self.ready(stdinLimit=1 << 20)
+        self.user.delivers = False
+        assert self.process is not None and self.process.stdin is not None
+        fd = self.process.stdin.fileno()
+        os.set_blocking(fd, False)
+        data = (b"WHATEVER " + b"a" * 500_000 + b"\r\n") * 100
+        written, quiet = 0, 0
+        while quiet < 25 and written < len(data):
+            try:
+                written += os.write(fd, data[written : written + 65536])
+                quiet = 0
+            except BlockingIOError:
+                quiet += 1
+                self.spend(0.02)
+        self.assertLess(written, 5 << 20)
 
     def _takes(self, fd: int) -> bool:
         """

@@ -9,6 +9,7 @@ import signal
 from rvgahp import frames
 from tests.byhand import Box
 from tests.clientdriver import ClientTestCase
+from tests.procfs import PATIENCE
 from tests.sessions import KEY, SESSION_ID
 
 
@@ -58,7 +59,7 @@ class StdioTests(ClientTestCase):
         assert self.process is not None
         self.assertIsNone(self.process.poll())
         process = self.process
-        output, errors = process.communicate()
+        output, errors = process.communicate(timeout=PATIENCE)
         self.assertEqual((process.returncode, len(output), errors), (0, len(data), b""))
         self.assertEqual(output, data)
 
