@@ -356,7 +356,8 @@ class BoscoTests(EnvironmentTestCase):
         self.assertEqual(self.playground.gahpPids(), [int((self.home / "pid").read_text())])
         client.send_signal(signal.SIGTERM)
         output, errors = client.communicate(timeout=PATIENCE)
-        self.assertEqual((client.returncode, output, errors), (7, b"", b"heard\n"))
+        self.assertEqual((client.returncode, output), (7, b""))
+        self.assertTrue(errors.endswith(b"heard\n"), errors)  # its shell may say something
 
     def test_missing(self) -> None:
         """
