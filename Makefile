@@ -1,5 +1,5 @@
 # make demo   runs a real job through a throw-away proxy, CE and client
-# make test   ruff, mypy and the tests
+# make test   ruff, mypy and the tests, three minutes on two cores
 # make soak   the tests of real processes with the full numbers
 #
 # Each does all its set-up in .venv, from any Python >= 3.10: PYTHON=python3.12 make test
@@ -56,4 +56,4 @@ $(VENV)/.doc: $(VENV)/.installed
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build rvgahp.egg-info doc/_build _trial_temp .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build rvgahp.egg-info doc/_build _trial_temp _trial_temp_0 _trial_temp_1 .mypy_cache .ruff_cache .hypothesis
