@@ -11,6 +11,22 @@ from collections import deque
 
 from rvgahp import limits
 
+# Of the line that tells of dropped bytes, what stands before and after their number.
+_BEFORE, _AFTER = b"[rvgahp: ", b" bytes of "
+
+
+def _toldIn(data: bytes) -> int:
+    """
+    @return: the bytes that are missing by what C{data} says: another queue before ours
+        may have dropped some.
+    """
+    count = 0
+    for piece in data.split(_BEFORE)[1:]:
+        number, after, _ = piece.partition(_AFTER)
+        if after and number.isdigit() and len(number) < 20:
+            count += int(number)
+    return count
+
 
 class StderrQueue:
     """
@@ -40,13 +56,20 @@ class StderrQueue:
         self._parts.append(bytes(data))
         self._held += len(data)
         while self._held > self._longest:
-            surplus = self._held - self._longest
-            part = self._parts.popleft()
-            if len(part) > surplus:
-                self._parts.appendleft(part[surplus:])
-                part = part[:surplus]
-            self._held -= len(part)
-            self._dropped += len(part)
+            self._drop(self._held - self._longest)
+
+    def _drop(self, surplus: int) -> None:
+        """
+        Drop the oldest bytes, to the end of a line where there is one.
+        """
+        part = self._parts.popleft()
+        if len(part) > surplus:
+            end = part.find(b"\n", surplus - 1) + 1 or surplus
+            if end < len(part):
+                self._parts.appendleft(part[end:])
+            part = part[:end]
+        self._held -= len(part)
+        self._dropped += len(part) + _toldIn(part)
 
     def take(self, most: int) -> bytes:
         """

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import limits
-from rvgahp.stderrqueue import StderrQueue
+from rvgahp.stderrqueue import StderrQueue, _toldIn
 
 LINE = re.compile(rb"\n?\[rvgahp: (\d+) bytes of stderr dropped\]\n")
 
@@ -60,6 +60,28 @@ class StderrQueueTests(SynchronousTestCase):
         self.assertEqual(queue.take(100), b"[rvgahp: 3 bytes of stderr dropped]\n" + b"3456789abc")
         queue.put(b"more")
         self.assertEqual(queue.take(100), b"more")
+
+    def test_linesGo(self) -> None:
+        """
+        Whole lines are dropped where there are any.
+        """
+        queue = StderrQueue(10)
+        queue.put(b"first\nsecond\n")
+        self.assertEqual(queue.take(100), b"[rvgahp: 6 bytes of stderr dropped]\nsecond\n")
+
+    def test_numberGoes(self) -> None:
+        """
+        When a line with a number is dropped, that number is not lost.
+        """
+        first, second = StderrQueue(10), StderrQueue(40)
+        first.put(b"1234567\n" * 1000)
+        told = first.take(100)
+        self.assertEqual(told, b"[rvgahp: 7992 bytes of stderr dropped]\n1234567\n")
+        second.put(told)
+        second.put(b"last\n")
+        line = b"[rvgahp: %d bytes of stderr dropped]\n" % (7992 + len(told) - 8)
+        self.assertEqual(second.take(100), line + b"1234567\nlast\n")
+        self.assertEqual(_toldIn(b"[rvgahp: many bytes of stderr dropped]\n[rvgahp: 5"), 0)
 
     def test_lineOfItsOwn(self) -> None:
         """
