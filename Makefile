@@ -25,10 +25,11 @@ lint: $(VENV)/.tools
 trial: $(VENV)/.tools
 	$(BIN)/python -b -W error contrib/trial-installed.py $(TESTS)
 
-# The tests of real processes with the full numbers: seven minutes on two cores.
+# The tests of real processes with the full numbers, and the fuzz: fifteen minutes on two cores.
 soak: $(VENV)/.tools
 	RVGAHP_SOAK=1 $(BIN)/python -b -W error contrib/trial-installed.py \
-	    $(or $(TESTS),$(patsubst tests/%.py,tests.%,$(wildcard tests/test_whole_*.py)))
+	    $(or $(TESTS),$(patsubst tests/%.py,tests.%,$(wildcard tests/test_whole_*.py)) \
+	    tests.test_gridmanagerfuzz)
 
 doc: $(VENV)/.doc
 	$(BIN)/sphinx-build -W --keep-going -q -b html doc doc/_build/html

@@ -34,7 +34,7 @@ class FrontFace(Face):
 
     def __init__(self, loop: Poller, grant: Grant, client: Client) -> None:
         super().__init__(loop, client)
-        self._front = Front(client.gahp, self, loop.seconds, patience=grant.patience)
+        self._front = Front(client.role, self, loop.seconds, patience=grant.patience)
         self._stdinLimit = grant.stdinLimit
         self._lease = grant.session.lease
         self._stopNumber = 0

@@ -33,14 +33,15 @@ class Client:
     One run of the program: ask, wait, then serve a session to its end; and where the
     face survives that, ask again.
 
-    @ivar gahp: the GAHP's name.
+    @ivar gahp: the GAHP's name at the site.
+    @ivar role: its name to our parent.
     @ivar status: the exit status, once there is one.
     """
 
     def __init__(self, loop: Poller, arguments: Arguments) -> None:
         self._loop = loop
         self._arguments = arguments
-        self.gahp = arguments.gahp
+        self.gahp, self.role = arguments.gahp, arguments.role
         self._path = ""
         self._absentUntil: float | None = None
         self._link: ProxyLink | None = None
@@ -136,7 +137,7 @@ class Client:
     def _kindOfFace(self) -> type[CopyFace] | type[FrontFace]:
         import rvgahp.clientsession  # noqa: F401
 
-        if hasFront(self.gahp):
+        if hasFront(self.role):
             from rvgahp.clientfront import FrontFace
 
             return FrontFace

@@ -99,7 +99,9 @@ class Arguments:
 
     @ivar site: the site; empty if only its socket is named, which then tells it.
     @ivar account: the account asked for there; empty: the site's choice.
-    @ivar gahp: the GAHP.
+    @ivar gahp: the GAHP that the site is asked for.
+    @ivar role: the GAHP that we are to our parent: another name at the site makes no other
+        dialogue.
     @ivar socket: the proxy's socket, or L{None} if it is not named.
     """
 
@@ -107,7 +109,7 @@ class Arguments:
         """
         @raise Misuse: they make no sense.
         """
-        self.site = self.account = self.gahp = ""
+        self.site = self.account = self.gahp = self.role = ""
         self.socket: str | None = None
         self.wantsHelp = self.wantsVersion = False
         self._script = ""
@@ -185,6 +187,7 @@ class Arguments:
         See that a place and a GAHP are named, and no more.
         """
         names = self._bare[1:]
+        asked = names[:1]
         if self._script and names != [_TRANSFERS]:
             # As in remote_gahp, where the gridmanager's own word is then an argument.
             names = [self._script, *names[1:]]
@@ -193,6 +196,7 @@ class Arguments:
         if len(names) > 1:
             raise Misuse(f"{names[1][:80]!a} is one word too many")
         self.gahp = _checkGAHP(names[0])
+        self.role = (asked or names)[0]
 
     def _missing(self, words: list[str]) -> None:
         """

@@ -225,6 +225,26 @@ class StderrTests(FrontTestCase):
         self.assertEqual(self.ended(), (0, b"", "no end\n"))
 
 
+class RoleTests(FrontTestCase):
+    """
+    A GAHP that has another name at the site.
+    """
+
+    def test_script(self) -> None:
+        """
+        It has the front of the one that the gridmanager asked for.
+        """
+        words = ("--rgahp-script", "mine", "site", "blahpd")
+        self.assertEqual(self.asked(*words, ACK_DELAY=0.0)[b"gahp"], b"mine")
+        self.answer()
+        self.dial()
+        self.assertEqual(self.box(), {b"_answer": b"7"})
+        self.greet()
+        self.heard(BANNER[:-2])
+        self.tell(b"RESULTS")
+        self.heard(b"S 0")
+
+
 class OverTests(FrontTestCase):
     """
     A GAHP that ends while the gridmanager does not.
