@@ -8,6 +8,7 @@ first bytes have come: L{Relay.arrived} is called with it before they are passed
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import socket
 import struct
@@ -95,7 +96,8 @@ class Direction:
                 self.pending.appendleft((0.0, data[count:]))
         if self.sourceEnded and not self.ended:
             self.ended = True
-            self.target.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(OSError):  # the other end was quicker
+                self.target.shutdown(socket.SHUT_WR)
         return 60.0
 
 
