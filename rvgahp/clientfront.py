@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 class FrontFace(Face):
     """
-    The front, and its L{rvgahp.front.Output}.
+    The front, and its L{rvgahp.frontoutput.Output}.
     """
 
     def __init__(self, loop: Poller, grant: Grant, client: Client) -> None:

@@ -23,7 +23,7 @@ from rvgahp.credentials import makeCA, makeCECredentials, makeHostCredentials
 from rvgahp.daemonprocess import Daemon
 from rvgahp.errors import ConfigurationError
 from rvgahp.names import checkGAHPName
-from rvgahp.settingtable import LONGEST_SOCKET_PATH
+from rvgahp.settingtable import BUILT_IN_GAHPS, LONGEST_SOCKET_PATH
 
 SITE = "sandbox"
 HOST = "127.0.0.1"
@@ -265,10 +265,24 @@ class Sandbox:
         (self.directory / f"condor_config.{name}").write_text(text)
 
     def _gahpLines(self) -> str:
-        if not self._gahps:
-            return ""
-        lines = [f"RVGAHP_GAHP_NAMES = {', '.join(self._gahps)}"]
+        lines = []
+        further = [name for name in self._gahps if name not in BUILT_IN_GAHPS]
+        if further:
+            lines.append(f"RVGAHP_GAHP_NAMES = {', '.join(further)}")
         for name, command in self._gahps.items():
-            setting = re.sub("[^A-Za-z0-9_]", "_", name)
-            lines.append(f"RVGAHP_GAHP_{setting} = {_escaped(command)}")
-        return "\n".join(lines) + "\n"
+            if name in further:
+                setting = re.sub("[^A-Za-z0-9_]", "_", name)
+                lines.append(f"RVGAHP_GAHP_{setting} = {_escaped(command)}")
+            else:
+                lines.append(f"{BUILT_IN_GAHPS[name]} = {_escaped(self._script(name, command))}")
+        return "".join(line + "\n" for line in lines)
+
+    def _script(self, name: str, command: str) -> str:
+        """
+        @return: the path of a program that is the command: HTCondor's settings take no
+            command line.
+        """
+        path = self.directory / f"gahp-{name}"
+        path.write_text(f"#!/bin/sh\nexec {shlex.join(shlex.split(command))}\n")
+        path.chmod(0o755)
+        return str(path)

@@ -447,8 +447,15 @@ class LeavingTests(FrontTestCase):
         self.leave()
         assert self.process is not None and self.process.stdout is not None
         output = self.process.stdout
-        os.set_blocking(output.fileno(), True)
-        self.assertEqual(output.read(), b"")
+        os.set_blocking(output.fileno(), False)
+        came: list[bytes | None] = []
+
+        def isClosed() -> bool:
+            came.append(output.read())
+            return came[-1] == b""
+
+        self.until(isClosed)
+        self.assertEqual([one for one in came if one], [])
         self.assertIsNone(self.process.poll())
         self.assertNotIn(b"CANCEL", self.given())
         self.ce.send(frames.STDERR, b"")

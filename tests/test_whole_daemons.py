@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from rvgahp.sandbox import SITE
 from tests.procfs import PATIENCE, isAlive, waitFor, withEnvironment
-from tests.programs import TWISTD_TELLS, Run, program, runProgram
+from tests.programs import TWISTD_TELLS, Run, program, runProgram, speaker
 from tests.wholecase import PlaygroundTestCase, WholeTestCase
 
 
@@ -232,6 +233,24 @@ class SandboxCommandTests(WholeTestCase):
             self.assertEqual((process.returncode, output, errors), (0, b"", b""))
             self.assertEqual(withEnvironment("RVGAHP_BLAH_DIR", f"{said['dir']}/"), [])
             self.assertFalse(os.path.exists(str(said["dir"])))
+
+    def test_usualGAHPs(self) -> None:
+        """
+        The GAHPs that HTCondor knows can be replaced by commands, which get just these words.
+        """
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory)
+        script = Path(directory, "a gahp")
+        script.write_text(speaker("stand-in", "[ \"$#$2\" = '2$$' ] || exit 9"))
+        words = shlex.join(["sh", str(script), "two words", "$$"])
+        names = ("blahpd", "condor_ft-gahp")
+        _, said = self._sandbox(*[f"--gahp={name}={words}" for name in names])
+        for name in names:
+            client = [program("rvgahp_client"), "--socket", str(said["socket"]), SITE, name]
+            run = runProgram(client, b"VERSION\n")
+            lines = run.output.splitlines()
+            self.assertEqual((run.status, run.errors, len(lines)), (0, "", 2), run)
+            self.assertEqual(lines[1], b"S " + lines[0])
 
     def test_wrongWords(self) -> None:
         """
