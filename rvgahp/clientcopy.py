@@ -8,13 +8,10 @@ Layer 4: the standard library, C{cryptography}, and layers 0 and 1.
 
 from __future__ import annotations
 
-import errno
-import os
 import signal
 
 from rvgahp import frames
 from rvgahp.clientface import Face
-from rvgahp.complaint import FAILURE, complain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +32,6 @@ class CopyFace(Face):
         super().__init__(loop, client)
         self._stdinOpen = True
         self._stopNumber = 0
-        self._outputLost = False
 
     def stop(self, number: int) -> bool:
         if self._stopNumber or not self._session.isRunning:
@@ -63,9 +59,7 @@ class CopyFace(Face):
         """
         As if we had been told to end.
         """
-        if problem != os.strerror(errno.EPIPE):
-            self._outputLost = True
-            complain(f"stdout takes no more: {problem}")
+        super().stdoutFailed(problem)
         self.stop(signal.SIGPIPE)
 
     # -- from the session ---------------------------------------------------
@@ -84,7 +78,7 @@ class CopyFace(Face):
     def exited(self, status: int, sentence: str) -> None:
         if sentence:
             self.say(sentence)
-        self.conclude(status or (FAILURE if self._outputLost else 0))
+        self.conclude(status)
 
     def lost(self, sentence: str) -> None:
         self._client.fail(sentence)

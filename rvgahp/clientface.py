@@ -8,9 +8,12 @@ sessions: L{rvgahp.clientcopy} has one, L{rvgahp.clientfront} as many as it take
 
 from __future__ import annotations
 
+import errno
+import os
+
 from rvgahp import limits
 from rvgahp.clientstdio import Stderr, Stdin, Stdout
-from rvgahp.complaint import encodeComplaint
+from rvgahp.complaint import FAILURE, encodeComplaint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ class Face:
         self._client = client
         self._session: ClientSession | None = None
         self._status: int | None = None
-        self._stderrAbandoned = self._isOver = False
+        self._stderrAbandoned = self._isOver = self._outputLost = False
         self._stdin = Stdin(loop, self)
         self._stderr = Stderr(loop, self._finishWhenWritten)
         self._stdout = Stdout(loop, self)
@@ -81,9 +84,11 @@ class Face:
 
     def stdoutFailed(self, problem: str) -> None:
         """
-        Nothing takes our output any more.
+        Nothing takes our output any more.  That its reader has gone needs no word.
         """
-        raise NotImplementedError
+        if problem != os.strerror(errno.EPIPE):
+            self._outputLost = True
+            self.say(f"stdout takes no more: {problem}")
 
     # -- from the session ---------------------------------------------------
 
@@ -154,9 +159,9 @@ class Face:
 
     def conclude(self, status: int) -> None:
         """
-        Exit so, when all is written.
+        Exit so, when all is written; but not with 0 if some could not be.
         """
-        self._status = status
+        self._status = status or (FAILURE if self._outputLost else 0)
         self._loop.callLater(limits.CLIENT_STDERR_GRACE, self._abandonStderr)
         self._finishWhenWritten()
 

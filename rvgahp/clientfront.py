@@ -79,6 +79,7 @@ class FrontFace(Face):
         self._readStdin()
 
     def stdoutFailed(self, problem: str) -> None:
+        super().stdoutFailed(problem)
         self._gridmanagerGone()
 
     def _gridmanagerGone(self) -> None:

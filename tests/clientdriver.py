@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from typing import Any
+from typing import Any, BinaryIO
 
 from rvgahp import commands, frames, limits
 from rvgahp.boxes import BoxReader, encodeBox
@@ -55,6 +55,7 @@ class ClientTestCase(ReactorTestCase):
     One client, its proxy and its CE.
 
     @ivar path: where the client will look.
+    @ivar output: its stdout.
     @ivar user: who uses the CE's end of the stream.
     @ivar ce: the CE's end.
     """
@@ -64,6 +65,7 @@ class ClientTestCase(ReactorTestCase):
         Listen where the client will look.
         """
         super().setUp()
+        self.output: int | BinaryIO = subprocess.PIPE
         self.directory = tempfile.mkdtemp()
         self.path = os.path.join(self.directory, "proxy.sock")
         self.listen()
@@ -118,7 +120,7 @@ class ClientTestCase(ReactorTestCase):
         self.process = subprocess.Popen(
             [sys.executable, "-c", code, "--socket", self.path, *(words or ("site", "cat"))],
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=self.output,
             stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )

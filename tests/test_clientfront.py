@@ -409,6 +409,29 @@ class LinkTests(FrontTestCase):
         self.until(lambda: b"BLAH_PING 3" in self.given())
 
 
+class FullDiskTests(FrontTestCase):
+    """
+    A stdout that is on a full disk.
+    """
+
+    def test_full(self) -> None:
+        """
+        It is said, and the exit status is not 0 though the GAHP's is.
+        """
+        with open("/dev/full", "wb") as full:
+            self.output = full
+            self.running()
+            self.greet()
+            self.until(lambda: (frames.END_STDIN, b"") in self.user.frames())
+            self.exit(False, 0)
+            process = self.process
+            assert process is not None
+            self.until(lambda: process.poll() is not None)
+        assert process.stderr is not None
+        self.assertEqual(process.returncode, 255)
+        self.assertIn(b"stdout takes no more: No space left on device\n", process.stderr.read())
+
+
 class LeavingTests(FrontTestCase):
     """
     The gridmanager goes.

@@ -20,29 +20,13 @@ from zope.interface.verify import verifyObject
 from rvgahp import commands, limits, local
 from rvgahp.errors import NoSuchSite, NotAuthorized
 from rvgahp.local import Clients, LocalConnection
+from tests import clientdriver
 from tests.localclient import REQUEST, LocalClient, ScriptedSocket, failure
 from tests.steppedloop import SteppedLoop, descriptorCount, socketPair
 
 KEY = bytes(range(100, 132))
 
-ANSWER: dict[str, Any] = {
-    "version": 1,
-    "session": "s",
-    "key": KEY,
-    "keyNumber": 1,
-    "serverPolicy": "R:R:AES",
-    "clientPolicy": "R:R:AES",
-    "outcome": "encrypt",
-    "method": "AES",
-    "duration": 86400,
-    "lease": 3000,
-    "window": 1 << 24,
-    "total": 1 << 28,
-    "startTimeout": 10,
-    "stdinLimit": 1 << 26,
-    "site": "site.example",
-    "tunnelPort": 0,
-}
+ANSWER: dict[str, Any] = {**clientdriver.ANSWER, "session": "s", "key": KEY}
 
 
 class Session:
