@@ -34,6 +34,9 @@ class Grant:
     @ivar stream: our end of its stream.
     @ivar patience: seconds that the GAHP may take to be ready.
     @ivar stdinLimit: bytes of our stdin to be held here.
+    @ivar callTimeout: seconds that the gridmanager waits for a batch request's result; 0:
+        as long as it takes.
+    @ivar responseTimeout: seconds that it waits for each line of a reply, at least 2.
     """
 
     def __init__(self, box: dict[bytes, bytes]) -> None:
@@ -56,6 +59,8 @@ class Grant:
         self.stream = Stream(int(box[b"window"]), Budget(int(box[b"total"])))
         self.patience = int(box[b"startTimeout"])
         self.stdinLimit = int(box[b"stdinLimit"])
+        self.callTimeout = int(box[b"callTimeout"])
+        self.responseTimeout = int(box[b"responseTimeout"])
 
 
 class ClientSession:
