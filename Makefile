@@ -29,7 +29,7 @@ trial: $(VENV)/.tools
 soak: $(VENV)/.tools
 	RVGAHP_SOAK=1 $(BIN)/python -b -W error contrib/trial-installed.py \
 	    $(or $(TESTS),$(patsubst tests/%.py,tests.%,$(wildcard tests/test_whole_*.py)) \
-	    tests.test_gridmanagerfuzz)
+	    tests.test_gridmanagerfuzz tests.test_mapdifferences tests.test_mapregex)
 
 doc: $(VENV)/.doc
 	$(BIN)/sphinx-build -W --keep-going -q -b html doc doc/_build/html

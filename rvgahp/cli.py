@@ -100,10 +100,12 @@ def makeParser() -> argparse.ArgumentParser:
     )
     demo.set_defaults(run=_demo)
     from rvgahp.credentialscli import addCommands
+    from rvgahp.mapcli import addCommand as addMap
     from rvgahp.tracecli import addCommand
 
     addCommand(commands, _wakeBySignals)
     addCommands(commands)
+    addMap(commands)
     return parser
 
 

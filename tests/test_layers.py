@@ -23,8 +23,9 @@ PAGE = TESTS.parent / "doc" / "architecture.rst"
 LAYERS = (
     "errors limits names policy primitives session handshakemessages handshake records frames"
     " stream stderrqueue boxes gahplines front frontanswers frontbanner frontoutput frontpaths"
-    " frontqueue frontreplies frontresults frontrules frontsite",
-    "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords",
+    " frontqueue frontreplies frontresults frontrules frontsite mapsyntax mapregex mapfields"
+    " mapfile addresspattern authorizationlist",
+    "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords mapreader",
     "commands igahp launcher settingkinds settingrow sitesockets settingtable settingreader"
     " settings configuration condorconfig condorraw certificates",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
@@ -33,8 +34,8 @@ LAYERS = (
     "proxy proxysession renewal sites siteconnection description local ce gahpsession"
     " channeldialer client clientrun clientsession clientface clientcopy clientfront clientstdio",
     "tapoptions proxytap cetap",
-    "cli credentialscli sandbox daemonprocess demo screen patience inquiry gahpdialogue gahpjob"
-    " trace tracewords tracejob tracesteps tracecli",
+    "cli credentialscli mapcli sandbox daemonprocess demo screen patience inquiry gahpdialogue"
+    " gahpjob trace tracewords tracejob tracesteps tracecli",
 )
 
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
