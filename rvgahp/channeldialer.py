@@ -9,25 +9,37 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from random import SystemRandom
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, succeed
 from twisted.python.failure import Failure
 
 from rvgahp import limits
+from rvgahp.backoff import Backoff
 from rvgahp.carrier import Carrier
 from rvgahp.channel import DialingChannel
-from rvgahp.errors import ChannelLost
+from rvgahp.errors import ChannelLost, NotAuthorized, SessionGone
 from rvgahp.handshakemessages import GAHP_STREAM
 from rvgahp.session import SessionKeys
 
 
+def _discard(dialling: Deferred[socket.socket]) -> None:
+    """
+    Nobody wants the connection any more, be it there or not.
+    """
+    dialling.cancel()
+    dialling.addCallbacks(lambda connection: connection.close(), lambda _: None)
+
+
 class ChannelDialer:
     """
-    Dials until a channel comes to be, as often as there are tickets: a lost packet may
-    have been all, and what else made a dial fail will do so again.  A dial or handshake
-    that takes long is not given up, but another is begun beside it while tickets open
-    the gate; the first that comes through carries the stream.
+    Dials until a channel comes to be.  A dial or handshake that takes long is not given
+    up, but another is begun beside it; the first that comes through carries the stream.
+
+    With tickets in hand it dials as often as there are tickets: a lost packet may have
+    been all, and what else made a dial fail will do so again.  With none it asks the proxy
+    for one each time, less and less often, until it is closed.
     """
 
     def __init__(
@@ -38,11 +50,16 @@ class ChannelDialer:
         dial: Callable[[], Deferred[socket.socket]],
         tickets: list[bytes],
         failed: Callable[[str], object],
+        names: tuple[int, int] = (0, GAHP_STREAM),
+        openChannel: Callable[[], Deferred[bytes]] | None = None,
     ) -> None:
         """
         @param dial: makes a connection to the proxy's port.
-        @param tickets: for the stream 0.  B{Secret} until they are used.
-        @param failed: called with the reason of the last failure when no ticket is left.
+        @param tickets: for this stream.  B{Secret} until they are used.
+        @param failed: called with the reason of the last failure when no ticket is left or
+            to be had.
+        @param names: the stream's number and kind.
+        @param openChannel: asks the proxy for a ticket.
         """
         self._reactor = reactor
         self._keys = keys
@@ -50,6 +67,9 @@ class ChannelDialer:
         self._dial = dial
         self._tickets = list(tickets)
         self._failed = failed
+        self._names = names
+        self._openChannel = openChannel
+        self._backoff = Backoff(SystemRandom())
         self._generation = 0
         self._dialling: set[Deferred[None]] = set()
         self._underway = 0  # dials and handshakes
@@ -67,7 +87,9 @@ class ChannelDialer:
         A channel did not come to be: dial once more, after a moment.
         """
         self._underway -= 1
-        if self._tickets or not self._underway:
+        if self._openChannel is not None:
+            self._schedule(self._backoff.delay(), reason)
+        elif self._tickets or not self._underway:
             self._schedule(limits.REDIAL_FIRST, reason)
 
     def close(self) -> None:
@@ -88,17 +110,29 @@ class ChannelDialer:
         self._timer = self._reactor.callLater(delay, self._attempt, reason)
 
     def _attempt(self, reason: str) -> None:
-        if not self._tickets:
+        if self._tickets:
+            ticket = succeed(self._tickets.pop(0))
+        elif self._openChannel is not None:
+            ticket = self._openChannel()
+        else:
             self._failed(reason)
             return
-        ticket = self._tickets.pop(0)
         self._underway += 1
-        if self._tickets:
+        if self._tickets or (self._openChannel and self._underway < limits.TICKETS_PER_START):
             self._schedule(limits.SPARE_DIAL_DELAY, "")
-        dialling = self._dial().addCallback(self._dialled, ticket)
+        dialling = ensureDeferred(self._connect(ticket))
         self._dialling.add(dialling)
         dialling.addErrback(self._notDialled)
         dialling.addBoth(lambda _: self._dialling.discard(dialling))
+
+    async def _connect(self, asked: Deferred[bytes]) -> None:
+        dialling = self._dial()  # while the proxy is asked
+        try:
+            ticket = await asked
+        except BaseException:
+            _discard(dialling)
+            raise
+        self._dialled(await dialling, ticket)
 
     def _dialled(self, connection: socket.socket, ticket: bytes) -> None:
         if self._isClosed:
@@ -114,12 +148,16 @@ class ChannelDialer:
             connection,
             self._carrier,
             self._keys.present,
-            0,
-            GAHP_STREAM,
+            *self._names,
             self._generation,
             ticket,
         )
 
     def _notDialled(self, failure: Failure) -> None:
-        if not failure.check(CancelledError):
+        if failure.check(CancelledError):
+            return
+        if failure.check(SessionGone, NotAuthorized):
+            self.close()
+            self._failed(failure.getErrorMessage())
+        else:
             self.again(failure.getErrorMessage())

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import socket
 
     from rvgahp.clientface import Face
+    from rvgahp.clienttunnels import Tunnels
+    from rvgahp.forward import Forward
     from rvgahp.poller import Poller
 
 
@@ -32,6 +34,8 @@ class Grant:
 
     @ivar session: the security session.  B{Secret.}
     @ivar stream: our end of its stream.
+    @ivar tunnelPort: the port of the GAHP's tunnels at the site; 0: none.
+    @ivar forwardTo: where the tunnels go; empty: where our environment says.
     @ivar patience: seconds that the GAHP may take to be ready.
     @ivar stdinLimit: bytes of our stdin to be held here.
     """
@@ -53,9 +57,18 @@ class Grant:
         outcome, method = box[b"outcome"].decode("ascii"), box[b"method"].decode("ascii")
         if (self.session.outcome.value, self.session.method) != (outcome, method):
             raise ProtocolError("its security policies do not give the result it names")
-        self.stream = Stream(int(box[b"window"]), Budget(int(box[b"total"])))
+        self._window, self._budget = int(box[b"window"]), Budget(int(box[b"total"]))
+        self.stream = self.makeStream()
         self.patience = int(box[b"startTimeout"])
         self.stdinLimit = int(box[b"stdinLimit"])
+        self.tunnelPort = int(box[b"tunnelPort"])
+        self.forwardTo = box[b"forwardTo"].decode("utf-8")
+
+    def makeStream(self) -> Stream:
+        """
+        @return: our end of one more stream of the session.
+        """
+        return Stream(self._window, self._budget)
 
 
 class ClientSession:
@@ -68,10 +81,20 @@ class ClientSession:
         do.
     """
 
-    def __init__(self, loop: Poller, grant: Grant, face: Face) -> None:
+    def __init__(
+        self, loop: Poller, grant: Grant, face: Face, forward: Forward | None = None
+    ) -> None:
+        """
+        @param forward: where the GAHP's tunnels go; L{None}: it has none.
+        """
         self._loop = loop
         self._keys = SessionKeys(grant.session, loop.seconds())
         self._face = face
+        self._tunnels: Tunnels | None = None
+        if forward is not None:
+            from rvgahp.clienttunnels import Tunnels
+
+            self._tunnels = Tunnels(loop, self._keys, forward, grant.makeStream, face.say)
         self.carrier = Carrier(loop, grant.stream, self)
         self.isRunning = self.hasExited = False
         self._silent = self._isClosed = False
@@ -87,10 +110,16 @@ class ClientSession:
         """
         return self.isRunning or self._shakingHands > 0
 
-    def channelHanded(self, connection: socket.socket) -> None:
+    def channelHanded(self, stream: int, connection: socket.socket) -> None:
         """
         The proxy passed us a connection that the CE dialled for this stream.
         """
+        if stream:
+            if self._tunnels is None:
+                connection.close()  # nobody has asked for it
+            else:
+                self._tunnels.channelHanded(stream, connection)
+            return
         self._shakingHands += 1
         AnsweringChannel(
             self._loop,
@@ -168,6 +197,8 @@ class ClientSession:
         Nothing is called afterwards.
         """
         self._isClosed = True
+        if self._tunnels is not None:
+            self._tunnels.close()
         self.carrier.close()
 
     # -- from the stream ----------------------------------------------------

@@ -87,6 +87,7 @@ class StartGAHP(Command):
         (b"gahp", Unicode()),
         (b"account", Unicode()),
         (b"tunnel", Boolean()),
+        (b"tunnelPort", Integer()),
         (b"owner", Unicode()),
         (b"serverPolicy", Unicode()),
         (b"outcome", Unicode()),
@@ -153,6 +154,7 @@ class RequestGAHP(Command):
         (b"gahp", Unicode()),
         (b"account", Unicode()),
         (b"tunnel", Boolean()),
+        (b"tunnelPort", Integer()),
     ]
     response = [
         (b"version", Integer()),
@@ -171,6 +173,7 @@ class RequestGAHP(Command):
         (b"stdinLimit", Integer()),
         (b"site", Unicode()),
         (b"tunnelPort", Integer()),
+        (b"forwardTo", Unicode()),
     ]
     errors = _ERRORS
 

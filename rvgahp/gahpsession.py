@@ -11,7 +11,6 @@ from __future__ import annotations
 import signal
 import socket
 from collections.abc import Callable
-from enum import Enum
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -19,12 +18,14 @@ from twisted.logger import Logger
 
 from rvgahp import frames, limits
 from rvgahp.carrier import Carrier
+from rvgahp.cetunnels import CETunnels
 from rvgahp.channeldialer import ChannelDialer
 from rvgahp.errors import ProtocolError, StartFailed
 from rvgahp.frames import Frame
 from rvgahp.gahpenvironment import GAHPEnvironment
 from rvgahp.gahpprocess import GAHPProcess, describeEnd
 from rvgahp.igahp import GAHPCommand
+from rvgahp.phase import Phase
 from rvgahp.processlauncher import ProcessLauncher
 from rvgahp.session import SecuritySession, SessionKeys
 from rvgahp.settings import Settings
@@ -35,22 +36,6 @@ from rvgahp.stream import Budget, Stream
 STOPPED = "rvgahp-ce at the site was stopped"
 
 
-class Phase(Enum):
-    """
-    Where a session is.
-
-    STARTING: the GAHP's program is not executed yet.  RUNNING: it is.  ENDING: it
-    has been asked to end.  EXITED: it has; its output and status are on their way.
-    OVER: nothing is left.
-    """
-
-    STARTING = "starting"
-    RUNNING = "running"
-    ENDING = "ending"
-    EXITED = "exited"
-    OVER = "over"
-
-
 class GAHPSession:
     """
     One GAHP, from StartGAHP until its exit status has been acknowledged.
@@ -59,6 +44,7 @@ class GAHPSession:
         L{StartFailed}.
     @ivar phase: where it is.
     @ivar keys: the session's, as they are known here.
+    @ivar tunnels: of the GAHP's connections to the submit host, if it has any.
     @ivar isAbandoned: the proxy has said that its client is gone.
     """
 
@@ -90,7 +76,10 @@ class GAHPSession:
         self._over = over
         self.phase = Phase.STARTING
         self.started: Deferred[None] = Deferred()
-        self._carrier = Carrier(reactor, Stream(settings.get("RVGAHP_REPLAY_LIMIT"), budget), self)
+        self._window: int = settings.get("RVGAHP_REPLAY_LIMIT")
+        self._budget = budget
+        self._carrier = Carrier(reactor, self.makeStream(), self)
+        self.tunnels: CETunnels | None = None
         self._dialer = ChannelDialer(
             reactor, self.keys, self._carrier, dial, tickets, self._unreachable
         )
@@ -107,6 +96,12 @@ class GAHPSession:
         The session's id.
         """
         return self.keys.present.sessionId
+
+    def makeStream(self) -> Stream:
+        """
+        @return: our end of one more stream of the session.
+        """
+        return Stream(self._window, self._budget)
 
     # -- requests -----------------------------------------------------------
 
@@ -342,6 +337,8 @@ class GAHPSession:
         for timer in self._timers:
             if timer.active():
                 timer.cancel()
+        if self.tunnels is not None:
+            self.tunnels.close("its session is over")
         self._dialer.close()
         self._carrier.close()
         self._process.close()

@@ -97,6 +97,7 @@ class Proxy:
         gahp: str,
         account: str,
         tunnel: bool,
+        tunnelPort: int,
     ) -> Deferred[dict[str, Any]]:
         """
         A client asks for a GAHP.
@@ -110,7 +111,8 @@ class Proxy:
         except ConfigurationError as e:
             raise UnknownGAHP(str(e)) from None
         found = self.sites.find(candidates(site, account, client.site))
-        return found.addCallback(self._start, client, version, gahp, account, tunnel)
+        port = tunnelPort if tunnel else None
+        return found.addCallback(self._start, client, version, gahp, account, port)
 
     def _start(
         self,
@@ -119,15 +121,16 @@ class Proxy:
         version: int,
         gahp: str,
         account: str,
-        tunnel: bool,
+        tunnelPort: int | None,
     ) -> Deferred[dict[str, Any]]:
         if client.isClosed:
             raise StartFailed("the client has gone meanwhile")
         site = connection.site
         if account and site.startswith(f"{account}@"):
             account = ""  # it is a part of the site's name
-        session = self._makeSession(connection, gahp)
-        record = ProxySession(self, session, site, client)
+        hasTunnels = tunnelPort is not None
+        session = self._makeSession(connection, gahp, hasTunnels)
+        record = ProxySession(self, session, site, client, hasTunnels)
         self.sessions[session.sessionId] = record
         client.serves(record)
         self.log.info(
@@ -137,7 +140,9 @@ class Proxy:
             gahp=gahp,
             site=f"{account}@{site}" if account else site,
         )
-        started = connection.start(record, gahp, account, tunnel, self._issue(record))
+        started = connection.start(
+            record, gahp, account, hasTunnels, tunnelPort or 0, self._issue(record)
+        )
         started.addCallbacks(
             self._started,
             self._notStarted,
@@ -146,7 +151,9 @@ class Proxy:
         )
         return started
 
-    def _makeSession(self, connection: SiteConnection, gahp: str) -> SecuritySession:
+    def _makeSession(
+        self, connection: SiteConnection, gahp: str, hasTunnels: bool
+    ) -> SecuritySession:
         self._count += 1
         session = SecuritySession(
             f"{self._name}:{self._count}",
@@ -156,21 +163,25 @@ class Proxy:
             self.settings.get("SEC_DEFAULT_SESSION_DURATION"),
             self.settings.get("SEC_DEFAULT_SESSION_LEASE"),
         )
-        self.checkOutcome(session.outcome, connection, gahp)
+        self.checkOutcome(session.outcome, connection, gahp, hasTunnels)
         return session
 
-    def checkOutcome(self, outcome: Outcome, connection: SiteConnection, gahp: str) -> None:
+    def checkOutcome(
+        self, outcome: Outcome, connection: SiteConnection, gahp: str, hasTunnels: bool = False
+    ) -> None:
         """
         See that a GAHP may be started where channels are protected so.
 
         @param outcome: what the policies of proxy and site resolve to.
+        @param hasTunnels: whether it can reach the gridmanager.
         @raise PolicyConflict: it may not; the sentence says why.
         """
-        isConfidential = gahp in _CONFIDENTIAL
+        isConfidential = hasTunnels or gahp in _CONFIDENTIAL
         checkStart(self.settings, outcome, connection.address, gahp, isConfidential)
 
     def _issue(self, record: ProxySession) -> list[bytes]:
-        return [self._tickets.issue((record.sessionId, 0)) for _ in range(limits.TICKETS_PER_START)]
+        name = record.sessionId
+        return [self._tickets.issue((name, 0), name) for _ in range(limits.TICKETS_PER_START)]
 
     def _started(
         self, answer: dict[str, Any], record: ProxySession, version: int
@@ -196,7 +207,8 @@ class Proxy:
             "startTimeout": math.ceil(self.startTimeout),
             "stdinLimit": self.settings.get("RVGAHP_STDIN_LIMIT"),
             "site": record.site,
-            "tunnelPort": answer["tunnelPort"],
+            "tunnelPort": answer["tunnelPort"] if record.hasTunnels else 0,
+            "forwardTo": self.settings.get("RVGAHP_FORWARD_TO") or "",
         }
 
     def _notStarted(
@@ -280,9 +292,13 @@ class Proxy:
             raise SessionGone(f"session {sessionId} has no client here")
         if record.site != site:
             raise NotAuthorized(f"session {sessionId} is not of site {site}")
-        if len(self._tickets) > 10 * limits.WANTED_DESCRIPTORS:
-            raise Busy("too many tickets are out")
-        return self._tickets.issue((sessionId, stream))
+        if stream and not record.hasTunnels:
+            raise NotAuthorized(f"session {sessionId} has no tunnels")
+        if not 0 <= stream <= limits.LAST_STREAM:
+            raise NotAuthorized(f"session {sessionId} cannot have a stream {stream}")
+        if self._tickets.heldBy(sessionId) >= limits.TICKETS_PER_SESSION:
+            raise Busy(f"{limits.TICKETS_PER_SESSION} tickets of session {sessionId} are out")
+        return self._tickets.issue((sessionId, stream), sessionId)
 
     def sessionEnded(self, site: str, sessionId: str, reason: str) -> None:
         """

@@ -93,9 +93,14 @@ class ProxyLink(Descriptor):
         self._handed: list[socket.socket] = []
         self.resumeReading()
 
-    def request(self, site: str, gahp: str, account: str = "", tunnel: bool = False) -> None:
+    def request(
+        self, site: str, gahp: str, account: str = "", tunnel: bool = False, tunnelPort: int = 0
+    ) -> None:
         """
         Ask for a GAHP; L{LinkUser.answered} or L{LinkUser.refused} tells the end.
+
+        @param tunnel: whether we can serve tunnels.
+        @param tunnelPort: the port that they must have at the site; 0: any.
         """
         versions = b"".join(b"\0\x01%d" % version for version in limits.PROTOCOL_VERSIONS)
         self._send(
@@ -107,6 +112,7 @@ class ProxyLink(Descriptor):
                 b"gahp": gahp.encode(),
                 b"account": account.encode(),
                 b"tunnel": b"True" if tunnel else b"False",
+                b"tunnelPort": b"%d" % tunnelPort,
             }
         )
 

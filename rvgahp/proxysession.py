@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from rvgahp.local import LocalConnection
     from rvgahp.proxy import Proxy
 
-#: Channels of one session that wait for their client, at the most: each takes a
-#: descriptor, and a client that reads takes one in milliseconds.
-MOST_WAITING = 32
+#: Channels of one session that wait for their client, at the most: that of its GAHP and
+#: those of its tunnels.  Each takes a descriptor, and a client that reads takes one in
+#: milliseconds.
+MOST_WAITING = limits.TUNNELS + 1
 
 
 class ProxySession:
@@ -34,12 +35,21 @@ class ProxySession:
 
     @ivar session: it, with the last key that its CE is known to have.
     @ivar renewal: of this key.
+    @ivar hasTunnels: whether its client serves tunnels.
     """
 
     log = Logger()
 
-    def __init__(self, proxy: Proxy, session: SecuritySession, site: str, client: LocalConnection):
+    def __init__(
+        self,
+        proxy: Proxy,
+        session: SecuritySession,
+        site: str,
+        client: LocalConnection,
+        hasTunnels: bool = False,
+    ) -> None:
         self._proxy = proxy
+        self.hasTunnels = hasTunnels
         self.session = session
         self.site = site
         self.client = client

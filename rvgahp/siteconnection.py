@@ -231,7 +231,13 @@ class SiteConnection(Responders):
     # -- we call ------------------------------------------------------------
 
     def start(
-        self, record: ProxySession, gahp: str, account: str, tunnel: bool, tickets: list[bytes]
+        self,
+        record: ProxySession,
+        gahp: str,
+        account: str,
+        tunnel: bool,
+        tunnelPort: int,
+        tickets: list[bytes],
     ) -> Deferred[dict[str, Any]]:
         """
         Ask the CE to start a GAHP.
@@ -249,13 +255,14 @@ class SiteConnection(Responders):
             gahp=gahp,
             account=account,
             tunnel=tunnel,
+            tunnelPort=tunnelPort,
             owner=record.client.user.name,
             serverPolicy=session.serverPolicy.encode(),
             outcome=session.outcome.value,
             method=session.method,
             duration=session.duration,
             lease=session.lease,
-            commands=["gahp"],
+            commands=["gahp", "tunnel"] if tunnel else ["gahp"],
             tickets=tickets,
         )
 

@@ -23,13 +23,13 @@ PAGE = TESTS.parent / "doc" / "architecture.rst"
 LAYERS = (
     "errors limits names policy primitives session handshakemessages handshake records frames"
     " stream stderrqueue boxes gahplines front frontanswers frontbanner frontoutput frontpaths"
-    " frontqueue frontreplies frontresults frontrules frontsite",
-    "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords",
+    " frontqueue frontreplies frontresults frontrules frontsite cedarpeek",
+    "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords sinful",
     "commands igahp launcher settingkinds sitesockets settingtable settingreader settings"
     " configuration condorconfig condorraw certificates",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
     " processlauncher gahpenvironment gahpprocess gahptable gahpkinds accounts credentials"
-    " files protection",
+    " files protection socketowner",
     "proxy proxysession renewal sites siteconnection description local ce gahpsession"
     " channeldialer client clientrun clientsession clientface clientcopy clientfront clientstdio",
     "tapoptions proxytap cetap",

@@ -1,0 +1,188 @@
+# -*- test-case-name: tests.test_cetunnels -*-
+"""
+The CE's end of a session's tunnels: the port at the site that its GAHP connects to, and
+a stream for each connection.  C{doc/protocol.rst}, step 13.
+
+Layer 4: a reactor is passed in.  Whoever has a login at the site can connect to the port;
+nothing is read from a connection that was not made by the GAHP's own account.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from rvgahp import limits
+from rvgahp.channeldialer import ChannelDialer
+from rvgahp.errors import NotAuthorized, StartFailed
+from rvgahp.handshakemessages import TUNNEL_STREAM
+from rvgahp.listener import Listener
+from rvgahp.socketowner import checkOwner
+from rvgahp.splice import Splice, breakOnClose
+
+if TYPE_CHECKING:
+    from rvgahp.gahpsession import GAHPSession
+
+
+def openTunnelPort(number: int) -> socket.socket:
+    """
+    @param number: 0 lets the kernel choose.
+    @return: a socket that listens, for this host alone.
+    @raise StartFailed: it cannot be had.
+    """
+    try:
+        return socket.create_server(("127.0.0.1", number), backlog=limits.TUNNELS)
+    except (OSError, OverflowError) as e:
+        problem = e.strerror if isinstance(e, OSError) else "there is no such port"
+        what = f"port {number}, which its gridmanager knows" if number else "a port"
+        raise StartFailed(f"the site cannot listen on {what}, for tunnels: {problem}") from None
+
+
+class CETunnel(Splice):
+    """
+    One tunnel.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        session: GAHPSession,
+        number: int,
+        dial: Callable[[], Deferred[socket.socket]],
+        openChannel: Callable[[], Deferred[bytes]],
+        over: Callable[[Any, str], object],
+    ) -> None:
+        super().__init__(reactor, session.makeStream(), True, over)
+        self._dialer = ChannelDialer(
+            reactor,
+            session.keys,
+            self.carrier,
+            dial,
+            [],
+            self.fail,
+            (number, TUNNEL_STREAM),
+            openChannel,
+        )
+        self._timer = reactor.callLater(limits.TUNNEL_OPEN_TIMEOUT, self._late)
+        self._problem = ""
+
+    def start(self) -> None:
+        """
+        Dial the channel.
+        """
+        self._dialer.start()
+
+    def _late(self) -> None:
+        self.fail(
+            f"no channel within {limits.TUNNEL_OPEN_TIMEOUT:g} s"
+            + (f": {self._problem}" if self._problem else "")
+        )
+
+    def channelOpened(self) -> None:
+        self._dialer.close()
+        if self._timer.active():
+            self._timer.cancel()
+        super().channelOpened()
+
+    def channelLost(self, reason: str) -> None:
+        if self.carrier.generation:
+            super().channelLost(reason)
+        else:
+            self._problem = reason
+            self._dialer.again(reason)
+
+    def _finish(self, reason: str) -> None:
+        self._dialer.close()
+        if self._timer.active():
+            self._timer.cancel()
+        super()._finish(reason)
+
+
+class CETunnels:
+    """
+    The tunnels of one session.
+
+    @ivar number: of the port.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        port: socket.socket,
+        session: GAHPSession,
+        dial: Callable[[], Deferred[socket.socket]],
+        openChannel: Callable[[str, int], Deferred[bytes]],
+    ) -> None:
+        """
+        @param port: listening; closed by L{close}.
+        @param openChannel: asks the proxy for a ticket, by session and stream.
+        """
+        self._reactor = reactor
+        self._session = session
+        self._dial = dial
+        self._openChannel = openChannel
+        self._owner = os.geteuid()
+        self._last = 0
+        self._tunnels: dict[int, CETunnel] = {}
+        self._listener = Listener(reactor, port, self._accepted)
+        self.number: int = self._listener.address()[1]
+
+    def __len__(self) -> int:
+        return len(self._tunnels)
+
+    def close(self, reason: str) -> None:
+        """
+        The session is over.
+        """
+        self._listener.close()
+        for tunnel in list(self._tunnels.values()):
+            tunnel.close(reason)
+
+    def _accepted(self, connection: socket.socket) -> None:
+        try:
+            checkOwner(connection, self._owner)
+            if len(self._tunnels) >= limits.TUNNELS:
+                raise NotAuthorized(f"it has {limits.TUNNELS} tunnels, and no more are allowed")
+        except NotAuthorized as e:
+            self.log.warn(
+                "Session {session}: a connection to its tunnel port {port} is refused: {reason}",
+                session=self._session.sessionId,
+                port=self.number,
+                reason=e,
+            )
+            breakOnClose(connection)
+            connection.close()
+            return
+        self._last += 1
+        number, sessionId = self._last, self._session.sessionId
+        tunnel = CETunnel(
+            self._reactor,
+            self._session,
+            number,
+            self._dial,
+            lambda: self._openChannel(sessionId, number),
+            lambda tunnel, reason: self._over(number, tunnel, reason),
+        )
+        self._tunnels[number] = tunnel
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        tunnel.splice(connection)
+        tunnel.start()
+
+    def _over(self, number: int, tunnel: CETunnel, reason: str) -> None:
+        del self._tunnels[number]
+        self.log.info(
+            "Session {session}: tunnel {number}: over: {reason}; {sent} bytes to the submit host,"
+            " {received} from it",
+            session=self._session.sessionId,
+            number=number,
+            reason=reason or "in good order",
+            sent=tunnel.sent,
+            received=tunnel.received,
+        )

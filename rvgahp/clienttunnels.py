@@ -1,0 +1,203 @@
+# -*- test-case-name: tests.test_clienttunnels -*-
+"""
+The client's end of a session's tunnels: each is a connection that the GAHP at the site
+has made, and goes on to the gridmanager.  C{doc/protocol.rst}, step 13.
+
+Layer 4: the standard library, C{cryptography}, and layers 0 and 1.  Here is what guards
+the gridmanager's port: where it is says our own environment, and nothing goes there
+before its first message is what a GAHP has to say.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from rvgahp import limits
+from rvgahp.cedarpeek import Guard
+from rvgahp.channel import AnsweringChannel
+from rvgahp.errors import RvgahpError
+from rvgahp.handshakemessages import TUNNEL_STREAM
+from rvgahp.splice import Splice
+from rvgahp.tcpconnect import TCPConnect
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from typing import Any
+
+    from rvgahp.forward import Forward
+    from rvgahp.frames import Frame
+    from rvgahp.poller import Poller
+    from rvgahp.session import SessionKeys
+    from rvgahp.stream import Stream
+
+
+class ClientTunnel(Splice):
+    """
+    One tunnel.
+    """
+
+    def __init__(
+        self, loop: Poller, stream: Stream, forward: Forward, over: Callable[[Any, str], object]
+    ) -> None:
+        super().__init__(loop, stream, False, over)
+        self._forward = forward
+        self._guard = Guard(forward.sharedPortId) if forward.sharedPortId else None
+        self._held: list[tuple[bytes, int]] = []  # until there is a connection
+        self._connecting: TCPConnect | None = None
+        self._timer: Any = None
+        self.handshakes = 0
+
+    # -- from the stream ----------------------------------------------------
+
+    def channelOpened(self) -> None:
+        super().channelOpened()
+        if self._timer is not None:
+            return
+        self._timer = self._loop.callLater(limits.PEEK_TIMEOUT, self._late)
+        if self._guard is None:
+            self._connect()
+
+    def channelLost(self, reason: str) -> None:
+        self.handshakes -= 1
+        if self.carrier.generation or self.handshakes <= 0:
+            super().channelLost(reason)
+
+    def _put(self, frame: Frame) -> None:
+        if self._connection is not None or self._failure:
+            super()._put(frame)
+            return
+        self._held.append((bytes(frame.payload), frame.cost))
+        if self._guard is not None and self._connecting is None:
+            self._peek(self._guard, bytes(frame.payload))
+
+    def _peek(self, guard: Guard, data: bytes) -> None:
+        try:
+            isComplete = guard.received(data) is not None
+        except RvgahpError as e:
+            self.fail(f"refused: {e}")
+            return
+        if isComplete:
+            self._connect()
+
+    def _endIncoming(self) -> None:
+        if self._connecting is None and self._connection is None:
+            self.fail("refused: it ended before its first message was complete")
+        super()._endIncoming()
+
+    def _late(self) -> None:
+        if self._connecting is None and self._connection is None:
+            self.fail(
+                f"refused: its first message was not complete after {limits.PEEK_TIMEOUT:g} s"
+            )
+
+    # -- to the gridmanager -------------------------------------------------
+
+    def _connect(self) -> None:
+        forward = self._forward
+        try:
+            self._connecting = TCPConnect(
+                self._loop,
+                forward.host,
+                forward.port,
+                limits.DIAL_TIMEOUT,
+                self._connected,
+                self._notConnected,
+            )
+        except OSError as e:
+            self._notConnected(e.strerror or str(e))
+
+    def _connected(self, connection: socket.socket) -> None:
+        self.splice(connection)
+        held, self._held = self._held, []
+        for payload, cost in held:
+            if self._connection is not None:
+                self._connection.put(payload, cost)
+        if self._peerEnded and self._connection is not None:
+            self._connection.endWriting()
+
+    def _notConnected(self, problem: str) -> None:
+        forward = self._forward
+        self.fail(
+            f"the gridmanager's port, {forward.host} port {forward.port}, could not be reached:"
+            f" {problem}"
+        )
+
+    def _finish(self, reason: str) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        if self._connecting is not None:
+            self._connecting.close()
+        self._held.clear()
+        super()._finish(reason)
+
+
+class Tunnels:
+    """
+    All tunnels of one session.
+    """
+
+    def __init__(
+        self,
+        loop: Poller,
+        keys: SessionKeys,
+        forward: Forward,
+        makeStream: Callable[[], Stream],
+        say: Callable[[str], object],
+    ) -> None:
+        """
+        @param makeStream: makes our end of one more stream.
+        @param say: tells people of what went wrong.
+        """
+        self._loop = loop
+        self._keys = keys
+        self._forward = forward
+        self._makeStream = makeStream
+        self._say = say
+        self._tunnels: dict[int, ClientTunnel] = {}
+        self._ended: deque[int] = deque(maxlen=limits.ENDED_TUNNELS)
+
+    def __len__(self) -> int:
+        return len(self._tunnels)
+
+    def channelHanded(self, number: int, connection: socket.socket) -> None:
+        """
+        The proxy passed us a connection that the CE dialled for stream C{number}.
+        """
+        tunnel = self._tunnels.get(number)
+        if tunnel is None:
+            if number in self._ended or len(self._tunnels) >= limits.TUNNELS:
+                connection.close()
+                return
+            tunnel = ClientTunnel(
+                self._loop,
+                self._makeStream(),
+                self._forward,
+                lambda tunnel, reason: self._over(number, tunnel, reason),
+            )
+            self._tunnels[number] = tunnel
+        tunnel.handshakes += 1
+        AnsweringChannel(
+            self._loop,
+            connection,
+            tunnel.carrier,
+            self._keys,
+            number,
+            TUNNEL_STREAM,
+            tunnel.carrier.generation,
+        )
+
+    def close(self) -> None:
+        """
+        The session is over.
+        """
+        for tunnel in list(self._tunnels.values()):
+            tunnel.close("")
+
+    def _over(self, number: int, tunnel: ClientTunnel, reason: str) -> None:
+        del self._tunnels[number]
+        if tunnel.carrier.generation:
+            self._ended.append(number)
+        if reason:
+            self._say(f"tunnel {number}: {reason}")
