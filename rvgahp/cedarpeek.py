@@ -92,24 +92,26 @@ class Guard:
         length = int.from_bytes(self._held[1:_HEADER_BYTES], "big")
         if len(self._held) < _HEADER_BYTES + length:
             return None
-        return bytes(self._held)
+        passed, self._held = bytes(self._held), bytearray()
+        return passed
 
     def _problem(self) -> str:
         """
         @return: what is wrong with what has come; empty if it can still become good.
         """
-        if self._held[:1] not in (b"", b"\1"):
+        held = bytes(self._held[:PEEK_BYTES])
+        if held[:1] not in (b"", b"\1"):
             return "this one does not begin with a message of CEDAR in one packet"
-        shortest, longest = _bounds(self._held[1:_HEADER_BYTES], 4, signed=False)
+        shortest, longest = _bounds(held[1:_HEADER_BYTES], 4, signed=False)
         if _HEADER_BYTES + shortest > PEEK_BYTES:
             return f"this one's first message has more than {PEEK_BYTES} bytes"
-        body = bytes(self._held[_HEADER_BYTES : _HEADER_BYTES + shortest])
+        body = held[_HEADER_BYTES : _HEADER_BYTES + shortest]
         if not self._start.startswith(body[: len(self._start)]):
             return _wrongTarget(body)
         fixed = len(self._start) + _TAIL_BYTES
         if longest < fixed or shortest > fixed + _STRING_BYTES:
             return "this one's request has not the length that it would have for that id"
-        if len(self._held) < _HEADER_BYTES:
+        if len(held) < _HEADER_BYTES:
             return ""
         return _wrongRest(body[len(self._start) :], shortest - fixed)
 

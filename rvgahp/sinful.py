@@ -82,7 +82,9 @@ def parseInherit(text: str) -> Sinful:
     try:
         return Sinful(words[1])
     except ConfigurationError as e:
-        raise ConfigurationError(f"CONDOR_INHERIT does not say where its setter listens: {e}") from e
+        raise ConfigurationError(
+            f"CONDOR_INHERIT does not say where its setter listens: {e}"
+        ) from e
 
 
 def parseAddress(text: str) -> tuple[str, int]:

@@ -7,9 +7,9 @@ Layer 3: the standard library and L{rvgahp.errors}.  IPv4 only: a tunnel's port 
 socket, mapped to IPv4, is found all the same.
 
 The kernel is asked by C{NETLINK_SOCK_DIAG} for the one socket that has the peer's four
-numbers.  C{/proc/net/tcp} would do for neither: a peer that has closed has uid 0 there,
-and reading it is a thousand times as slow.  A kernel without the module C{inet_diag} or
-C{tcp_diag} says that there is no such file: then nobody is let in.
+numbers.  To read C{/proc/net/tcp} is a thousand times as slow, and a peer with an IPv6
+socket is not in it.  A kernel without the module C{tcp_diag} says that there is no such
+file or directory, as for a socket that is gone: then nobody is let in.
 """
 
 from __future__ import annotations
