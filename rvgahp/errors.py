@@ -112,3 +112,9 @@ class ChannelLost(RvgahpError):
     """
     A channel broke or was refused before its stream was at its end.
     """
+
+
+class StreamOver(ChannelLost):
+    """
+    A channel was refused because its stream is over at the other end.
+    """

@@ -718,8 +718,8 @@ class TimeTests(CarrierTestCase):
 
     def test_silence(self) -> None:
         """
-        When nothing has been heard for 15 s the user is told, and again every few
-        seconds, with the time since.
+        When nothing has been heard for 15 s the channel is dropped; the user is told, and
+        again every few seconds, with the time since, until something is heard.
         """
         ends, _ = self._connected()
         ends.loop.spend(3)
@@ -731,12 +731,12 @@ class TimeTests(CarrierTestCase):
         ends.loop.spend(0.2)
         self.assertEqual(len(ends.users[1].silences), 1)
         self.assertAlmostEqual(ends.users[1].silences[0], 15.0, 6)
+        self.assertEqual(ends.users[1].lost, ["nothing was heard for 15 s"])
         ends.loop.spend(20)
         self.assertGreater(len(ends.users[1].silences), 3)
         self.assertLess(len(ends.users[1].silences), 7)
         self.assertEqual(ends.users[1].silences, sorted(ends.users[1].silences))
-        self.assertEqual(ends.users[0].silences, [])
-        self.ways[0].resume()
+        ends.connect()
         ends.loop.spend(1)
         ends.users[1].silences.clear()
         ends.loop.spend(10)
@@ -746,6 +746,7 @@ class TimeTests(CarrierTestCase):
         """
         While bytes wait to be sent no ping is put behind them.
         """
+        self.patch(limits, "SILENCE_LIMIT", 3600.0)
         ends = self.ends(window=1 << 22)
         dialing, answering = ends.connect(buffer=8192)
         ends.loop.settle()
@@ -757,6 +758,24 @@ class TimeTests(CarrierTestCase):
         self.assertGreater(waiting, 0)
         ends.loop.spend(60)
         self.assertEqual(dialing.unsent, waiting)
+
+    def test_slowIsNotSilent(self) -> None:
+        """
+        A record that takes a minute to come, byte by byte, is no silence; when no more of
+        it comes, that is.
+        """
+        ends, _ = self._connected()
+        ends.loop.spend(0.5)
+        way = self.ways[0]
+        way.hold()
+        ends.ce.send(STDOUT, bytes(100))
+        for _ in range(60):
+            ends.loop.spend(1)
+            way._sink.sendall(way._source.recv(1))
+        self.assertEqual(ends.users[1].lost, [])
+        self.assertGreater(len(ends.users[1].silences), 8)
+        ends.loop.spend(8.1)
+        self.assertEqual(len(ends.users[1].lost), 1)
 
     def test_userClosesInSilence(self) -> None:
         """
