@@ -23,7 +23,7 @@ from rvgahp import __version__, commands, limits
 from rvgahp.backoff import Backoff
 from rvgahp.cesessions import CESessions
 from rvgahp.control import ControlConnection, QuietFactory, Responders
-from rvgahp.errors import ChannelLost, CredentialError, SiteTaken, StartFailed
+from rvgahp.errors import ChannelLost, CredentialError, SessionGone, SiteTaken, StartFailed
 from rvgahp.gahpsession import STOPPED, GAHPSession
 from rvgahp.gahptable import GAHPTable
 from rvgahp.policy import Policy
@@ -169,16 +169,15 @@ class CE(Service, Responders):
     def _greeted(self, answer: dict[str, Any], control: ControlConnection) -> Deferred[Any]:
         self._proxyPolicy = Policy.decode(answer["policy"])
         control.greeted()
-        return self._listSessions(control, list(self.sessions.values())).addCallback(
+        return self._listSessions(control, self._here.listed()).addCallback(
             lambda _: self._nowReady(control, answer)
         )
 
     def _listSessions(
-        self, control: ControlConnection, sessions: list[GAHPSession]
+        self, control: ControlConnection, sessions: list[dict[str, Any]]
     ) -> Deferred[Any]:
         now, later = sessions[: limits.SESSIONS_PER_CALL], sessions[limits.SESSIONS_PER_CALL :]
-        entries = [{"session": one.sessionId, "claim": one.keys.claimKey} for one in now]
-        asked = control.caller.call(commands.Sessions, sessions=entries, last=not later)
+        asked = control.caller.call(commands.Sessions, sessions=now, last=not later)
         asked.addCallback(self._endGone)
         if later:
             asked.addCallback(lambda _: self._listSessions(control, later))
@@ -248,6 +247,13 @@ class CE(Service, Responders):
         """
         assert self._control is not None
         return str(self._control.transport.getPeer().host)
+
+    @commands.Redial.responder
+    def redial(self, session: str, stream: int, generation: int) -> dict[str, Any]:
+        if session not in self.sessions:
+            raise SessionGone(f"session {session} is over at the site")
+        self.sessions[session].redial(stream, generation)
+        return {}
 
     @commands.EndSession.responder
     def endSession(self, session: str, reason: str) -> dict[str, Any]:

@@ -147,6 +147,7 @@ class CESessions:
                 self._budget,
                 self._launcher,
                 self._dial,
+                lambda stream: self._openChannel(session, stream),
                 tickets,
                 self._ended,
             )
@@ -154,13 +155,35 @@ class CESessions:
             if port is not None:
                 port.close()
             raise StartFailed(f"rvgahp-ce at the site has no descriptors left: {e}") from None
+        started.owner, started.gahp = owner, gahp
         number = 0
         if port is not None:
-            started.tunnels = CETunnels(self._reactor, port, started, self._dial, self._openChannel)
+            started.tunnels = CETunnels(self._reactor, port, started, self._dial)
             number = started.tunnels.number
         self.running[session] = started
         started.start(command, self._environment)
         return started.started.addCallback(lambda _: {"tunnelPort": number})
+
+    def listed(self) -> list[dict[str, Any]]:
+        """
+        @return: what the proxy needs to know of each, for L{rvgahp.commands.Sessions}.  The
+            claim keys are B{secret} from all others.
+        """
+        now = self._reactor.seconds()
+        return [
+            {
+                "session": sessionId,
+                "claim": session.keys.claimKey,
+                "owner": session.owner,
+                "gahp": session.gahp,
+                "tunnel": session.tunnels is not None,
+                "keyNumber": session.keys.present.keyNumber,
+                "left": int(session.keys.left(now)),
+                "outcome": session.keys.present.outcome.value,
+                "method": session.keys.present.method,
+            }
+            for sessionId, session in self.running.items()
+        ]
 
     def renewKey(
         self,

@@ -19,7 +19,7 @@ from twisted.logger import Logger
 
 from rvgahp import limits
 from rvgahp.channeldialer import ChannelDialer
-from rvgahp.errors import NotAuthorized, StartFailed
+from rvgahp.errors import NotAuthorized, SessionGone, StartFailed
 from rvgahp.handshakemessages import TUNNEL_STREAM
 from rvgahp.listener import Listener
 from rvgahp.socketowner import checkOwner
@@ -63,10 +63,9 @@ class CETunnel(Splice):
             session.keys,
             self.carrier,
             dial,
-            [],
-            self.fail,
-            (number, TUNNEL_STREAM),
             openChannel,
+            self._unreachable,
+            names=(number, TUNNEL_STREAM),
         )
         self._timer = reactor.callLater(limits.TUNNEL_OPEN_TIMEOUT, self._late)
         self._problem = ""
@@ -83,18 +82,27 @@ class CETunnel(Splice):
             + (f": {self._problem}" if self._problem else "")
         )
 
+    def _unreachable(self, reason: str) -> None:
+        """
+        There will be no channel, or no more.
+        """
+        self.forgotten(reason)
+
     def channelOpened(self) -> None:
-        self._dialer.close()
+        self._dialer.opened()
         if self._timer.active():
             self._timer.cancel()
         super().channelOpened()
 
-    def channelLost(self, reason: str) -> None:
-        if self.carrier.generation:
-            super().channelLost(reason)
-        else:
-            self._problem = reason
-            self._dialer.again(reason)
+    def withoutChannel(self, reason: str) -> None:
+        self._problem = reason
+        self._dialer.lost(reason)
+
+    def redial(self, generation: int) -> None:
+        """
+        The client has lost its channel.
+        """
+        self._dialer.redial(generation)
 
     def _finish(self, reason: str) -> None:
         self._dialer.close()
@@ -118,16 +126,14 @@ class CETunnels:
         port: socket.socket,
         session: GAHPSession,
         dial: Callable[[], Deferred[socket.socket]],
-        openChannel: Callable[[str, int], Deferred[bytes]],
     ) -> None:
         """
         @param port: listening; closed by L{close}.
-        @param openChannel: asks the proxy for a ticket, by session and stream.
+        @param dial: makes a connection to the proxy's port.
         """
         self._reactor = reactor
         self._session = session
         self._dial = dial
-        self._openChannel = openChannel
         self._owner = os.geteuid()
         self._last = 0
         self._tunnels: dict[int, CETunnel] = {}
@@ -136,6 +142,16 @@ class CETunnels:
 
     def __len__(self) -> int:
         return len(self._tunnels)
+
+    def redial(self, number: int, generation: int) -> None:
+        """
+        The client has lost a tunnel's channel.
+
+        @raise SessionGone: it is over.
+        """
+        if number not in self._tunnels:
+            raise SessionGone(f"tunnel {number} of the session is over at the site")
+        self._tunnels[number].redial(generation)
 
     def close(self, reason: str) -> None:
         """
@@ -161,13 +177,13 @@ class CETunnels:
             connection.close()
             return
         self._last += 1
-        number, sessionId = self._last, self._session.sessionId
+        number = self._last
         tunnel = CETunnel(
             self._reactor,
             self._session,
             number,
             self._dial,
-            lambda: self._openChannel(sessionId, number),
+            lambda: self._session.openChannel(number),
             lambda tunnel, reason: self._over(number, tunnel, reason),
         )
         self._tunnels[number] = tunnel

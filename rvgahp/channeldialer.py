@@ -34,12 +34,14 @@ def _discard(dialling: Deferred[socket.socket]) -> None:
 
 class ChannelDialer:
     """
-    Dials until a channel comes to be.  A dial or handshake that takes long is not given
-    up, but another is begun beside it; the first that comes through carries the stream.
+    Dials a stream's channels, the first and each that follows a broken one.  A dial or
+    handshake that takes long is not given up, but another is begun beside it; the first
+    that comes through carries the stream.
 
     With tickets in hand it dials as often as there are tickets: a lost packet may have
-    been all, and what else made a dial fail will do so again.  With none it asks the proxy
-    for one each time, less and less often, until it is closed.
+    been all, and what else made a dial fail will do so again.  After that it asks the proxy
+    for one each time, less and less often, until it is closed; but if it has never come
+    through with those that it was given, it gives up.
     """
 
     def __init__(
@@ -48,77 +50,104 @@ class ChannelDialer:
         keys: SessionKeys,
         carrier: Carrier,
         dial: Callable[[], Deferred[socket.socket]],
-        tickets: list[bytes],
+        openChannel: Callable[[], Deferred[bytes]],
         failed: Callable[[str], object],
+        tickets: list[bytes] | None = None,
         names: tuple[int, int] = (0, GAHP_STREAM),
-        openChannel: Callable[[], Deferred[bytes]] | None = None,
     ) -> None:
         """
         @param dial: makes a connection to the proxy's port.
-        @param tickets: for this stream.  B{Secret} until they are used.
-        @param failed: called with the reason of the last failure when no ticket is left or
-            to be had.
-        @param names: the stream's number and kind.
         @param openChannel: asks the proxy for a ticket.
+        @param failed: called with the reason when it has given up, or the stream is over
+            at the other side.
+        @param tickets: the first.  B{Secret} until they are used.
+        @param names: the stream's number and kind.
         """
         self._reactor = reactor
         self._keys = keys
         self._carrier = carrier
         self._dial = dial
-        self._tickets = list(tickets)
-        self._failed = failed
-        self._names = names
         self._openChannel = openChannel
+        self._failed = failed
+        self._tickets = list(tickets or ())
+        self._mayAsk = not self._tickets
+        self._names = names
         self._backoff = Backoff(SystemRandom())
         self._generation = 0
         self._dialling: set[Deferred[None]] = set()
         self._underway = 0  # dials and handshakes
         self._timer: Any = None
-        self._isClosed = False
+        self._isWanted = self._isClosed = False
 
     def start(self) -> None:
         """
         Dial.
         """
+        self._isWanted = True
         self._attempt("there is no ticket")
 
-    def again(self, reason: str) -> None:
+    def opened(self) -> None:
         """
-        A channel did not come to be: dial once more, after a moment.
+        A channel carries the stream.
         """
-        self._underway -= 1
-        if self._openChannel is not None:
+        self._stop()
+        self._carrier.dropHandshakes()
+        self._underway = 0
+        self._backoff.succeeded()
+        self._tickets.clear()
+        self._mayAsk = True
+
+    def lost(self, reason: str) -> None:
+        """
+        The channel broke, or one did not come to be: dial after a moment.
+        """
+        if self._isClosed:
+            return
+        if self._carrier.isRefused:
+            self.close()
+            self._failed(reason)
+            return
+        if self._isWanted:
+            self._underway -= 1
+        self._isWanted = True
+        if self._mayAsk:
             self._schedule(self._backoff.delay(), reason)
         elif self._tickets or not self._underway:
             self._schedule(limits.REDIAL_FIRST, reason)
 
+    def redial(self, generation: int) -> None:
+        """
+        The client says that the channel of this generation is lost.
+        """
+        if generation == self._carrier.generation:
+            self._carrier.drop("its other end has lost it")
+
     def close(self) -> None:
         """
-        Dial no more: a channel carries the stream, or none ever will.
+        Dial no more.
         """
         self._isClosed = True
+        self._stop()
+
+    def _stop(self) -> None:
+        self._isWanted = False
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         for dialling in list(self._dialling):
             dialling.cancel()
 
     def _schedule(self, delay: float, reason: str) -> None:
-        if self._isClosed:
-            return
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._timer = self._reactor.callLater(delay, self._attempt, reason)
 
     def _attempt(self, reason: str) -> None:
-        if self._tickets:
-            ticket = succeed(self._tickets.pop(0))
-        elif self._openChannel is not None:
-            ticket = self._openChannel()
-        else:
+        if not (self._tickets or self._mayAsk):
             self._failed(reason)
             return
+        ticket = succeed(self._tickets.pop(0)) if self._tickets else self._openChannel()
         self._underway += 1
-        if self._tickets or (self._openChannel and self._underway < limits.TICKETS_PER_START):
+        if self._tickets or (self._mayAsk and self._underway < limits.TICKETS_PER_START):
             self._schedule(limits.SPARE_DIAL_DELAY, "")
         dialling = ensureDeferred(self._connect(ticket))
         self._dialling.add(dialling)
@@ -135,7 +164,7 @@ class ChannelDialer:
         self._dialled(await dialling, ticket)
 
     def _dialled(self, connection: socket.socket, ticket: bytes) -> None:
-        if self._isClosed:
+        if not self._isWanted:
             connection.close()
             return
         ended = self._keys.objection(self._keys.present, self._reactor.seconds())
@@ -160,4 +189,4 @@ class ChannelDialer:
             self.close()
             self._failed(failure.getErrorMessage())
         else:
-            self.again(failure.getErrorMessage())
+            self.lost(failure.getErrorMessage())

@@ -21,7 +21,9 @@ from rvgahp.proxysocket import ProxyAbsent, connect, findSocket
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
+    from rvgahp.clientclaim import Claimant
     from rvgahp.clientcopy import CopyFace
     from rvgahp.clientface import Face
     from rvgahp.clientfront import FrontFace
@@ -50,6 +52,7 @@ class Client:
         self._link: ProxyLink | None = None
         self._face: Face | None = None
         self._session: ClientSession | None = None
+        self._claimant: Claimant | None = None
         self._forward: Forward | None = None
         self._problem = ""
         self._delay = limits.SITE_RETRY_FIRST
@@ -171,11 +174,10 @@ class Client:
         self._timer.cancel()
         if self._asking is not None:
             self._asking.cancel()
-        if self._link is not None:
-            self._link.close()
-        if self._session is not None:
-            self._session.close()
-        self._link = self._session = None
+        for one in (self._claimant, self._link, self._session):
+            if one is not None:
+                one.close()
+        self._claimant = self._link = self._session = None
 
     def restart(self) -> None:
         """
@@ -236,7 +238,7 @@ class Client:
         self._timer = self._loop.callLater(limits.FIRST_CHANNEL_TIMEOUT, self._unreached)
         if self._face is None:
             self._face = self._kindOfFace()(self._loop, grant, self)
-        self._session = ClientSession(self._loop, grant, self._face, forward)
+        self._session = ClientSession(self._loop, grant, self._face, self._askRedial, forward)
         self._face.sessionMade(self._session)
 
     def _tunnelled(self, grant: Grant) -> Forward | None:
@@ -294,6 +296,31 @@ class Client:
             self._askAgain(sentence)
         elif self._session is None or not self._session.hasChannel():
             self._trouble(sentence)
+        else:
+            self._reclaim(self._session)
+
+    def _reclaim(self, session: ClientSession) -> None:
+        """
+        The session goes on without the proxy, but no new channel of it can be had.
+        """
+        if self._claimant is None:
+            from rvgahp.clientclaim import Claimant
+
+            self._claimant = Claimant(
+                self._loop, self._path, session, self, self._reclaimed, self.sessionLost
+            )
+        self._claimant.start()
+
+    def _reclaimed(self, link: ProxyLink) -> None:
+        self._claimant = None
+        self._link = link
+
+    def _askRedial(self, stream: int, generation: int, gone: Callable[[str], object]) -> None:
+        """
+        Have a stream dialled again, if the proxy is there to be asked.
+        """
+        if self._link is not None and self._session is not None:
+            self._link.redial(self._session.keys.present.sessionId, stream, generation, gone)
 
     # -- time ---------------------------------------------------------------
 

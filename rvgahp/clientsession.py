@@ -8,6 +8,8 @@ GAHP's stdio is for its L{rvgahp.clientface.Face}.
 
 from __future__ import annotations
 
+from functools import partial
+
 from rvgahp import frames, limits
 from rvgahp.carrier import Carrier
 from rvgahp.channel import AnsweringChannel
@@ -21,11 +23,12 @@ from rvgahp.stream import Budget, Stream
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from rvgahp.clientface import Face
     from rvgahp.clienttunnels import Tunnels
     from rvgahp.forward import Forward
-    from rvgahp.poller import Poller
+    from rvgahp.poller import DelayedCall, Poller
 
 
 class Grant:
@@ -34,6 +37,7 @@ class Grant:
 
     @ivar session: the security session.  B{Secret.}
     @ivar stream: our end of its stream.
+    @ivar site: its name.
     @ivar tunnelPort: the port of the GAHP's tunnels at the site; 0: none.
     @ivar forwardTo: where the tunnels go; empty: where our environment says.
     @ivar patience: seconds that the GAHP may take to be ready.
@@ -61,6 +65,7 @@ class Grant:
         self.stream = self.makeStream()
         self.patience = int(box[b"startTimeout"])
         self.stdinLimit = int(box[b"stdinLimit"])
+        self.site = box[b"site"].decode("utf-8")
         self.tunnelPort = int(box[b"tunnelPort"])
         self.forwardTo = box[b"forwardTo"].decode("utf-8")
 
@@ -76,25 +81,39 @@ class ClientSession:
     One session, from the proxy's answer until its GAHP's last word.
 
     @ivar carrier: our end of the stream.
+    @ivar keys: the session's.
+    @ivar site: the site's name.
     @ivar isRunning: whether it has had a channel.
     @ivar hasExited: whether the GAHP's last word is here, so that only we have still to
         do.
     """
 
     def __init__(
-        self, loop: Poller, grant: Grant, face: Face, forward: Forward | None = None
+        self,
+        loop: Poller,
+        grant: Grant,
+        face: Face,
+        askRedial: Callable[[int, int, Callable[[str], object]], object],
+        forward: Forward | None = None,
     ) -> None:
         """
+        @param askRedial: asks the CE to dial a stream again, whose channel of this
+            generation is lost; calls back with a sentence if it knows the stream no more.
         @param forward: where the GAHP's tunnels go; L{None}: it has none.
         """
         self._loop = loop
-        self._keys = SessionKeys(grant.session, loop.seconds())
+        self.keys = SessionKeys(grant.session, loop.seconds())
+        self.site = grant.site
         self._face = face
+        self._askRedial = askRedial
+        self._redialling: DelayedCall | None = None
         self._tunnels: Tunnels | None = None
         if forward is not None:
             from rvgahp.clienttunnels import Tunnels
 
-            self._tunnels = Tunnels(loop, self._keys, forward, grant.makeStream, face.say)
+            self._tunnels = Tunnels(
+                loop, self.keys, forward, grant.makeStream, face.say, self._awaitChannel
+            )
         self.carrier = Carrier(loop, grant.stream, self)
         self.isRunning = self.hasExited = False
         self._silent = self._isClosed = False
@@ -125,7 +144,7 @@ class ClientSession:
             self._loop,
             connection,
             self.carrier,
-            self._keys,
+            self.keys,
             0,
             GAHP_STREAM,
             self.carrier.generation,
@@ -139,10 +158,10 @@ class ClientSession:
         @raise SessionGone: it is for another session.
         @raise ProtocolError, KeyError, ValueError: it makes no sense; nothing has changed.
         """
-        if box[b"session"] != self._keys.present.sessionId.encode("ascii"):
+        if box[b"session"] != self.keys.present.sessionId.encode("ascii"):
             raise SessionGone("this client has another session")
         number, duration = int(box[b"keyNumber"]), int(box[b"duration"])
-        self._keys.renew(box[b"key"], number, duration, self._loop.seconds())
+        self.keys.renew(box[b"key"], number, duration, self._loop.seconds())
 
     def endInput(self) -> None:
         """
@@ -155,7 +174,7 @@ class ClientSession:
         stream = self.carrier.stream
         if self._isClosed or not stream.backlog():
             return
-        if stream.received == received:
+        if stream.received == received and self.carrier.isConnected():
             self._face.lost(
                 "its stdin has ended here, and it has neither read its input nor written for"
                 f" {limits.UNREAD_STDIN_TIMEOUT:g} s"
@@ -197,6 +216,8 @@ class ClientSession:
         Nothing is called afterwards.
         """
         self._isClosed = True
+        if self._redialling is not None:
+            self._redialling.cancel()
         if self._tunnels is not None:
             self._tunnels.close()
         self.carrier.close()
@@ -204,6 +225,7 @@ class ClientSession:
     # -- from the stream ----------------------------------------------------
 
     def channelOpened(self) -> None:
+        self._silent = False
         if not self.isRunning:
             self.isRunning = True
             self._face.opened()
@@ -242,10 +264,39 @@ class ClientSession:
             self._shakingHands -= 1
             self._face.channelFailed(reason)  # the CE has more tickets
         elif not self.hasExited:
-            self._face.lost(f"the connection to the site was lost: {reason}")
+            self._awaitChannel()
+            self._face.roomMade()
+
+    def _awaitChannel(self) -> None:
+        """
+        A stream has no channel.  The CE dials if it has noticed that; soon it is asked.
+        """
+        if self._redialling is None or not self._redialling.active():
+            self._redialling = self._loop.callLater(limits.REDIAL_ASK_FIRST, self._redial)
+
+    def _redial(self) -> None:
+        broken = self._tunnels.broken() if self._tunnels is not None else []
+        if not self.carrier.isConnected():
+            broken.append((0, self.carrier.generation))
+        if not broken:
+            return
+        self._redialling = self._loop.callLater(limits.REDIAL_ASK_AGAIN, self._redial)
+        for stream, generation in broken:
+            self._askRedial(stream, generation, partial(self._forgotten, stream))
+
+    def _forgotten(self, stream: int, reason: str) -> None:
+        """
+        The CE does not know the stream any more.
+        """
+        if self._isClosed:
+            return
+        if stream and self._tunnels is not None:
+            self._tunnels.forgotten(stream, reason)
+        elif not stream and not self.hasExited:
+            self._face.lost(reason)
 
     def peerSilent(self, seconds: float) -> None:
-        lease = self._keys.present.lease
+        lease = self.keys.present.lease
         if seconds >= lease:
             self._face.lost(f"the site was silent for the lease of {lease} s")
         elif not self._silent and self.isRunning:

@@ -13,11 +13,13 @@ from __future__ import annotations
 from collections import deque
 
 from rvgahp import limits
+from rvgahp.carrier import Carrier
 from rvgahp.cedarpeek import Guard
 from rvgahp.channel import AnsweringChannel
 from rvgahp.errors import RvgahpError
 from rvgahp.handshakemessages import TUNNEL_STREAM
 from rvgahp.splice import Splice
+from rvgahp.stream import Budget, Stream
 from rvgahp.tcpconnect import TCPConnect
 
 TYPE_CHECKING = False
@@ -30,7 +32,10 @@ if TYPE_CHECKING:
     from rvgahp.frames import Frame
     from rvgahp.poller import Poller
     from rvgahp.session import SessionKeys
-    from rvgahp.stream import Stream
+
+
+#: No stream is of this kind: a channel for one is refused.
+NO_KIND = 255
 
 
 class ClientTunnel(Splice):
@@ -39,9 +44,18 @@ class ClientTunnel(Splice):
     """
 
     def __init__(
-        self, loop: Poller, stream: Stream, forward: Forward, over: Callable[[Any, str], object]
+        self,
+        loop: Poller,
+        stream: Stream,
+        forward: Forward,
+        over: Callable[[Any, str], object],
+        channelLost: Callable[[], object],
     ) -> None:
+        """
+        @param channelLost: called when it waits for another channel.
+        """
         super().__init__(loop, stream, False, over)
+        self._channelLost = channelLost
         self._forward = forward
         self._guard = Guard(forward.sharedPortId) if forward.sharedPortId else None
         self._held: list[tuple[bytes, int]] = []  # until there is a connection
@@ -59,10 +73,13 @@ class ClientTunnel(Splice):
         if self._guard is None:
             self._connect()
 
-    def channelLost(self, reason: str) -> None:
+    def withoutChannel(self, reason: str) -> None:
+        if self.carrier.generation:
+            self._channelLost()
+            return
         self.handshakes -= 1
-        if self.carrier.generation or self.handshakes <= 0:
-            super().channelLost(reason)
+        if not self.handshakes:
+            self._finish(reason)
 
     def _put(self, frame: Frame) -> None:
         if self._connection is not None or self._failure:
@@ -133,6 +150,33 @@ class ClientTunnel(Splice):
         super()._finish(reason)
 
 
+class Farewell:
+    """
+    Tells a CE, which has dialled once more, that the tunnel is over.
+    """
+
+    def __init__(
+        self, loop: Poller, keys: SessionKeys, number: int, connection: socket.socket
+    ) -> None:
+        self._carrier = Carrier(loop, Stream(0, Budget(0)), self)
+        AnsweringChannel(loop, connection, self._carrier, keys, number, NO_KIND, 0)
+
+    def channelOpened(self) -> None:
+        self._carrier.close()  # cannot be: there is no such kind
+
+    def framesReceived(self, frames: list[Frame]) -> None:
+        self._carrier.close()
+
+    def roomMade(self) -> None:
+        pass
+
+    def channelLost(self, reason: str) -> None:
+        self._carrier.close()
+
+    def peerSilent(self, seconds: float) -> None:
+        self._carrier.close()
+
+
 class Tunnels:
     """
     All tunnels of one session.
@@ -145,16 +189,19 @@ class Tunnels:
         forward: Forward,
         makeStream: Callable[[], Stream],
         say: Callable[[str], object],
+        channelLost: Callable[[], object],
     ) -> None:
         """
         @param makeStream: makes our end of one more stream.
         @param say: tells people of what went wrong.
+        @param channelLost: called when one waits for another channel.
         """
         self._loop = loop
         self._keys = keys
         self._forward = forward
         self._makeStream = makeStream
         self._say = say
+        self._channelLost = channelLost
         self._tunnels: dict[int, ClientTunnel] = {}
         self._ended: deque[int] = deque(maxlen=limits.ENDED_TUNNELS)
 
@@ -167,7 +214,10 @@ class Tunnels:
         """
         tunnel = self._tunnels.get(number)
         if tunnel is None:
-            if number in self._ended or len(self._tunnels) >= limits.TUNNELS:
+            if number in self._ended:
+                Farewell(self._loop, self._keys, number, connection)
+                return
+            if len(self._tunnels) >= limits.TUNNELS:
                 connection.close()
                 return
             tunnel = ClientTunnel(
@@ -175,6 +225,7 @@ class Tunnels:
                 self._makeStream(),
                 self._forward,
                 lambda tunnel, reason: self._over(number, tunnel, reason),
+                self._channelLost,
             )
             self._tunnels[number] = tunnel
         tunnel.handshakes += 1
@@ -187,6 +238,23 @@ class Tunnels:
             TUNNEL_STREAM,
             tunnel.carrier.generation,
         )
+
+    def broken(self) -> list[tuple[int, int]]:
+        """
+        @return: numbers and last generations of those that wait for another channel.
+        """
+        return [
+            (number, tunnel.carrier.generation)
+            for number, tunnel in self._tunnels.items()
+            if tunnel.carrier.generation and not tunnel.carrier.isConnected()
+        ]
+
+    def forgotten(self, number: int, reason: str) -> None:
+        """
+        The site says that a tunnel is over there.
+        """
+        if number in self._tunnels:
+            self._tunnels[number].forgotten(reason)
 
     def close(self) -> None:
         """

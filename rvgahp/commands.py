@@ -60,7 +60,22 @@ class Sessions(Command):
     """
 
     arguments = [
-        (b"sessions", BoxList([(b"session", Unicode()), (b"claim", String())])),
+        (
+            b"sessions",
+            BoxList(
+                [
+                    (b"session", Unicode()),
+                    (b"claim", String()),
+                    (b"owner", Unicode()),
+                    (b"gahp", Unicode()),
+                    (b"tunnel", Boolean()),
+                    (b"keyNumber", Integer()),
+                    (b"left", Integer()),
+                    (b"outcome", Unicode()),
+                    (b"method", Unicode()),
+                ]
+            ),
+        ),
         (b"last", Boolean()),
     ]
     response = [(b"gone", ListOf(Unicode()))]
@@ -126,6 +141,38 @@ class OpenChannel(Command):
 
     arguments = [(b"session", Unicode()), (b"stream", Integer())]
     response = [(b"ticket", String())]
+    errors = _ERRORS
+
+
+class Redial(Command):
+    """
+    Client to proxy, then proxy to CE: this generation of the stream's channels is lost.
+    """
+
+    arguments = [
+        (b"session", Unicode()),
+        (b"stream", Integer()),
+        (b"generation", Integer()),
+    ]
+    errors = _ERRORS
+
+
+class Claim(Command):
+    """
+    Client to proxy, which has been restarted: this session is mine.
+    """
+
+    arguments = [(b"session", Unicode()), (b"site", Unicode())]
+    response = [(b"nonce", String())]
+    errors = _ERRORS
+
+
+class Prove(Command):
+    """
+    Client to proxy: the proof of it.
+    """
+
+    arguments = [(b"session", Unicode()), (b"proof", String())]
     errors = _ERRORS
 
 

@@ -20,16 +20,16 @@ from rvgahp import frames, limits
 from rvgahp.carrier import Carrier
 from rvgahp.cetunnels import CETunnels
 from rvgahp.channeldialer import ChannelDialer
-from rvgahp.errors import ProtocolError, StartFailed
+from rvgahp.errors import ProtocolError, SessionGone, StartFailed
 from rvgahp.frames import Frame
 from rvgahp.gahpenvironment import GAHPEnvironment
+from rvgahp.gahpoutput import GAHPOutput
 from rvgahp.gahpprocess import GAHPProcess, describeEnd
 from rvgahp.igahp import GAHPCommand
 from rvgahp.phase import Phase
 from rvgahp.processlauncher import ProcessLauncher
 from rvgahp.session import SecuritySession, SessionKeys
 from rvgahp.settings import Settings
-from rvgahp.stderrqueue import StderrQueue
 from rvgahp.stream import Budget, Stream
 
 #: Why sessions end when the CE is stopped.
@@ -44,7 +44,10 @@ class GAHPSession:
         L{StartFailed}.
     @ivar phase: where it is.
     @ivar keys: the session's, as they are known here.
+    @ivar owner: the local user on the submit host.
+    @ivar gahp: its name.
     @ivar tunnels: of the GAHP's connections to the submit host, if it has any.
+    @ivar openChannel: asks the proxy for a ticket, by stream.
     @ivar isAbandoned: the proxy has said that its client is gone.
     """
 
@@ -58,11 +61,13 @@ class GAHPSession:
         budget: Budget,
         launcher: ProcessLauncher,
         dial: Callable[[], Deferred[socket.socket]],
+        openChannel: Callable[[int], Deferred[bytes]],
         tickets: list[bytes],
         over: Callable[[GAHPSession, str], object],
     ) -> None:
         """
         @param dial: makes a connection to the proxy's port.
+        @param openChannel: asks the proxy for a ticket, by stream.
         @param tickets: for the stream 0.  B{Secret} until they are used.
         @param over: called once, when nothing is left, with the reason, which is
             empty if all was in good order.
@@ -73,6 +78,8 @@ class GAHPSession:
         self.keys = SessionKeys(session, reactor.seconds())
         self._stdinGrace: float = settings.get("RVGAHP_STDIN_GRACE")
         self._killGrace: float = settings.get("RVGAHP_KILL_GRACE")
+        self.openChannel = openChannel
+        self.owner = self.gahp = ""
         self._over = over
         self.phase = Phase.STARTING
         self.started: Deferred[None] = Deferred()
@@ -81,12 +88,17 @@ class GAHPSession:
         self._carrier = Carrier(reactor, self.makeStream(), self)
         self.tunnels: CETunnels | None = None
         self._dialer = ChannelDialer(
-            reactor, self.keys, self._carrier, dial, tickets, self._unreachable
+            reactor,
+            self.keys,
+            self._carrier,
+            dial,
+            lambda: openChannel(0),
+            self._unreachable,
+            tickets,
         )
-        self._stderr = StderrQueue()
+        self._output = GAHPOutput(self._carrier)
         self._status: tuple[bool, int] | None = None
-        self._stdoutOpen = self._stderrOpen = True
-        self.isAbandoned = self._discarding = self._told = self._stdinOver = False
+        self.isAbandoned = self._discarding = self._stdinOver = False
         self._lastOutput = 0.0
         self._timers: list[Any] = []
 
@@ -140,19 +152,30 @@ class GAHPSession:
 
     def _unreachable(self, reason: str) -> None:
         """
-        The first channel did not come to be.
+        There will be no channel, or no more.
         """
         self._lostForGood(f"the site could not open a channel: {reason}")
 
     def channelOpened(self) -> None:
-        self._dialer.close()
+        self._dialer.opened()
         self.roomMade()
 
     def channelLost(self, reason: str) -> None:
-        if not self._carrier.generation:
-            self._dialer.again(reason)
+        if not self._discarding:
+            self._dialer.lost(reason)
+
+    def redial(self, stream: int, generation: int) -> None:
+        """
+        The client has lost a channel.
+
+        @raise SessionGone: there is no such stream.
+        """
+        if not stream:
+            self._dialer.redial(generation)
+        elif self.tunnels is not None:
+            self.tunnels.redial(stream, generation)
         else:
-            self._lostForGood(f"the channel was lost: {reason}")
+            raise SessionGone(f"session {self.sessionId} has no tunnels at the site")
 
     def _lostForGood(self, reason: str) -> None:
         if self.phase is Phase.OVER:
@@ -176,8 +199,8 @@ class GAHPSession:
             return
         if self._carrier.room():
             self._process.stdout.resumeReading()
-            self._sendStderr()
-        if self._told and self._carrier.stream.isAcknowledged():
+            self._output.sendStderr()
+        if self._output.isComplete and self._carrier.stream.isAcknowledged():
             self._finish("")
 
     def framesReceived(self, received: list[Frame]) -> None:
@@ -230,32 +253,21 @@ class GAHPSession:
 
     def stdoutReceived(self, data: bytes) -> None:
         self._lastOutput = self._reactor.seconds()
-        if self._discarding:
-            return
-        self._carrier.send(frames.STDOUT, data)
-        if not self._carrier.room():
+        if not self._discarding and not self._output.stdout(data):
             self._process.stdout.pauseReading()
 
     def stdoutEnded(self) -> None:
-        self._stdoutOpen = False
-        if not self._discarding:
-            self._carrier.send(frames.END_STDOUT)
+        self._output.endStdout()
         self._tellExit()
 
     def stderrReceived(self, data: bytes) -> None:
         self._lastOutput = self._reactor.seconds()
         if not self._discarding:
-            self._stderr.put(data)
-            self._sendStderr()
+            self._output.stderr(data)
 
     def stderrEnded(self) -> None:
-        self._stderrOpen = False
+        self._output.endStderr()
         self._tellExit()
-
-    def _sendStderr(self, room: int = 0) -> None:
-        room = room or self._carrier.room()
-        if len(self._stderr) and room and not self._told:
-            self._carrier.send(frames.STDERR, self._stderr.take(min(room, limits.STDERR_BYTES)))
 
     def exited(self, signalled: bool, value: int, why: str = "") -> None:
         if self.phase is Phase.OVER:
@@ -270,34 +282,28 @@ class GAHPSession:
             return
         self.phase = Phase.EXITED
         self._tellExit()
-        if not self._told:
+        if not self._output.isComplete:
             self._later(limits.OUTPUT_GRACE, self._waitNoLonger)
 
     def _waitNoLonger(self) -> None:
         """
         It has exited, and some child of its own holds its output open.
         """
-        if self.phase is not Phase.EXITED or self._told:
+        if self.phase is not Phase.EXITED or self._output.isComplete:
             return
-        blocked = self._stdoutOpen and not self._carrier.room()
+        blocked = self._output.isStdoutOpen and not self._carrier.room()
         left = self._lastOutput + limits.OUTPUT_GRACE - self._reactor.seconds()
         if blocked or left > 0:
             self._later(limits.OUTPUT_GRACE if blocked else max(left, 0.01), self._waitNoLonger)
             return
-        if self._stdoutOpen:
-            self._process.stdout.close()
-            self._carrier.send(frames.END_STDOUT)
-        self._stdoutOpen = self._stderrOpen = False
+        self._process.stdout.close()
+        self._output.endStdout()
+        self._output.endStderr()
         self._tellExit()
 
     def _tellExit(self) -> None:
-        waits = self._stdoutOpen or self._stderrOpen or self._status is None
-        if waits or self._told or self._discarding or self._status is None:
-            return
-        self._sendStderr(limits.STDERR_BYTES)
-        self._told = True
-        self._carrier.send(frames.END_STDERR)
-        self._carrier.send(frames.EXIT, frames.encodeExit(*self._status, self._endReason))
+        if self._status is not None and not self._discarding:
+            self._output.tellExit(*self._status, self._endReason)
 
     # -- the end ------------------------------------------------------------
 

@@ -62,7 +62,7 @@ PING_INTERVAL = 4.0
 SILENCE_LIMIT = 15.0
 
 #: Bytes of one box on the control connection after Hello, keys and values.
-#: 200 sessions of a C{Sessions} call need about 40 KiB.
+#: 100 sessions of a C{Sessions} call need at most 48 KiB.
 CONTROL_BOX_BYTES = 128 * 1024
 
 #: The same before Hello is answered: nobody is known yet.
@@ -72,7 +72,7 @@ GREETING_BOX_BYTES = 16 * 1024
 LOCAL_BOX_BYTES = 16 * 1024
 
 #: Sessions in one C{Sessions} call.
-SESSIONS_PER_CALL = 200
+SESSIONS_PER_CALL = 100
 
 # -- local: proxy -----------------------------------------------------------
 
@@ -346,3 +346,28 @@ PEEK_BYTES = 2048
 #: Seconds for that message.  A client writes it at once, and condor_ft-gahp gives a
 #: transfer up after 30: one that is refused sooner has its reason in a log.
 PEEK_TIMEOUT = 10.0
+
+# -- local: resumption ------------------------------------------------------
+
+#: Seconds without a channel after which the client asks the CE to dial, at first: a CE
+#: that has noticed by itself has dialled by then; and from then on.
+REDIAL_ASK_FIRST = 0.25
+REDIAL_ASK_AGAIN = 2.0
+
+#: Seconds after the loss of the proxy until the client looks for it, at first and at the
+#: most; each time it is twice as long.
+RECLAIM_FIRST = 0.05
+RECLAIM_LONGEST = 5.0
+
+#: Seconds for which a proxy that is busy is waited for then: the client's streams wait, too.
+RECLAIM_CONNECT = 0.02
+
+#: Seconds until a session is claimed again of which the proxy knows nothing yet: its CE
+#: is about to list it.
+RECLAIM_SOON = 0.25
+
+#: Bytes of the question for a proof.
+NONCE_BYTES = 32
+
+#: Seconds for which the proxy's question for a proof is good.
+CLAIM_LIFETIME = 10.0

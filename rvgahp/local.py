@@ -30,9 +30,10 @@ from zope.interface import implementer
 
 from rvgahp import commands, limits
 from rvgahp.boxes import BoxReader, encodeBox
-from rvgahp.control import Caller, Responders
+from rvgahp.control import Caller
 from rvgahp.descriptor import Descriptor
-from rvgahp.errors import Busy, NotAuthorized, ProtocolError
+from rvgahp.errors import Busy, NotAuthorized, ProtocolError, SessionGone
+from rvgahp.localrequests import Requests
 from rvgahp.peercred import LocalUser, peerOf
 
 if TYPE_CHECKING:
@@ -48,32 +49,10 @@ _RETRY = 0.05
 _GONE = (errno.EPIPE, errno.ECONNRESET)
 
 
-class Requests(Responders):
-    """
-    Answers a client's calls.
-    """
-
-    def __init__(self, connection: LocalConnection, describer: Any) -> None:
-        self._connection = connection
-        self._describer = describer
-
-    @commands.RequestGAHP.responder
-    def requestGAHP(self, **arguments: Any) -> Deferred[dict[str, Any]]:
-        return self._connection.requested(arguments)
-
-    @commands.DescribeProxy.responder
-    def describeProxy(self) -> Any:
-        return self._describer.describeProxy(self._connection)
-
-    @commands.DescribeSite.responder
-    def describeSite(self, **arguments: Any) -> Any:
-        return self._describer.describeSite(self._connection, **arguments)
-
-
 @implementer(IBoxSender)
 class LocalConnection(Descriptor):
     """
-    One client.  A client serves one session.
+    One client.  A client serves one session, which it has asked for or claimed.
 
     @ivar user: who it is.
     @ivar site: the site that the socket is for; empty on the main one.
@@ -100,7 +79,7 @@ class LocalConnection(Descriptor):
         self._asked = False
         self._handing: socket.socket | None = None
         self._retrying: Any = None
-        self._dispatcher = BoxDispatcher(Requests(self, clients.describer))
+        self._dispatcher = BoxDispatcher(Requests(self, clients))
         self._dispatcher.startReceivingBoxes(self)
         self.caller = Caller(self._dispatcher, loop)
         self.resumeReading()
@@ -118,6 +97,26 @@ class LocalConnection(Descriptor):
         self._asked = True
         answer: Deferred[dict[str, Any]] = self._clients.requestGAHP(self, **arguments)
         return answer
+
+    def claimed(self) -> None:
+        """
+        The client claims a session.
+
+        @raise Busy: it has one.
+        """
+        if self._asked and self._session is not None:
+            raise Busy("this connection has a session already; open another")
+        self._asked = True
+
+    def redial(self, session: str, stream: int, generation: int) -> Deferred[dict[str, Any]]:
+        """
+        The client has lost a channel.
+
+        @return: fires when the CE knows; fails with errors of L{commands}.
+        """
+        if self._session is None or self._session.sessionId != session:
+            raise SessionGone(f"this connection does not serve session {session}")
+        return self._session.redial(stream, generation)
 
     def serves(self, session: ProxySession) -> None:
         """
@@ -276,16 +275,20 @@ class Clients:
 
     log = Logger()
 
-    def __init__(self, loop: Any, requestGAHP: Any, mostPerUser: int, describer: Any) -> None:
+    def __init__(
+        self, loop: Any, requestGAHP: Any, mostPerUser: int, describer: Any, claims: Any = None
+    ) -> None:
         """
         @param requestGAHP: called with a L{LocalConnection} and the arguments of
             L{commands.RequestGAHP}; returns a Deferred of its answer.
         @param mostPerUser: connections that one user may have.
         @param describer: a L{rvgahp.description.Describer}.
+        @param claims: a L{rvgahp.claims.Claims}.
         """
         self._loop = loop
         self.requestGAHP = requestGAHP
         self.describer = describer
+        self.claims = claims
         self._mostPerUser = mostPerUser
         self._perUser: dict[int, set[LocalConnection]] = {}
 
@@ -332,6 +335,8 @@ class Clients:
         """
         A client is gone.
         """
+        if self.claims is not None:
+            self.claims.gone(connection)
         ofUser = self._perUser.get(connection.user.uid, set())
         ofUser.discard(connection)
         if not ofUser:

@@ -20,10 +20,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rvgahp import limits
+from rvgahp.claims import Claims
 from rvgahp.errors import (
     Busy,
     ConfigurationError,
     NotAuthorized,
+    NotYet,
     RvgahpError,
     SessionGone,
     StartFailed,
@@ -70,6 +72,7 @@ class Proxy:
     @ivar startTimeout: seconds that a site has to start a GAHP.
     @ivar instance: random; tells this process from its predecessors.
     @ivar sites: the CEs that have said Hello, by site.
+    @ivar claims: of sessions that are older than this process.
     @ivar sessions: the sessions whose clients are here, by id.
     """
 
@@ -84,6 +87,7 @@ class Proxy:
         self.sessions: dict[str, ProxySession] = {}
         self._tickets: TicketBook[tuple[str, int]] = TicketBook(reactor)
         self._gone: dict[str, str] = {}  # session id: site
+        self.claims = Claims(self)
         self._count = 0
         self._name = f"{socket.gethostname()}:{os.getpid()}:{int(time.time())}"
 
@@ -285,10 +289,13 @@ class Proxy:
         @return: a ticket.  B{Secret} until it is used.
         @raise Busy: it has too many open.
         @raise NotAuthorized: the session is another site's.
-        @raise SessionGone: the session is not known here.
+        @raise NotYet: no client has claimed it since the proxy was started.
+        @raise SessionGone: the session is known to be over.
         """
         record = self.sessions.get(sessionId)
         if record is None:
+            if self.claims.isListed(sessionId, site):
+                raise NotYet(f"no client has claimed session {sessionId} yet")
             raise SessionGone(f"session {sessionId} has no client here")
         if record.site != site:
             raise NotAuthorized(f"session {sessionId} is not of site {site}")
@@ -304,6 +311,7 @@ class Proxy:
         """
         A CE has ended a session.
         """
+        self.claims.forget(sessionId, site)
         record = self.sessions.get(sessionId)
         if record is not None and record.site == site:
             self.log.info(
@@ -313,20 +321,24 @@ class Proxy:
             )
             record.lost(reason)
 
-    def sessionsListed(self, site: str, sessionIds: list[str]) -> list[str]:
+    def sessionsListed(self, site: str, entries: list[dict[str, Any]]) -> list[str]:
         """
         A CE lists some of its sessions.
 
+        @param entries: of L{rvgahp.commands.Sessions}.
         @return: those whose clients are known to be gone.
         """
         # They are kept: the answer may be lost, and then the CE lists them again.
-        return [name for name in sessionIds if self._gone.get(name) == site]
+        gone = [one["session"] for one in entries if self._gone.get(one["session"]) == site]
+        self.claims.listed(site, [one for one in entries if one["session"] not in gone])
+        return gone
 
     def siteReady(self, site: str, sessionIds: set[str]) -> None:
         """
         A CE has listed all its sessions; clients of others are told, and those who have
         waited for it.
         """
+        self.claims.complete(site, sessionIds)
         for record in list(self.sessions.values()):
             if record.site != site:
                 continue

@@ -11,11 +11,12 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import TimeoutError
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rvgahp import commands, limits
+from rvgahp.errors import NoSuchSite
 from rvgahp.renewal import Renewal
 from rvgahp.session import SecuritySession
 
@@ -47,9 +48,14 @@ class ProxySession:
         site: str,
         client: LocalConnection,
         hasTunnels: bool = False,
+        isRenewable: bool = True,
     ) -> None:
+        """
+        @param isRenewable: whether its key is to be renewed.
+        """
         self._proxy = proxy
         self.hasTunnels = hasTunnels
+        self._isRenewable = isRenewable
         self.session = session
         self.site = site
         self.client = client
@@ -88,8 +94,22 @@ class ProxySession:
         The client has its answer.
         """
         if not self._over:
-            self.renewal.start()
+            if self._isRenewable:
+                self.renewal.start()
             self.release()
+
+    def redial(self, stream: int, generation: int) -> Deferred[dict[str, Any]]:
+        """
+        The client has lost a channel.
+
+        @return: fires when the CE knows; fails with errors of L{commands.Redial}.
+        """
+        site = self._proxy.sites.get(self.site)
+        if site is None or not site.isReady:
+            raise NoSuchSite(f"site {self.site} is not connected to the proxy")
+        return site.control.caller.call(
+            commands.Redial, session=self.sessionId, stream=stream, generation=generation
+        )
 
     def hold(self, seconds: float) -> None:
         """

@@ -112,7 +112,11 @@ class ProxyService(Service):
         secure = partial(accept, self._proxy, self._tlsOptions, self._waiting)
         gate = Gate(self._reactor, self._waiting, secure, self._proxy.admit)
         self._clients = Clients(
-            self._reactor, self._proxy.requestGAHP, mostPerUser, Describer(self._proxy)
+            self._reactor,
+            self._proxy.requestGAHP,
+            mostPerUser,
+            Describer(self._proxy),
+            self._proxy.claims,
         )
         port = listenTCP(self._settings.get("RVGAHP_INTERFACE"), self._settings.get("RVGAHP_PORT"))
         self._listeners = [Listener(self._reactor, port, gate.arrived)]

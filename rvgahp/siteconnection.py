@@ -208,10 +208,11 @@ class SiteConnection(Responders):
             raise NotAuthorized("the last Sessions call has been")
         names = [entry["session"] for entry in sessions]
         self._listed.update(names)
+        gone = self._proxy.sessionsListed(self.site, sessions)
         if last:
             self.isReady = True
             self._proxy.siteReady(self.site, self._listed)
-        return {"gone": self._proxy.sessionsListed(self.site, names)}
+        return {"gone": gone}
 
     @commands.Ping.responder
     def ping(self) -> dict[str, Any]:

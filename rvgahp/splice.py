@@ -225,7 +225,31 @@ class Splice:
         self._finish(f"its other end failed: {self._failure}")
 
     def channelLost(self, reason: str) -> None:
-        self.close(self._failure or f"its channel was lost: {reason}")
+        stream = self.carrier.stream
+        if self._failure:
+            self._finish(self._failure)  # the other end will find nobody
+        elif self._hasEnded() and stream.isAcknowledged() and not stream.undelivered():
+            self._finish("")
+        elif not self._isOver:
+            self.withoutChannel(reason)
+
+    def withoutChannel(self, reason: str) -> None:
+        """
+        The channel broke, or one did not come to be; another is needed.
+        """
+        raise NotImplementedError
+
+    def forgotten(self, reason: str) -> None:
+        """
+        The tunnel is over at the other end: all was carried, or it has failed there.
+        """
+        if self._hasEnded():
+            self._finish("")
+        else:
+            self.close(reason)
+
+    def _hasEnded(self) -> bool:
+        return self._isEnded and self._peerEnded
 
     def peerSilent(self, seconds: float) -> None:
         pass
@@ -242,7 +266,7 @@ class Splice:
             if stream.isAcknowledged():
                 self._finish(self._failure)
             return
-        if not (self._isEnded and self._peerEnded) or not stream.isAcknowledged():
+        if not self._hasEnded() or not stream.isAcknowledged():
             return
         if stream.undelivered():
             return

@@ -1,0 +1,53 @@
+# -*- test-case-name: tests.test_local -*-
+"""
+What clients ask of the proxy, and who answers.  C{doc/protocol.rst}, steps 4, 4a and 12.
+
+Layer 4.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+
+from rvgahp import commands
+from rvgahp.control import Responders
+
+if TYPE_CHECKING:
+    from rvgahp.local import Clients, LocalConnection
+
+
+class Requests(Responders):
+    """
+    Answers one client's calls.
+    """
+
+    def __init__(self, connection: LocalConnection, clients: Clients) -> None:
+        self._connection = connection
+        self._clients = clients
+
+    @commands.RequestGAHP.responder
+    def requestGAHP(self, **arguments: Any) -> Deferred[dict[str, Any]]:
+        return self._connection.requested(arguments)
+
+    @commands.Claim.responder
+    def claim(self, session: str, site: str) -> Any:
+        self._connection.claimed()
+        return self._clients.claims.claim(self._connection, session, site)
+
+    @commands.Prove.responder
+    def prove(self, session: str, proof: bytes) -> Any:
+        return self._clients.claims.prove(self._connection, session, proof)
+
+    @commands.Redial.responder
+    def redial(self, session: str, stream: int, generation: int) -> Deferred[dict[str, Any]]:
+        return self._connection.redial(session, stream, generation)
+
+    @commands.DescribeProxy.responder
+    def describeProxy(self) -> Any:
+        return self._clients.describer.describeProxy(self._connection)
+
+    @commands.DescribeSite.responder
+    def describeSite(self, **arguments: Any) -> Any:
+        return self._clients.describer.describeSite(self._connection, **arguments)
