@@ -23,13 +23,14 @@ from rvgahp import __version__, commands, limits
 from rvgahp.backoff import Backoff
 from rvgahp.cesessions import CESessions
 from rvgahp.control import ControlConnection, QuietFactory, Responders
-from rvgahp.errors import ChannelLost, CredentialError, SessionGone, SiteTaken, StartFailed
+from rvgahp.errors import ChannelLost, CredentialError, SiteTaken, StartFailed
 from rvgahp.gahpsession import STOPPED, GAHPSession
 from rvgahp.gahptable import GAHPTable
 from rvgahp.policy import Policy
 from rvgahp.settings import Settings
 from rvgahp.tcpdial import dialTCP
 from rvgahp.tls import checkHost, explain
+from rvgahp.way import Way
 
 
 class CE(Service, Responders):
@@ -76,8 +77,11 @@ class CE(Service, Responders):
             site,
             gahps,
             descriptors,
-            lambda: ensureDeferred(dialTCP(reactor, *self._target)),
-            self._openChannel,
+            Way(
+                lambda: ensureDeferred(dialTCP(reactor, *self._target)),
+                self._openChannel,
+                lambda: self._accepted and self._control is not None,
+            ),
             self._over,
         )
         self.sessions = self._here.running
@@ -250,9 +254,7 @@ class CE(Service, Responders):
 
     @commands.Redial.responder
     def redial(self, session: str, stream: int, generation: int) -> dict[str, Any]:
-        if session not in self.sessions:
-            raise SessionGone(f"session {session} is over at the site")
-        self.sessions[session].redial(stream, generation)
+        self._here.redial(session, stream, generation)
         return {}
 
     @commands.EndSession.responder

@@ -8,7 +8,6 @@ Layer 4: a reactor is passed in.
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +26,7 @@ from rvgahp.protection import checkAgreed, checkRenewal, checkStart
 from rvgahp.session import SecuritySession
 from rvgahp.settings import Settings
 from rvgahp.stream import Budget
+from rvgahp.way import Way
 
 
 class CESessions:
@@ -45,14 +45,12 @@ class CESessions:
         site: str,
         gahps: GAHPTable,
         descriptors: int,
-        dial: Callable[[], Deferred[socket.socket]],
-        openChannel: Callable[[str, int], Deferred[bytes]],
+        way: Way,
         over: Callable[[GAHPSession, str], object],
     ) -> None:
         """
         @param descriptors: the soft RLIMIT_NOFILE of GAHPs; 0 leaves ours.
-        @param dial: makes a connection to the proxy's port.
-        @param openChannel: asks the proxy for a ticket, by session and stream.
+        @param way: to the proxy.
         @param over: called with a session that has ended, and why.
         """
         self._reactor = reactor
@@ -60,8 +58,7 @@ class CESessions:
         self._site = site
         self._gahps = gahps
         self._descriptors = descriptors
-        self._dial = dial
-        self._openChannel = openChannel
+        self._way = way
         self._over = over
         self._budget = Budget(settings.get("RVGAHP_REPLAY_TOTAL"))
         self._launcher = ProcessLauncher(reactor, settings.get("RVGAHP_KILL_GRACE"))
@@ -146,8 +143,7 @@ class CESessions:
                 self._settings,
                 self._budget,
                 self._launcher,
-                self._dial,
-                lambda stream: self._openChannel(session, stream),
+                self._way,
                 tickets,
                 self._ended,
             )
@@ -158,11 +154,27 @@ class CESessions:
         started.owner, started.gahp = owner, gahp
         number = 0
         if port is not None:
-            started.tunnels = CETunnels(self._reactor, port, started, self._dial)
+            started.tunnels = CETunnels(self._reactor, port, started)
             number = started.tunnels.number
         self.running[session] = started
         started.start(command, self._environment)
         return started.started.addCallback(lambda _: {"tunnelPort": number})
+
+    def redial(self, session: str, stream: int, generation: int) -> None:
+        """
+        A client has lost a channel.
+
+        @raise SessionGone: there is no such session, or no such stream of it.
+        """
+        running = self.running.get(session)
+        if running is None:
+            raise SessionGone(f"session {session} is over at the site")
+        if not stream:
+            running.redial(generation)
+        elif running.tunnels is None:
+            raise SessionGone(f"session {session} has no tunnels at the site")
+        else:
+            running.tunnels.redial(stream, generation)
 
     def listed(self) -> list[dict[str, Any]]:
         """

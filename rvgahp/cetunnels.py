@@ -14,7 +14,6 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from rvgahp import limits
@@ -24,6 +23,7 @@ from rvgahp.handshakemessages import TUNNEL_STREAM
 from rvgahp.listener import Listener
 from rvgahp.socketowner import checkOwner
 from rvgahp.splice import Splice, breakOnClose
+from rvgahp.transferpause import TransferPause
 
 if TYPE_CHECKING:
     from rvgahp.gahpsession import GAHPSession
@@ -53,17 +53,17 @@ class CETunnel(Splice):
         reactor: Any,
         session: GAHPSession,
         number: int,
-        dial: Callable[[], Deferred[socket.socket]],
-        openChannel: Callable[[], Deferred[bytes]],
         over: Callable[[Any, str], object],
     ) -> None:
         super().__init__(reactor, session.makeStream(), True, over)
+        self._reactor = reactor
+        self._isReachable = session.isReachable
         self._dialer = ChannelDialer(
             reactor,
             session.keys,
             self.carrier,
-            dial,
-            openChannel,
+            session.way.dial,
+            lambda: session.way.openChannel(session.sessionId, number),
             self._unreachable,
             names=(number, TUNNEL_STREAM),
         )
@@ -77,6 +77,10 @@ class CETunnel(Splice):
         self._dialer.start()
 
     def _late(self) -> None:
+        if not self._isReachable():
+            # It is the submit host that cannot be reached, and the GAHP is stopped.
+            self._timer = self._reactor.callLater(limits.TUNNEL_OPEN_TIMEOUT, self._late)
+            return
         self.fail(
             f"no channel within {limits.TUNNEL_OPEN_TIMEOUT:g} s"
             + (f": {self._problem}" if self._problem else "")
@@ -125,19 +129,22 @@ class CETunnels:
         reactor: Any,
         port: socket.socket,
         session: GAHPSession,
-        dial: Callable[[], Deferred[socket.socket]],
     ) -> None:
         """
         @param port: listening; closed by L{close}.
-        @param dial: makes a connection to the proxy's port.
         """
         self._reactor = reactor
         self._session = session
-        self._dial = dial
         self._owner = os.geteuid()
         self._last = 0
         self._tunnels: dict[int, CETunnel] = {}
         self._listener = Listener(reactor, port, self._accepted)
+        self._pause = TransferPause(
+            reactor,
+            session.sessionId,
+            lambda: [tunnel.carrier for tunnel in self._tunnels.values()],
+            session.signal,
+        )
         self.number: int = self._listener.address()[1]
 
     def __len__(self) -> int:
@@ -153,11 +160,18 @@ class CETunnels:
             raise SessionGone(f"tunnel {number} of the session is over at the site")
         self._tunnels[number].redial(generation)
 
+    def letGo(self) -> None:
+        """
+        The GAHP is to end: it must not be stopped.
+        """
+        self._pause.close()
+
     def close(self, reason: str) -> None:
         """
         The session is over.
         """
         self._listener.close()
+        self.letGo()
         for tunnel in list(self._tunnels.values()):
             tunnel.close(reason)
 
@@ -182,11 +196,10 @@ class CETunnels:
             self._reactor,
             self._session,
             number,
-            self._dial,
-            lambda: self._session.openChannel(number),
             lambda tunnel, reason: self._over(number, tunnel, reason),
         )
         self._tunnels[number] = tunnel
+        self._pause.watch()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         tunnel.splice(connection)
         tunnel.start()

@@ -9,7 +9,6 @@ Layer 4: a reactor is passed in.
 from __future__ import annotations
 
 import signal
-import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +19,8 @@ from rvgahp import frames, limits
 from rvgahp.carrier import Carrier
 from rvgahp.cetunnels import CETunnels
 from rvgahp.channeldialer import ChannelDialer
-from rvgahp.errors import ProtocolError, SessionGone, StartFailed
+from rvgahp.delayedcalls import DelayedCalls
+from rvgahp.errors import ProtocolError, StartFailed
 from rvgahp.frames import Frame
 from rvgahp.gahpenvironment import GAHPEnvironment
 from rvgahp.gahpoutput import GAHPOutput
@@ -31,6 +31,7 @@ from rvgahp.processlauncher import ProcessLauncher
 from rvgahp.session import SecuritySession, SessionKeys
 from rvgahp.settings import Settings
 from rvgahp.stream import Budget, Stream
+from rvgahp.way import Way
 
 #: Why sessions end when the CE is stopped.
 STOPPED = "rvgahp-ce at the site was stopped"
@@ -47,7 +48,7 @@ class GAHPSession:
     @ivar owner: the local user on the submit host.
     @ivar gahp: its name.
     @ivar tunnels: of the GAHP's connections to the submit host, if it has any.
-    @ivar openChannel: asks the proxy for a ticket, by stream.
+    @ivar way: to the proxy.
     @ivar isAbandoned: the proxy has said that its client is gone.
     """
 
@@ -60,14 +61,11 @@ class GAHPSession:
         settings: Settings,
         budget: Budget,
         launcher: ProcessLauncher,
-        dial: Callable[[], Deferred[socket.socket]],
-        openChannel: Callable[[int], Deferred[bytes]],
+        way: Way,
         tickets: list[bytes],
         over: Callable[[GAHPSession, str], object],
     ) -> None:
         """
-        @param dial: makes a connection to the proxy's port.
-        @param openChannel: asks the proxy for a ticket, by stream.
         @param tickets: for the stream 0.  B{Secret} until they are used.
         @param over: called once, when nothing is left, with the reason, which is
             empty if all was in good order.
@@ -78,7 +76,7 @@ class GAHPSession:
         self.keys = SessionKeys(session, reactor.seconds())
         self._stdinGrace: float = settings.get("RVGAHP_STDIN_GRACE")
         self._killGrace: float = settings.get("RVGAHP_KILL_GRACE")
-        self.openChannel = openChannel
+        self.way = way
         self.owner = self.gahp = ""
         self._over = over
         self.phase = Phase.STARTING
@@ -91,8 +89,8 @@ class GAHPSession:
             reactor,
             self.keys,
             self._carrier,
-            dial,
-            lambda: openChannel(0),
+            way.dial,
+            lambda: way.openChannel(self.sessionId, 0),
             self._unreachable,
             tickets,
         )
@@ -100,7 +98,7 @@ class GAHPSession:
         self._status: tuple[bool, int] | None = None
         self.isAbandoned = self._discarding = self._stdinOver = False
         self._lastOutput = 0.0
-        self._timers: list[Any] = []
+        self._calls = DelayedCalls(reactor)
 
     @property
     def sessionId(self) -> str:
@@ -128,6 +126,20 @@ class GAHPSession:
             return
         if self.phase is not Phase.OVER:  # the failure may be known already
             self._dialer.start()
+
+    def signal(self, number: int) -> None:
+        """
+        Send a signal to the GAHP and to the processes it has started.
+        """
+        self._process.signal(number)
+
+    def isReachable(self) -> bool:
+        """
+        @return: whether the submit host is: something was heard of the client just now, and
+            the proxy is there.
+        """
+        quiet = self._reactor.seconds() - self._carrier.lastHeard
+        return self._carrier.isConnected() and quiet < limits.PAUSE_AFTER and self.way.isUp()
 
     def clientGone(self, reason: str) -> None:
         """
@@ -164,18 +176,11 @@ class GAHPSession:
         if not self._discarding:
             self._dialer.lost(reason)
 
-    def redial(self, stream: int, generation: int) -> None:
+    def redial(self, generation: int) -> None:
         """
-        The client has lost a channel.
-
-        @raise SessionGone: there is no such stream.
+        The client has lost its channel.
         """
-        if not stream:
-            self._dialer.redial(generation)
-        elif self.tunnels is not None:
-            self.tunnels.redial(stream, generation)
-        else:
-            raise SessionGone(f"session {self.sessionId} has no tunnels at the site")
+        self._dialer.redial(generation)
 
     def _lostForGood(self, reason: str) -> None:
         if self.phase is Phase.OVER:
@@ -224,7 +229,7 @@ class GAHPSession:
     def _stdinEnded(self) -> None:
         self._stdinOver = True
         self._lastOutput = self._reactor.seconds()
-        self._later(self._stdinGrace, self._checkOutput)
+        self._calls.later(self._stdinGrace, self._checkOutput)
 
     def _checkOutput(self) -> None:
         """
@@ -236,7 +241,7 @@ class GAHPSession:
             self._lastOutput = self._reactor.seconds()  # it may be waiting for us
         left = self._lastOutput + self._stdinGrace - self._reactor.seconds()
         if left > 0:
-            self._later(max(left, 0.01), self._checkOutput)
+            self._calls.later(max(left, 0.01), self._checkOutput)
         else:
             self._end(f"it gave no output for {self._stdinGrace:g} s after its input")
 
@@ -283,7 +288,7 @@ class GAHPSession:
         self.phase = Phase.EXITED
         self._tellExit()
         if not self._output.isComplete:
-            self._later(limits.OUTPUT_GRACE, self._waitNoLonger)
+            self._calls.later(limits.OUTPUT_GRACE, self._waitNoLonger)
 
     def _waitNoLonger(self) -> None:
         """
@@ -294,7 +299,9 @@ class GAHPSession:
         blocked = self._output.isStdoutOpen and not self._carrier.room()
         left = self._lastOutput + limits.OUTPUT_GRACE - self._reactor.seconds()
         if blocked or left > 0:
-            self._later(limits.OUTPUT_GRACE if blocked else max(left, 0.01), self._waitNoLonger)
+            self._calls.later(
+                limits.OUTPUT_GRACE if blocked else max(left, 0.01), self._waitNoLonger
+            )
             return
         self._process.stdout.close()
         self._output.endStdout()
@@ -323,16 +330,14 @@ class GAHPSession:
         self.log.info(
             "Session {session}: ending the GAHP: {reason}", session=self.sessionId, reason=reason
         )
+        if self.tunnels is not None:
+            self.tunnels.letGo()
         self._process.stdin.close()
-        self._later(0 if self._stdinOver else limits.ORPHAN_GRACE, self._terminate)
+        self._calls.later(0 if self._stdinOver else limits.ORPHAN_GRACE, self._terminate)
 
     def _terminate(self) -> None:
         self._process.signal(signal.SIGTERM)
-        self._later(self._killGrace, self._process.signal, signal.SIGKILL)
-
-    def _later(self, delay: float, callable: Callable[..., object], *arguments: Any) -> None:
-        self._timers = [timer for timer in self._timers if timer.active()]
-        self._timers.append(self._reactor.callLater(delay, callable, *arguments))
+        self._calls.later(self._killGrace, self._process.signal, signal.SIGKILL)
 
     def _finish(self, reason: str) -> None:
         if self.phase is Phase.OVER:
@@ -340,9 +345,7 @@ class GAHPSession:
         self.phase = Phase.OVER
         if not self.started.called:
             self.started.errback(StartFailed(reason or "it ended while it was being started"))
-        for timer in self._timers:
-            if timer.active():
-                timer.cancel()
+        self._calls.cancel()
         if self.tunnels is not None:
             self.tunnels.close("its session is over")
         self._dialer.close()

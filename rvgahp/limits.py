@@ -371,3 +371,14 @@ NONCE_BYTES = 32
 
 #: Seconds for which the proxy's question for a proof is good.
 CLAIM_LIFETIME = 10.0
+
+#: Seconds without an authenticated byte in a tunnel after which its GAHP is stopped: three
+#: pings, and less than the 20 s for which condor_ft-gahp waits.
+PAUSE_AFTER = 12.0
+
+#: Seconds between two looks for that.
+PAUSE_POLL = 1.0
+
+#: Seconds for which all tunnels have had a channel before it goes on: what was on its way
+#: lies in its sockets by then.
+PAUSE_END = 1.0
