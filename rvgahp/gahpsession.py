@@ -44,6 +44,7 @@ class GAHPSession:
     @ivar started: fires with C{None} when the program runs; fails with
         L{StartFailed}.
     @ivar phase: where it is.
+    @ivar sessionId: the session's id.
     @ivar keys: the session's, as they are known here.
     @ivar owner: the local user on the submit host.
     @ivar gahp: its name.
@@ -73,6 +74,7 @@ class GAHPSession:
         """
         self._process = GAHPProcess(reactor, launcher, self)
         self._reactor = reactor
+        self.sessionId = session.sessionId
         self.keys = SessionKeys(session, reactor.seconds())
         self._stdinGrace: float = settings.get("RVGAHP_STDIN_GRACE")
         self._killGrace: float = settings.get("RVGAHP_KILL_GRACE")
@@ -99,13 +101,6 @@ class GAHPSession:
         self.isAbandoned = self._discarding = self._stdinOver = False
         self._lastOutput = 0.0
         self._calls = DelayedCalls(reactor)
-
-    @property
-    def sessionId(self) -> str:
-        """
-        The session's id.
-        """
-        return self.keys.present.sessionId
 
     def makeStream(self) -> Stream:
         """

@@ -32,7 +32,7 @@ from rvgahp import commands, limits
 from rvgahp.boxes import BoxReader, encodeBox
 from rvgahp.control import Caller
 from rvgahp.descriptor import Descriptor
-from rvgahp.errors import Busy, NotAuthorized, ProtocolError, SessionGone
+from rvgahp.errors import Busy, NotAuthorized, ProtocolError
 from rvgahp.localrequests import Requests
 from rvgahp.peercred import LocalUser, peerOf
 
@@ -56,6 +56,7 @@ class LocalConnection(Descriptor):
 
     @ivar user: who it is.
     @ivar site: the site that the socket is for; empty on the main one.
+    @ivar session: what it serves; L{None} before that.
     """
 
     log = Logger()
@@ -75,7 +76,7 @@ class LocalConnection(Descriptor):
         self._clients = clients
         self._boxes: deque[tuple[memoryview, socket.socket | None]] = deque()
         self._reader = BoxReader(limits.LOCAL_BOX_BYTES)
-        self._session: ProxySession | None = None
+        self.session: ProxySession | None = None
         self._asked = False
         self._handing: socket.socket | None = None
         self._retrying: Any = None
@@ -104,25 +105,15 @@ class LocalConnection(Descriptor):
 
         @raise Busy: it has one.
         """
-        if self._asked and self._session is not None:
+        if self._asked and self.session is not None:
             raise Busy("this connection has a session already; open another")
         self._asked = True
-
-    def redial(self, session: str, stream: int, generation: int) -> Deferred[dict[str, Any]]:
-        """
-        The client has lost a channel.
-
-        @return: fires when the CE knows; fails with errors of L{commands}.
-        """
-        if self._session is None or self._session.sessionId != session:
-            raise SessionGone(f"this connection does not serve session {session}")
-        return self._session.redial(stream, generation)
 
     def serves(self, session: ProxySession) -> None:
         """
         From now on this is the client of C{session}.
         """
-        self._session = session
+        self.session = session
 
     def handOver(
         self, session: str, stream: int, connection: socket.socket
@@ -252,8 +243,8 @@ class LocalConnection(Descriptor):
             )
         self.close()
         self._clients.gone(self)
-        if self._session is not None:
-            self._session.clientGone()
+        if self.session is not None:
+            self.session.clientGone()
 
     def close(self) -> None:
         if self.isClosed:

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 
 from rvgahp import commands
 from rvgahp.control import Responders
+from rvgahp.errors import SessionGone
 
 if TYPE_CHECKING:
     from rvgahp.local import Clients, LocalConnection
@@ -42,7 +43,10 @@ class Requests(Responders):
 
     @commands.Redial.responder
     def redial(self, session: str, stream: int, generation: int) -> Deferred[dict[str, Any]]:
-        return self._connection.redial(session, stream, generation)
+        served = self._connection.session
+        if served is None or served.sessionId != session:
+            raise SessionGone(f"this connection does not serve session {session}")
+        return served.redial(stream, generation)
 
     @commands.DescribeProxy.responder
     def describeProxy(self) -> Any:
