@@ -17,6 +17,7 @@ from twisted.application.service import Service
 from twisted.logger import Logger
 
 from rvgahp import limits
+from rvgahp.bootclock import useBootClock
 from rvgahp.description import Describer
 from rvgahp.descriptorlimit import raiseDescriptorLimit
 from rvgahp.errors import ConfigurationError
@@ -171,5 +172,6 @@ def makeService(options: Options) -> ProxyService:
     """
     from twisted.internet import reactor
 
+    useBootClock(reactor)
     tlsOptions = serverOptions(options.credentials)
     return ProxyService(reactor, options.settings, tlsOptions, keptStderr(options))
