@@ -184,13 +184,47 @@ class Stream:
         self._announced = 0
         # It may have acknowledged more since, over the channel that is replaced.
         self._next = max(peerReceived, self._acknowledged)
+        self._queueFrom(self._next)
+
+    def _queueFrom(self, position: int) -> None:
+        """
+        All that is kept from C{position} on is to be sent.
+        """
         self._unsent.clear()
         offset = self._first
         for chunk in self._chunks:
-            skip = self._next - offset
+            skip = position - offset
             if skip < len(chunk):
                 self._unsent.append(memoryview(chunk)[skip:] if skip > 0 else chunk)
             offset += len(chunk)
+
+    def position(self) -> int:
+        """
+        @return: offset of the first byte that the present channel has not been given; just
+            after L{resume}, of the first that the peer has not got.
+        """
+        return self._next
+
+    def retract(self, offset: int) -> None:
+        """
+        Take back what was written from C{offset} on: it is as if it had never been.
+
+        @param offset: where a frame begins that the peer has nothing of.
+        @raise ProtocolError: it is no such place.
+        """
+        ends = {self.end}
+        end = self.end
+        chunks = list(self._chunks)
+        while chunks and end > offset:
+            end -= len(chunks.pop())
+            ends.add(end)
+        if offset not in ends or offset < self._next:
+            raise ProtocolError("What the peer may have cannot be taken back.")
+        self._chunks = deque(chunks)
+        self.end = offset
+        self._sent = min(self._sent, offset)
+        self._kept.resize(self.end - self._first)
+        self._queueFrom(self._next)
 
     def isAcknowledged(self, offset: int | None = None) -> bool:
         """

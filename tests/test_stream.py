@@ -716,6 +716,34 @@ class StreamTests(SynchronousTestCase):
         self.stream.resume(5, 1000)
         self.assertEqual(self._sent(), everything[5:])
 
+    def test_retracted(self) -> None:
+        """
+        What the peer has nothing of can be taken back after a resumption: it never comes,
+        what is written in its place does, and no byte of it is kept.
+        """
+        budget = Budget(10**9)
+        sending, receiving = Stream(MIB, budget), Stream(MIB, Budget(10**9))
+        sending.resume(0, receiving.limit())
+        ends = []
+        for payload in (b"one", b"two", b"three"):
+            sending.send(STDIN, payload)
+            ends.append(sending.end)
+        for _ in range(3):
+            self.assertIsNotNone(sending.nextRecord())
+        heard = receiving.receive(0, encodeFrame(STDIN, b"one") + encodeFrame(STDIN, b"two")[:5])
+        sending.resume(receiving.received, receiving.limit())
+        self.assertEqual(sending.position(), receiving.received)
+        self.assertRaises(ProtocolError, sending.retract, ends[0])
+        self.assertRaises(ProtocolError, sending.retract, ends[1] + 1)
+        sending.retract(ends[1])
+        self.assertEqual((sending.end, budget.held), (ends[1], ends[1]))
+        sending.send(STDIN, b"other")
+        while (record := sending.nextRecord()) is not None:
+            heard += receiving.receive(record[0], bytes(record[1]))
+        self.assertEqual(joined(heard), [(STDIN, b"onetwoother")])
+        sending.acknowledged(sending.end, receiving.limit())
+        self.assertEqual(budget.held, 0)
+
     def test_lastAcknowledgementLost(self) -> None:
         """
         On a new channel what was delivered is owed again: who told it on the old one
