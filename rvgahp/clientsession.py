@@ -42,6 +42,9 @@ class Grant:
     @ivar forwardTo: where the tunnels go; empty: where our environment says.
     @ivar patience: seconds that the GAHP may take to be ready.
     @ivar stdinLimit: bytes of our stdin to be held here.
+    @ivar callTimeout: seconds that the gridmanager waits for a batch request's result; 0:
+        as long as it takes.
+    @ivar responseTimeout: seconds that it waits for each line of a reply, at least 2.
     """
 
     def __init__(self, box: dict[bytes, bytes]) -> None:
@@ -65,6 +68,8 @@ class Grant:
         self.stream = self.makeStream()
         self.patience = int(box[b"startTimeout"])
         self.stdinLimit = int(box[b"stdinLimit"])
+        self.callTimeout = int(box[b"callTimeout"])
+        self.responseTimeout = int(box[b"responseTimeout"])
         self.site = box[b"site"].decode("utf-8")
         self.tunnelPort = int(box[b"tunnelPort"])
         self.forwardTo = box[b"forwardTo"].decode("utf-8")

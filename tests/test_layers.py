@@ -25,8 +25,8 @@ LAYERS = (
     " stream stderrqueue boxes gahplines front frontanswers frontbanner frontoutput frontpaths"
     " frontqueue frontreplies frontresults frontrules frontsite cedarpeek",
     "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords sinful",
-    "commands igahp launcher settingkinds sitesockets settingtable settingreader settings"
-    " configuration condorconfig condorraw certificates",
+    "commands igahp launcher settingkinds settingrow sitesockets settingtable settingreader"
+    " settings configuration condorconfig condorraw certificates",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
     " processlauncher gahpenvironment gahpprocess gahptable gahpkinds accounts credentials"
     " files protection socketowner",
