@@ -267,7 +267,8 @@ class Carrier:
         wait = pingDue - now
         if silenceDue > 0:
             wait = min(wait, silenceDue)
-        self._tick = self._loop.callLater(wait, self._ticked)
+        # Not so soon that a clock of floating point would not have moved.
+        self._tick = self._loop.callLater(max(wait, 0.001), self._ticked)
         showsLife = self._showsLife()
         if silenceDue <= 0:
             if not showsLife:

@@ -117,9 +117,13 @@ class ChannelDialer:
 
     def redial(self, generation: int) -> None:
         """
-        The client says that the channel of this generation is lost.
+        The client says that the channel of this generation is lost.  Where that is known, and
+        the next dial is still far, it is made now: word of the client came through.
         """
-        if generation == self._carrier.generation:
+        if not self._carrier.isConnected():
+            if self._isWanted and not self._underway:
+                self._schedule(0, "its other end asked for it")
+        elif generation == self._carrier.generation:
             self._carrier.drop("its other end has lost it")
 
     def close(self) -> None:

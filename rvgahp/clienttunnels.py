@@ -67,11 +67,19 @@ class ClientTunnel(Splice):
 
     def channelOpened(self) -> None:
         super().channelOpened()
-        if self._timer is not None:
-            return
-        self._timer = self._loop.callLater(limits.PEEK_TIMEOUT, self._late)
-        if self._guard is None:
+        isFirst = self._timer is None
+        self._awaitMessage()
+        if self._guard is None and isFirst:
             self._connect()
+
+    def _awaitMessage(self) -> None:
+        """
+        Its first message has so long from now on: what a broken channel took does not
+        count.
+        """
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.callLater(limits.PEEK_TIMEOUT, self._late)
 
     def withoutChannel(self, reason: str) -> None:
         if self.carrier.generation:
@@ -104,7 +112,12 @@ class ClientTunnel(Splice):
         super()._endIncoming()
 
     def _late(self) -> None:
-        if self._connecting is None and self._connection is None:
+        if self._connecting is not None or self._connection is not None:
+            return
+        silent = self._loop.seconds() - self.carrier.lastHeard
+        if silent > limits.PING_INTERVAL + 1 or not self.carrier.isConnected():
+            self._awaitMessage()
+        else:
             self.fail(
                 f"refused: its first message was not complete after {limits.PEEK_TIMEOUT:g} s"
             )
@@ -267,5 +280,5 @@ class Tunnels:
         del self._tunnels[number]
         if tunnel.carrier.generation:
             self._ended.append(number)
-        if reason:
+        if reason and tunnel.carrier.generation:  # else the CE dials again
             self._say(f"tunnel {number}: {reason}")

@@ -43,6 +43,7 @@ ANSWER: dict[str, Any] = {
     "responseTimeout": 20,
     "site": "site.example.edu",
     "tunnelPort": 0,
+    "forwardTo": "",
 }
 
 #: Runs the client with other numbers than its own.
