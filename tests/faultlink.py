@@ -487,10 +487,9 @@ class Run:
         toClient.other, toCE.other = toCE, toClient
         self._pipes.append((toCE, toClient))
         # The first connection of a run with a tunnel is that of the GAHP's stdio.
-        if self.dials or not self._isTunnel:
-            if self._faults:
-                fault = self._faults.pop(0)
-                (toCE if fault.toCE else toClient).fault = fault
+        if (self.dials or not self._isTunnel) and self._faults:
+            fault = self._faults.pop(0)
+            (toCE if fault.toCE else toClient).fault = fault
         self.dials += 1
         # The gate's own way in asks for the address of a TCP connection.
         from rvgahp.gate import Arrival

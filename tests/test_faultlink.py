@@ -124,6 +124,24 @@ class EveryByteTests(SynchronousTestCase):
         """
         self.everyByte(True, SILENCE_STRIDE, True, limits.SILENCE_LIMIT + 2)
 
+    def test_again(self) -> None:
+        """
+        Channels that are cut in their handshakes, time after time: the client asks for the
+        next dial, however long the CE would wait for it by now.
+        """
+        faults = [Fault(False, self.random.randrange(limits.PREAMBLE_BYTES, 100)) for _ in "a" * 12]
+        whole = self.sizes(False)[1]
+        faults = [Fault(False, whole // 2), *faults]
+        self.played(False, faults, len(faults) * limits.REDIAL_ASK_AGAIN)
+
+    def test_firstMessage(self) -> None:
+        """
+        A tunnel's channel falls silent before its first message has come: the time for that
+        begins anew with the next one.
+        """
+        for at in range(180, 260, 5):
+            self.played(True, [Fault(False, at, True)], limits.SILENCE_LIMIT + 2)
+
     def test_pairs(self) -> None:
         """
         A channel is cut, and then the one that follows it, each anywhere.
