@@ -40,6 +40,8 @@ class ChannelDialer:
     With tickets in hand it dials as often as there are tickets: a lost packet may have
     been all, and what else made a dial fail will do so again.  With none it asks the proxy
     for one each time, less and less often, until it is closed.
+
+    @ivar problem: why the last try that failed did; empty if none has.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class ChannelDialer:
         self._underway = 0  # dials and handshakes
         self._timer: Any = None
         self._isClosed = False
+        self.problem = ""
 
     def start(self) -> None:
         """
@@ -87,6 +90,7 @@ class ChannelDialer:
         A channel did not come to be: dial once more, after a moment.
         """
         self._underway -= 1
+        self.problem = reason
         if self._openChannel is not None:
             self._schedule(self._backoff.delay(), reason)
         elif self._tickets or not self._underway:

@@ -30,7 +30,8 @@ from zope.interface import implementer
 
 from rvgahp import commands, limits
 from rvgahp.boxes import BoxReader, encodeBox
-from rvgahp.control import Caller, Responders
+from rvgahp.control import Caller
+from rvgahp.description import Questions
 from rvgahp.descriptor import Descriptor
 from rvgahp.errors import Busy, NotAuthorized, ProtocolError
 from rvgahp.peercred import LocalUser, peerOf
@@ -48,26 +49,14 @@ _RETRY = 0.05
 _GONE = (errno.EPIPE, errno.ECONNRESET)
 
 
-class Requests(Responders):
+class Requests(Questions):
     """
     Answers a client's calls.
     """
 
-    def __init__(self, connection: LocalConnection, describer: Any) -> None:
-        self._connection = connection
-        self._describer = describer
-
     @commands.RequestGAHP.responder
     def requestGAHP(self, **arguments: Any) -> Deferred[dict[str, Any]]:
         return self._connection.requested(arguments)
-
-    @commands.DescribeProxy.responder
-    def describeProxy(self) -> Any:
-        return self._describer.describeProxy(self._connection)
-
-    @commands.DescribeSite.responder
-    def describeSite(self, **arguments: Any) -> Any:
-        return self._describer.describeSite(self._connection, **arguments)
 
 
 @implementer(IBoxSender)
@@ -126,19 +115,22 @@ class LocalConnection(Descriptor):
         self._session = session
 
     def handOver(
-        self, session: str, stream: int, connection: socket.socket
+        self,
+        session: str,
+        stream: int,
+        connection: socket.socket,
+        timeout: float = limits.SILENCE_LIMIT,
     ) -> Deferred[dict[str, Any]]:
         """
         Pass C{connection} on; our copy is closed when that is done, or cannot be.
 
+        @param timeout: seconds for the client to take it.
         @return: fires when the client has taken it; may fail with the reason why
             it has not.
         """
         self._handing = connection
         # Synchronous down to sendBox(), which takes the connection.
-        taken = self.caller.call(
-            commands.Channel, limits.SILENCE_LIMIT, session=session, stream=stream
-        )
+        taken = self.caller.call(commands.Channel, timeout, session=session, stream=stream)
         if self._handing is not None:  # the client is gone; it was not even tried
             self._handing = None
             connection.close()

@@ -41,6 +41,7 @@ ANSWER: dict[str, Any] = {
     "stdinLimit": 64 * 1024 * 1024,
     "site": "site.example.edu",
     "tunnelPort": 0,
+    "forwardTo": "",
 }
 
 #: Runs the client with other numbers than its own.
@@ -56,6 +57,7 @@ class ClientTestCase(ReactorTestCase):
 
     @ivar path: where the client will look.
     @ivar output: its stdout.
+    @ivar environ: what it has in its environment beside ours.
     @ivar user: who uses the CE's end of the stream.
     @ivar ce: the CE's end.
     """
@@ -66,6 +68,7 @@ class ClientTestCase(ReactorTestCase):
         """
         super().setUp()
         self.output: int | BinaryIO = subprocess.PIPE
+        self.environ: dict[str, str] = {}
         self.directory = tempfile.mkdtemp()
         self.path = os.path.join(self.directory, "proxy.sock")
         self.listen()
@@ -122,7 +125,7 @@ class ClientTestCase(ReactorTestCase):
             stdin=subprocess.PIPE,
             stdout=self.output,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **self.environ},
         )
 
     def asked(self, *words: str, **numbers: float) -> dict[bytes, bytes]:

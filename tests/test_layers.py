@@ -23,18 +23,20 @@ PAGE = TESTS.parent / "doc" / "architecture.rst"
 LAYERS = (
     "errors limits names policy primitives session handshakemessages handshake records frames"
     " stream stderrqueue boxes gahplines front frontanswers frontbanner frontoutput frontpaths"
-    " frontqueue frontreplies frontresults frontrules frontsite cedarpeek",
-    "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords sinful",
+    " frontqueue frontreplies frontresults frontrules frontsite cedarpeek phase",
+    "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords sinful"
+    " forward splice tcpconnect",
     "commands igahp launcher settingkinds sitesockets settingtable settingreader settings"
     " configuration condorconfig condorraw certificates",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
     " processlauncher gahpenvironment gahpprocess gahptable gahpkinds accounts credentials"
     " files protection socketowner",
     "proxy proxysession renewal sites siteconnection description local ce gahpsession"
-    " channeldialer client clientrun clientsession clientface clientcopy clientfront clientstdio",
+    " channeldialer cesessions cetunnels tunnelprobe client clientrun clientsession clientface"
+    " clientcopy clientfront clientstdio clienttunnels",
     "tapoptions proxytap cetap",
     "cli credentialscli sandbox daemonprocess demo screen patience inquiry gahpdialogue gahpjob"
-    " trace tracewords tracejob tracesteps tracecli",
+    " trace tracewords tracejob traceport tracetunnel tracesteps tracecli",
 )
 
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
