@@ -16,6 +16,7 @@ from rvgahp import frames, limits
 from rvgahp.clientface import Face
 from rvgahp.complaint import FAILURE
 from rvgahp.front import Front
+from rvgahp.frontrules import Timers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class FrontFace(Face):
 
     def __init__(self, loop: Poller, grant: Grant, client: Client) -> None:
         super().__init__(loop, client)
-        self._front = Front(client.role, self, loop.seconds, patience=grant.patience)
+        timers = Timers(grant.callTimeout, grant.responseTimeout)
+        self._front = Front(client.role, self, loop.seconds, timers, grant.patience)
         self._stdinLimit = grant.stdinLimit
         self._lease = grant.session.lease
         self._stopNumber = 0

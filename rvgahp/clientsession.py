@@ -38,6 +38,9 @@ class Grant:
     @ivar forwardTo: where the tunnels go; empty: where our environment says.
     @ivar patience: seconds that the GAHP may take to be ready.
     @ivar stdinLimit: bytes of our stdin to be held here.
+    @ivar callTimeout: seconds that the gridmanager waits for a batch request's result; 0:
+        as long as it takes.
+    @ivar responseTimeout: seconds that it waits for each line of a reply, at least 2.
     """
 
     def __init__(self, box: dict[bytes, bytes]) -> None:
@@ -61,6 +64,8 @@ class Grant:
         self.stream = self.makeStream()
         self.patience = int(box[b"startTimeout"])
         self.stdinLimit = int(box[b"stdinLimit"])
+        self.callTimeout = int(box[b"callTimeout"])
+        self.responseTimeout = int(box[b"responseTimeout"])
         self.tunnelPort = int(box[b"tunnelPort"])
         if not 0 <= self.tunnelPort <= 65535:
             raise ProtocolError(f"there is no port {self.tunnelPort}")

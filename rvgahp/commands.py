@@ -171,6 +171,8 @@ class RequestGAHP(Command):
         (b"total", Integer()),
         (b"startTimeout", Integer()),
         (b"stdinLimit", Integer()),
+        (b"callTimeout", Integer()),
+        (b"responseTimeout", Integer()),
         (b"site", Unicode()),
         (b"tunnelPort", Integer()),
         (b"forwardTo", Unicode()),

@@ -45,7 +45,8 @@ from typing import Any
 
 from rvgahp.condorraw import DumpedTable, LibraryTable, Table, cycleFrom, cycleInWords
 from rvgahp.errors import ConfigurationError
-from rvgahp.settingtable import PREFIX, SUBSYSTEM_PREFIX, TABLE
+from rvgahp.settingrow import PREFIX, SUBSYSTEM_PREFIX
+from rvgahp.settingtable import TABLE
 
 __all__ = ["CPU_SECONDS", "DEADLINE", "main"]
 

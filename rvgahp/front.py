@@ -175,7 +175,11 @@ class Front:
         if self._isAwaited() and now >= self._readyBy:
             self._siteOver(None, f"it was not ready within {self._patience:g} s")
         self._answers.tick()
-        self._site.tick(now)
+        if not self._isLetGo:
+            try:
+                self._site.tick(now)
+            except ProtocolError as e:
+                self._siteOver(None, str(e))
         self._settle()
 
     def nextDeadline(self) -> float | None:
@@ -185,7 +189,9 @@ class Front:
         if self._isOver:
             return None
         now = self._clock()
-        times = [self._answers.nextDeadline(), self._site.nextDeadline(now)]
+        times = [self._answers.nextDeadline()]
+        if not self._isLetGo:
+            times.append(self._site.nextDeadline(now))
         if self._isAwaited():
             times.append(self._readyBy)
         if self._hasEnded:

@@ -45,6 +45,13 @@ _LATE = "the site did not answer in time"
 _OVER = "the GAHP ended before it answered; what it was asked for may have been done"
 _NOT_LIVE = "nothing is heard from the site"
 _WRONG = "the site's answer was not understood"
+_NO_JOB = "the site told of a success and of no job; look there for it before you release this one"
+
+#: Job ids that are none, in capitals.  With a success the gridmanager goes on all the same: it
+#: asks after the job by such a name; and NULL and nothing it does not remember, so that at
+#: its next start it submits the job once more (HTCondor: C{SetRemoteIds}, C{GM_SUBMIT} and
+#: C{GM_START} in C{src/condor_gridmanager/infnbatchjob.cpp}).
+_NO_IDS = (b"", b"N/A", b"NULL")
 
 
 def _nameOf(command: Command) -> str:
@@ -64,6 +71,15 @@ def _isCode(token: bytes) -> bool:
     digits = token[1:] if token[:1] == b"-" else token
     isNumber = digits.isdigit() and len(digits) < 10
     return isNumber and not -103 <= int(token) <= -100
+
+
+def _isWithoutJob(line: bytes) -> bool:
+    """
+    @param line: a result of a submit, its code a number.
+    @return: whether it is a success that names no job.
+    """
+    _, code, _, job = splitTokens(line)
+    return int(code) == 0 and job.upper() in _NO_IDS
 
 
 class Answers:
@@ -275,14 +291,16 @@ class Answers:
             self._act(command.rule.unsent, command, _UNSENT)
 
     def resultReceived(self, command: Command, line: bytes, fields: int) -> None:
-        problem = ""
+        problem, sentence = "", _WRONG
         if not command.rule.fits(fields):
             problem = f"has {fields} fields, which is wrong"
         elif command.rule.hasCode and not _isCode(firstTokens(line, 2)[1]):
             problem = "has a code that is none"
+        elif command.name == b"BLAH_JOB_SUBMIT" and _isWithoutJob(line):
+            problem, sentence = "is a success without a job", _NO_JOB
         if problem:
             self._complain(f"its result of {_nameOf(command)} {problem}")
-            self._fail(command, _WRONG)
+            self._fail(command, sentence)
             return
         if command.name in PATH_TOKEN:
             self._paths.learn(command.sandbox, splitTokens(line)[PATH_TOKEN[command.name]])
@@ -295,7 +313,7 @@ class Answers:
         Tell of a job that the gridmanager will not hear of: it has given up.
         """
         isLate = self._clock() >= command.came + self._timers.seconds[CALL]
-        if isLate and job.upper() not in (b"", b"N/A", b"NULL"):
+        if isLate and job.upper() not in _NO_IDS:
             self._complain(
                 "its result of BLAH_JOB_SUBMIT came when the gridmanager had given up; the job"
                 f" at the site is {job[: limits.JOB_ID_BYTES].decode('utf-8', 'replace')}"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rvgahp.frontresults import ResultQueue
     from rvgahp.frontrules import Timers
 
+_EVER = float("inf")
+
 
 def refusal(sentence: str) -> bytes:
     """
@@ -100,7 +102,7 @@ class Deadlines:
         """
         A new command, if its rule has a limit.
         """
-        if command.rule.limit != NEVER:
+        if command.rule.limit != NEVER and self._timeOf(command) < _EVER:
             self._queues.setdefault(command.rule.limit, deque()).append(command)
 
     def isDue(self, command: Command, now: float) -> bool:

@@ -59,6 +59,9 @@ NOTHING_NEW = (b"0", b"No error", b"0", b"NULL")
 CALL = "call"
 TRANSFERS = "transfers"
 
+#: How long a GAHP may be silent that owes a line: an attribute of Timers.
+MUTE = "mute"
+
 
 class Timers:
     """
@@ -71,22 +74,27 @@ class Timers:
     def __init__(
         self,
         call: float = limits.GRIDMANAGER_CALL_TIMEOUT,
-        transfers: float = limits.GRIDMANAGER_TRANSFER_TIMEOUT,
         response: float = limits.GRIDMANAGER_RESPONSE_TIMEOUT,
     ) -> None:
         """
-        @param call: the gridmanager's limit for the result of a batch request.
-        @param transfers: its limit for the result of a file transfer.
-        @param response: its limit for each line of a reply.
+        @param call: the gridmanager's limit for the result of a batch request; 0: it has
+            none (HTCondor: C{src/condor_gridmanager/gahp-client.cpp}, C{now_pending}).
+        @param response: its limit for each line of a reply, at least 2.  It compares whole
+            seconds, so only one less is sure (C{read_argv}).
         """
+        transfers = limits.GRIDMANAGER_TRANSFER_TIMEOUT
+        results = call or float("inf")
+        sure = response - 1
         self.seconds = {
-            STATUS: call * 0.8,  # 240
-            SUBMIT: call * 0.9,  # 270
+            STATUS: results * 0.8,  # 240
+            SUBMIT: results * 0.9,  # 270
             TRANSFER: transfers * 35 / 36,  # 3500
-            REPLY: response * 0.6,  # 12
-            OTHER: response * 0.75,  # 15
-            CALL: call,
+            REPLY: sure * 12 / 19,  # 12
+            OTHER: sure * 15 / 19,  # 15
+            CALL: results,
             TRANSFERS: transfers,
+            # 300: till then the gridmanager waits for what a live GAHP is about.
+            MUTE: max(call or limits.GRIDMANAGER_CALL_TIMEOUT, limits.FRONT_SILENCE * response),
         }
 
 

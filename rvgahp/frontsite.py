@@ -19,7 +19,7 @@ from rvgahp import limits
 from rvgahp.errors import ProtocolError
 from rvgahp.frontbanner import BannerFinder
 from rvgahp.frontqueue import OVER, RUNNING, SENT, Command, CommandQueue
-from rvgahp.frontrules import AGAIN, AT_ONCE, FIRST
+from rvgahp.frontrules import AGAIN, AT_ONCE, FIRST, MUTE
 from rvgahp.gahplines import LineSplitter, countTokens, firstTokens, plainLine, splitTokens
 
 TYPE_CHECKING = False
@@ -76,7 +76,7 @@ class Site:
         self._expected: deque[Command | Callable[[list[bytes]], None]] = deque()
         self._left = 0  # lines of an answer to RESULTS
         self._wantsResults = self._asking = False
-        self._asked = now
+        self._asked = self._heard = now
         self._sent = 0
         self._unconfirmed: deque[Command] = deque()
 
@@ -87,6 +87,7 @@ class Site:
         Commands may be sent, or not any more.
         """
         if isLive and not self.isLive:
+            self._heard = now
             for command in self.pending.values():
                 if command.owedUntil < _EVER:
                     command.owedUntil = now + limits.FRONT_LAST_RESULT
@@ -102,6 +103,8 @@ class Site:
         if self._wantsResults and hasRoom and not self._asking:
             self._wantsResults, self._asking, self._asked = False, True, now
             self._own.append((b"RESULTS", self._resultsCounted))
+        if not self._owesLine():
+            self._heard = now
         lines = []
         while len(self._expected) < limits.FRONT_UNANSWERED:
             line = self._next(now)
@@ -201,14 +204,35 @@ class Site:
             times.append(self._asked + limits.FRONT_POLL)
         if len(self.queue) and self.queue.closedUntil > now:
             times.append(self.queue.closedUntil)
+        if self.isReady and self._owesLine():
+            times.append(self._heard + self._timers.seconds[MUTE])
         return min(times, default=None)
 
     def tick(self, now: float) -> None:
         """
         Time has passed.
+
+        @raise ProtocolError: the GAHP has said nothing for too long, and must be ended.
         """
+        if self.isReady and self.isLive and self._owesLine():
+            self._checkSilence(now)
         if self.pending and now >= self._asked + limits.FRONT_POLL:
             self._wantsResults = True
+
+    def _checkSilence(self, now: float) -> None:
+        patience = self._timers.seconds[MUTE]
+        due = self._heard + patience  # as in nextDeadline, to the last bit
+        if now > due + limits.FRONT_LIVE:
+            self._heard = now  # the machine has slept, and nothing could be heard
+        elif now >= due:
+            raise ProtocolError(f"it has been silent for {patience:g} s, though a reply is due")
+
+    def _owesLine(self) -> bool:
+        """
+        @return: whether the GAHP has a line to say at once: a reply, or a result that it
+            has announced.  A request's result may take as long as it likes.
+        """
+        return self._left > 0 or len(self._expected) > 0
 
     # -- from the site ------------------------------------------------------
 
@@ -232,6 +256,8 @@ class Site:
             if line is None:
                 raise ProtocolError("it sent a line without end")
             self._lineReceived(plainLine(line), now)
+        if self.isMidLine():
+            self._heard = now
 
     def _commandsListed(self, tokens: list[bytes]) -> None:
         if tokens[0] != b"S":
@@ -254,7 +280,9 @@ class Site:
                 raise ProtocolError(f"it sent a token of {longest} bytes, too long to be passed on")
         if fields == 1 and splitTokens(line)[0][:1] == b"R":
             self._wantsResults = True
-        elif self._left:
+            return
+        self._heard = now
+        if self._left:
             self._left -= 1
             self._asking = self._left > 0
             self._resultReceived(line, fields)

@@ -230,12 +230,17 @@ UNREAD_STDIN_TIMEOUT = 60.0
 
 # -- local: the front -------------------------------------------------------
 
-#: Seconds of the gridmanager's own timers, where they are not known:
-#: GRIDMANAGER_GAHP_CALL_TIMEOUT, the one built in for file transfers, and
-#: GRIDMANAGER_GAHP_RESPONSE_TIMEOUT.
+#: Seconds of the gridmanager's own timers: the defaults of GRIDMANAGER_GAHP_CALL_TIMEOUT and
+#: GRIDMANAGER_GAHP_RESPONSE_TIMEOUT; and the one for file transfers, which no setting
+#: changes (C{src/condor_gridmanager/infnbatchjob.cpp}, C{m_xfer_gahp}).
 GRIDMANAGER_CALL_TIMEOUT = 300.0
 GRIDMANAGER_TRANSFER_TIMEOUT = 3600.0
 GRIDMANAGER_RESPONSE_TIMEOUT = 20.0
+
+#: Times GRIDMANAGER_GAHP_RESPONSE_TIMEOUT that a GAHP may be silent at the least which owes a
+#: line, where GRIDMANAGER_GAHP_CALL_TIMEOUT is shorter.  The gridmanager would have ended
+#: itself after one.
+FRONT_SILENCE = 3
 
 #: Requests at work in a GAHP at one time, at first: blahpd's blah_max_threaded_cmds,
 #: and GRIDMANAGER_MAX_PENDING_REQUESTS.

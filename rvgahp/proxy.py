@@ -206,6 +206,8 @@ class Proxy:
             "total": self.settings.get("RVGAHP_REPLAY_TOTAL"),
             "startTimeout": math.ceil(self.startTimeout),
             "stdinLimit": self.settings.get("RVGAHP_STDIN_LIMIT"),
+            "callTimeout": self.settings.get("GRIDMANAGER_GAHP_CALL_TIMEOUT"),
+            "responseTimeout": self.settings.get("GRIDMANAGER_GAHP_RESPONSE_TIMEOUT"),
             "site": record.site,
             "tunnelPort": answer["tunnelPort"] if record.hasTunnels else 0,
             "forwardTo": self.settings.get("RVGAHP_FORWARD_TO") or "",

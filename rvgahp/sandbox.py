@@ -23,7 +23,7 @@ from rvgahp.credentials import makeCA, makeCECredentials, makeHostCredentials
 from rvgahp.daemonprocess import Daemon
 from rvgahp.errors import ConfigurationError
 from rvgahp.names import checkGAHPName
-from rvgahp.settingtable import BUILT_IN_GAHPS, LONGEST_SOCKET_PATH
+from rvgahp.settingrow import BUILT_IN_GAHPS, LONGEST_SOCKET_PATH
 
 SITE = "sandbox"
 HOST = "127.0.0.1"

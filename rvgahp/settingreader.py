@@ -16,14 +16,8 @@ from typing import Any
 from rvgahp.configuration import Configuration
 from rvgahp.errors import ConfigurationError
 from rvgahp.settingkinds import COMMAND, GAHP_NAMES, Kind
-from rvgahp.settingtable import (
-    BUILT_IN_GAHPS,
-    GAHP_PREFIX,
-    PREFIX,
-    SUBSYSTEM_PREFIX,
-    TABLE,
-    Setting,
-)
+from rvgahp.settingrow import BUILT_IN_GAHPS, GAHP_PREFIX, PREFIX, SUBSYSTEM_PREFIX, Setting
+from rvgahp.settingtable import TABLE
 from rvgahp.sitesockets import checkMainSocket
 
 __all__ = ["DEFAULT_DIRECTORY", "SettingReader", "gahpSetting"]
@@ -95,7 +89,8 @@ class SettingReader:
                     f"{SUBSYSTEM_PREFIX}{suffixed[1]} instead."
                 )
             near = difflib.get_close_matches(name, _KNOWN, 1, _NEARLY_THE_SAME)
-            if near:
+            # A name and more behind it is a relative, such as GRIDMANAGER_GAHP_CALL_TIMEOUT_CONDOR.
+            if near and not name.startswith(f"{near[0]}_"):
                 self.notes.append(
                     f"{name}{self._origin} is no setting of rvgahp; if {near[0]} is meant, it is "
                     "misspelt."

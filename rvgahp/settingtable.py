@@ -1,17 +1,14 @@
 # -*- test-case-name: tests.test_settingtable -*-
 """
 The table of every setting, one row each.  Layer 2: pure;
-L{rvgahp.settingkinds}, L{rvgahp.sitesockets} and L{rvgahp.policy}.
+L{rvgahp.settingrow}, L{rvgahp.settingkinds}, L{rvgahp.sitesockets} and
+L{rvgahp.policy}.
 
 To add a setting, add a row here, and the row that C{tests/test_settingtable.py}
 then asks for to C{doc/settings.rst}.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from rvgahp.policy import Level
 from rvgahp.settingkinds import (
@@ -26,98 +23,20 @@ from rvgahp.settingkinds import (
     MODE,
     NETWORKS,
     SITE,
-    Kind,
     amount,
     integer,
     path,
     seconds,
 )
+from rvgahp.settingrow import BOTH, CE, LONGEST_SOCKET_PATH, PROXY, PoolRule, Setting
 from rvgahp.sitesockets import siteSockets
 
-__all__ = [
-    "BOTH",
-    "BUILT_IN_GAHPS",
-    "CE",
-    "GAHP_PREFIX",
-    "LONGEST_SOCKET_PATH",
-    "PREFIX",
-    "PROXY",
-    "SUBSYSTEM_PREFIX",
-    "TABLE",
-    "PoolRule",
-    "Setting",
-]
-
-PREFIX = "RVGAHP_"
-"""What the names of rvgahp's own settings begin with."""
-
-SUBSYSTEM_PREFIX = "RVGAHP."
-"""HTCondor's way to say a setting to one subsystem: before its name."""
-
-GAHP_PREFIX = "RVGAHP_GAHP_"
-"""Before the name of a GAHP: the setting that holds its command line."""
-
-PROXY = ("proxy",)
-CE = ("ce",)
-BOTH = ("proxy", "ce")
-
-LONGEST_SOCKET_PATH = 107
-"""The bytes of a C{sun_path} on Linux, without its closing NUL."""
-
-BUILT_IN_GAHPS = {
-    "blahpd": "BATCH_GAHP",
-    "batch_gahp": "BATCH_GAHP",
-    "condor_ft-gahp": "FT_GAHP",
-}
-"""The GAHPs that have settings of HTCondor's own, and which."""
+__all__ = ["TABLE"]
 
 _KIB = 1 << 10
 _MIB = 1 << 20
 _GIB = 1 << 30
 _LONGEST = 2**31 - 1
-
-
-@dataclass(frozen=True)
-class PoolRule:
-    """
-    What becomes of a setting that a whole pool has, such as
-    C{SEC_DEFAULT_ENCRYPTION}, where nothing is said to rvgahp alone.
-
-    @ivar kind: What a pool may write there.
-    @ivar combine: From our default and the pool's value to the one in force.
-    @ivar because: Why the pool's does not count where it does not.
-    """
-
-    kind: Kind
-    combine: Callable[[Any, Any], Any]
-    because: str
-
-
-@dataclass(frozen=True)
-class Setting:
-    """
-    One row of the table.
-
-    @ivar name: The name in capitals; HTCondor takes any case.
-    @ivar kind: What it may be.
-    @ivar roles: Whose it is, C{"proxy"} and C{"ce"}.
-    @ivar doc: What it means, in a sentence or two of reStructuredText.
-    @ivar default: The text that stands for it where it is not set; C{""}: none.
-    @ivar required: Whether the daemon cannot start without it.
-    @ivar beside: Instead of a default, by role: the name of a file in the
-        configuration file's directory.
-    @ivar pool: The rule for a value that a whole pool has; without one, such a
-        value counts like any other.
-    """
-
-    name: str
-    kind: Kind
-    roles: tuple[str, ...]
-    doc: str
-    default: str = ""
-    required: bool = False
-    beside: Mapping[str, str] | None = None
-    pool: PoolRule | None = None
 
 
 def _shorter(ours: float, pools: float) -> float:
@@ -336,6 +255,22 @@ TABLE = (
         "How many bytes of its stdin each client may hold, and of output that its stdout"
         " does not take.",
         "64 MiB",
+    ),
+    Setting(
+        "GRIDMANAGER_GAHP_CALL_TIMEOUT",
+        seconds(0, _LONGEST, whole=True),
+        PROXY,
+        "How long the gridmanager waits for the result of a batch request; 0: as long as it "
+        "takes.  Clients answer in its place before that.",
+        "300",
+    ),
+    Setting(
+        "GRIDMANAGER_GAHP_RESPONSE_TIMEOUT",
+        seconds(2, _LONGEST, whole=True),
+        PROXY,
+        "How long the gridmanager waits for a reply to a line, before it ends itself.  Clients "
+        "answer before that.",
+        "20",
     ),
     Setting(
         "RVGAHP_STDIN_GRACE",

@@ -39,6 +39,8 @@ ANSWER: dict[str, Any] = {
     "total": 1 << 28,
     "startTimeout": 10,
     "stdinLimit": 64 * 1024 * 1024,
+    "callTimeout": 300,
+    "responseTimeout": 20,
     "site": "site.example.edu",
     "tunnelPort": 0,
     "forwardTo": "",

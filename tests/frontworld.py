@@ -212,6 +212,20 @@ class World:
         self.now = end
         return self.heard()
 
+    def work(self, seconds: float) -> list[bytes]:
+        """
+        Time passes, in which the GAHP is about what it has acknowledged: whenever it is asked
+        for results, there are none yet.
+
+        @return: the lines that reach the gridmanager.
+        """
+        end, said = self.now + seconds, self.heard()
+        while self.now < end:
+            said += self.wait(min(60.0, end - self.now))
+            if self.output.asked:
+                said += self.conclude()
+        return said
+
     def results(self) -> list[bytes]:
         """
         @return: what RESULTS brings, without the line with the number.
@@ -226,7 +240,9 @@ class World:
 
         @return: the lines that reach the gridmanager.
         """
+        lost = len(self.output.over)
         while not self.output.asked:
+            assert len(self.output.over) == lost, self.output.over[-1]
             self.site(b"R")
         self.output.asked -= 1
         return self.site(b"S %d" % len(results), *results)

@@ -25,6 +25,10 @@ RATES = (0.005, 0.02, 0.05, 0.1, 0.3)
 #: Seconds of the clock for one gridmanager: longer than its longest timer.
 LIFE = 8000.0
 
+#: Seconds that a GAHP which says nothing may stay: what the front gives it, and a minute until
+#: it is asked something.
+SILENCE = 400.0
+
 #: The commands with a request id.
 REQUESTS = re.compile(rb"((?:BLAH_[A-Z_]*|[A-Z]*LOAD_[A-Z]*|DESTROY_[A-Z]*)) (\d+)( |$)")
 
@@ -55,6 +59,7 @@ class WatchedGAHP(FrontedGAHP):
         self._isToldVersion = False
         self.said = 0
         self.complaints: list[str] = []
+        self._muteSince: float | None = None
         self._input = LineSplitter(1 << 24)
         self._lines = LineSplitter(1 << 24, b"\n")
         self._gahps: list[RubbishGAHP] = []
@@ -80,6 +85,20 @@ class WatchedGAHP(FrontedGAHP):
             if line is not None and (request := REQUESTS.match(line)):
                 self.requests[request[2]] = request[1]
         super().received(data)
+
+    def elapse(self, now: float) -> None:
+        """
+        See that no GAHP stays that says nothing while a request waits for its answer.
+        """
+        super().elapse(now)
+        isMute = self.site is not None and self._gahps[-1].isMute
+        isWaiting = bool(set(self.requests) - set(self.results))
+        if not (isMute and self.isLive and isWaiting):
+            self._muteSince = None
+        elif self._muteSince is None:
+            self._muteSince = now
+        else:
+            assert now - self._muteSince < SILENCE, "silent for ever"
 
     def toGridmanager(self, data: bytes) -> None:
         """

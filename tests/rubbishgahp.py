@@ -313,6 +313,7 @@ KINDS: dict[str, dict[str, Spoiler]] = {
         "nameless": _oneLine(lambda words: [b"NULL", *words[1:]]),
         "wordCode": _oneLine(lambda words: [words[0], b"good", *words[2:]]),
         "badCode": _oneLine(lambda words: [words[0], b"-102", *words[2:]]),
+        "nothing": _oneLine(lambda words: [*words[:-1], b"NULL"]),
         "failure": _oneLine(lambda words: [words[0], b"1", *words[2:]]),
         "longToken": _oneLine(lambda words: [*words[:-1], b"x" * 1_000_000]),
         "between": lambda gahp, text: text.replace(b"\n", b"\nR\n"),

@@ -295,6 +295,34 @@ class OverTests(FrontTestCase):
         self.assertIn("the connection to the site was lost", errors)
         self.assertIn("it is started again", errors)
 
+    def test_silent(self) -> None:
+        """
+        One that says nothing though a reply is due is ended too, after the time that follows
+        from what the proxy knows of the gridmanager's settings.
+        """
+        self.ready(callTimeout=1, responseTimeout=2, FRONT_SILENCE=1)
+        self.tell(b"BLAH_JOB_CANCEL 3 fork/1", b"WHATEVER")
+        self.heard(b"S", b"E the\\ site\\ did\\ not\\ answer\\ in\\ time")
+        assert self.proxy is not None
+        with self.proxy:
+            self.accepted()
+        self.grantNext()
+        self.greet()
+        self.until(lambda: b"BLAH_JOB_CANCEL 3 fork/1\r\n" in self.given())
+        self.gahp(b"S", b"R")
+        self.until(lambda: b"RESULTS" in self.given())
+        self.gahp(b"S 1", b"3 0 No\\ error")
+        self.heard(b"R")
+        self.leave()
+        self.until(lambda: (frames.END_STDIN, b"") in self.user.frames())
+        self.exit(False, 0)
+        self.assertRegex(
+            self.ended()[2],
+            "^rvgahp_client: blahpd at site site: no reply to a command came: .*\n"
+            "rvgahp_client: blahpd at site site: it has been silent for 2 s, though a reply is due;"
+            " it is started again when that can be done\n$",
+        )
+
     def test_refused(self) -> None:
         """
         A refusal of the next GAHP is no end either: it is asked for again; meanwhile pings

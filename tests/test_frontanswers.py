@@ -8,6 +8,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp.frontrules import AT_ONCE, OTHER_REQUEST, RULES
+from rvgahp.gahplines import splitTokens
 from tests.frontworld import World
 
 
@@ -131,6 +132,36 @@ class ResultTests(SynchronousTestCase):
                 world.conclude(b"2 " + code + rest)
                 self.assertEqual(world.results(), [b"2 " + code + rest])
                 self.assertEqual(world.output.complaints, [])
+
+    def test_noJob(self) -> None:
+        """
+        A submit's success without a job, which the gridmanager would take for one, is made
+        its failure, with a sentence and a line on stderr; a failure without a job, or a
+        success of something else, is not changed.
+        """
+        for code in (b"0", b"00", b"-0"):
+            for job in (b"NULL", b"null", b"N/A", b"n/a", b""):
+                world = made(b"BLAH_JOB_SUBMIT")
+                world.site(b"S")
+                world.conclude(b"2 " + code + b" No\\ error " + job)
+                [result] = world.results()
+                _, failed, sentence, none = splitTokens(result)
+                self.assertEqual((failed, none), (b"1", b"N/A"))
+                self.assertIn(b"of a success and of no job", sentence)
+                self.assertEqual(
+                    world.output.complaints,
+                    ["its result of BLAH_JOB_SUBMIT is a success without a job"],
+                )
+        for name, line in (
+            (b"BLAH_JOB_SUBMIT", b"2 1 queue\\ full N/A"),
+            (b"BLAH_JOB_SUBMIT", b"2 0 No\\ error NULL/1"),
+            (b"BLAH_JOB_STATUS_ALL", b"2 0 No\\ error N/A"),
+            (b"BLAH_JOB_STATUS", b"2 0 No\\ error 0 NULL"),
+        ):
+            world = made(name)
+            world.site(b"S")
+            world.conclude(line)
+            self.assertEqual((world.results(), world.output.complaints), ([line], []))
 
     def test_noCode(self) -> None:
         """

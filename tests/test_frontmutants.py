@@ -26,6 +26,7 @@ LIVES = 300
 
 
 def _restart(front: Any, status: int | None, sentence: str) -> None:
+    front._readyBy = float("inf")
     front._answers.siteOver()
     front._output.siteOver(sentence)
 
@@ -122,8 +123,8 @@ MUTANTS: dict[str, tuple[object, str, object, Kind, str]] = {
         Rule,
         "fits",
         lambda rule, fields: True,
-        (GridmanagerDied, IndexError),
-        "not . fields|list index",
+        (GridmanagerDied, IndexError, ValueError),
+        "not . fields|list index|to unpack",
     ),
     "any code": (
         frontanswers,
@@ -170,6 +171,13 @@ MUTANTS: dict[str, tuple[object, str, object, Kind, str]] = {
         "not 5 fields",
     ),
     "a second answer": (Answers, "_put", _answerAgain, OutOfStep, "the result of nothing"),
+    "a GAHP that says nothing stays": (
+        Site,
+        "_owesLine",
+        lambda site: False,
+        AssertionError,
+        "silent for ever",
+    ),
     "what was sent is forgotten": (
         Answers,
         "siteOver",

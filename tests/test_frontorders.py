@@ -126,11 +126,7 @@ class Dialogue:
         """
         if not self.isThere or self.world.output.ends:
             return
-        self.isThere = False
-        lines = [*self.gahp.given, *self.world.output.sent.split(b"\r\n")]
-        self.lost.update(line.split(b" ")[1] for line in lines if b" " in line)
-        self.gahp.running.clear()
-        self.gahp.unread = b""
+        self.bury(self.had())
         if how == "exit":
             self.world.front.siteEnded(1)
         elif how == "rubbish" and not self.world.front._site.isMidLine():
@@ -138,6 +134,21 @@ class Dialogue:
         else:
             self.world.front.siteLost("gone")
         self.hear(self.world.heard())
+
+    def had(self) -> list[bytes]:
+        """
+        @return: what the GAHP has been given.
+        """
+        return [*self.gahp.given, *self.world.output.sent.split(b"\r\n")]
+
+    def bury(self, had: list[bytes]) -> None:
+        """
+        The GAHP is no more.
+        """
+        self.isThere = False
+        self.lost.update(line.split(b" ")[1] for line in had if b" " in line)
+        self.gahp.running.clear()
+        self.gahp.unread = b""
 
     def start(self, isGood: bool) -> None:
         """
@@ -190,14 +201,18 @@ class Dialogue:
 
     def wait(self, seconds: float) -> None:
         """
-        Time passes.
+        Time passes; a GAHP that owes a line may end of that.
         """
         end = self.world.now + seconds
+        had, over = self.had(), len(self.world.output.over)
         while self.world.now < end:
             # Heard every second, to see how long each reply takes.
             self.hear(self.world.wait(min(1.0, end - self.world.now)))
             if seconds > 300.0 and not self.silent:
                 self.hear(self.world.wait(end - self.world.now))
+        if len(self.world.output.over) > over:
+            assert any(had), "it owed nothing"
+            self.bury([*had, *self.had()])
 
     def fetch(self, _: object) -> None:
         """

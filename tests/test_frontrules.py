@@ -125,6 +125,7 @@ class PageTests(SynchronousTestCase):
             f"and {limits.FRONT_LAST_RESULT:.0f} s longer",
             f"after {limits.SITE_RETRY_FIRST:.0f} s, then after twice as long each time",
             f"up to {limits.SITE_RETRY_LONGEST:.0f} s",
+            f"{Timers().seconds['mute']:.0f} s by default",
         ):
             self.assertIn(words, text)
 
@@ -257,10 +258,35 @@ class TimersTests(SynchronousTestCase):
         The defaults give the round numbers of the page.
         """
         seconds = Timers().seconds
-        names = ("status", "submit", "transfer", "reply", "other", "call", "transfers")
+        names = ("status", "submit", "transfer", "reply", "other", "call", "transfers", "mute")
         self.assertEqual(
-            [seconds[name] for name in names], [240.0, 270.0, 3500.0, 12.0, 15.0, 300.0, 3600.0]
+            [seconds[name] for name in names],
+            [240.0, 270.0, 3500.0, 12.0, 15.0, 300.0, 3600.0, 300.0],
         )
+
+    def test_any(self) -> None:
+        """
+        Whatever the settings are, each limit runs out before the gridmanager's own timer,
+        of whose whole seconds one is not sure, and a GAHP has longer than that.
+        """
+        for call in (1, 2, 5, 30, 300, 28800, 2**31 - 1):
+            for response in (2, 3, 5, 20, 600, 2**31 - 1):
+                seconds = Timers(call, response).seconds
+                self.assertTrue(0 < seconds["status"] < seconds["submit"] < seconds["call"])
+                self.assertEqual(seconds["call"], call)
+                self.assertTrue(0 < seconds["reply"] < seconds["other"] < response - 1)
+                self.assertTrue(0 < seconds["transfer"] < seconds["transfers"])
+                self.assertGreaterEqual(seconds["mute"], max(call, response))
+
+    def test_none(self) -> None:
+        """
+        A gridmanager that waits for results as long as it takes is not answered before, but
+        a GAHP that says nothing is not borne for ever.
+        """
+        seconds = Timers(call=0).seconds
+        ever = float("inf")
+        self.assertEqual([seconds[name] for name in ("status", "submit", "call")], [ever] * 3)
+        self.assertEqual(seconds["mute"], 300)
 
 
 class NameTests(SynchronousTestCase):

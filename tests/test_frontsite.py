@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import limits
 from rvgahp.frontqueue import Command
+from rvgahp.frontrules import Timers
 from rvgahp.gahplines import splitTokens
 from tests.frontworld import BANNERS, PlayedGAHP, World
 
@@ -111,7 +112,7 @@ class DialogueTests(SynchronousTestCase):
         self.assertEqual(world.sent(), [])
         world.wait(0.2)
         self.assertEqual(world.sent(), [b"RESULTS"])
-        world.wait(1000)
+        world.wait(299)
         self.assertEqual(world.sent(), [])
         world.site(b"S 0")
         world.link(False)
@@ -323,6 +324,189 @@ class RubbishTests(SynchronousTestCase):
         self.assertEqual(left, 0)
 
 
+class SilenceTests(SynchronousTestCase):
+    """
+    A GAHP that says nothing though a line is due.
+    """
+
+    SENTENCE = "it has been silent for 300 s, though a reply is due"
+
+    def test_mute(self) -> None:
+        """
+        One that acknowledges nothing, or has no answer to RESULTS, or not all of it, for the
+        300 s of the gridmanager's own timer is ended, and what it was given is answered for.
+        """
+        for replies in ([], [b"S"], [b"S", b"S 2"], [b"S", b"S 2", b"7 0 of nothing"]):
+            world = World()
+            world.gridmanager(b"BLAH_JOB_SUBMIT 2 ad")
+            world.wait(100)
+            world.take()
+            world.site(*replies)
+            if replies == [b"S"]:
+                world.site(b"R")  # RESULTS, which then has no answer
+            world.wait(199.9 if not replies else 299.9)
+            self.assertEqual(world.output.over, [], replies)
+            self.assertEqual(world.wait(0.2), [b"R"])
+            self.assertEqual(world.output.over, [self.SENTENCE], replies)
+            self.assertEqual([one[:4] for one in world.results()], [b"2 1 "])
+            world.start()
+            world.wait(10_000)
+            self.assertEqual(len(world.output.over), 1)
+
+    def test_withoutRequest(self) -> None:
+        """
+        So is one that has no reply to a command without a request id; that the gridmanager
+        has an answer already makes no difference.
+        """
+        world = World("condor_ft-gahp")
+        world.gridmanager(b"GET_SANDBOX_PATH id")
+        self.assertEqual([one[:2] for one in world.wait(13)], [b"E "])
+        world.wait(286.9)
+        self.assertEqual(world.output.over, [])
+        world.wait(0.2)
+        self.assertEqual(world.output.over, [self.SENTENCE])
+
+    def test_slowResult(self) -> None:
+        """
+        A result may take as long as it likes: only a reply is due.
+        """
+        world = World()
+        world.gridmanager(b"BLAH_JOB_CANCEL 2 x")
+        world.take()
+        world.site(b"S")
+        for _ in range(300):
+            world.wait(60.1)
+            self.assertEqual(world.sent(), [b"RESULTS"])
+            world.wait(200)
+            world.site(b"S 0")
+        world.output.asked = 0
+        world.conclude(b"2 0 done")
+        self.assertEqual(world.results(), [b"2 0 done"])
+        self.assertEqual(world.output.over, [])
+
+    def test_slowReply(self) -> None:
+        """
+        One that is stopped for less, or has a line on its way however slowly, is not ended;
+        the time counts from the last that came, or from when something became due.
+        """
+        world = World()
+        world.wait(299)
+        world.gridmanager(b"BLAH_JOB_CANCEL 2 x", b"BLAH_JOB_CANCEL 3 x")
+        for data in (b"E", b" No", b"\\ thread", b"\r\n", b"S\n"):
+            world.wait(299)
+            world.front.siteData(data)
+        self.assertEqual(world.output.over, [])
+        self.assertEqual(world.results(), [b"2 1 No\\ thread"])
+
+    def test_notices(self) -> None:
+        """
+        R is no reply, and empty lines are nothing: one that says only these is ended.
+        """
+        world = World()
+        world.gridmanager(b"BLAH_JOB_CANCEL 2 x")
+        for _ in range(3):
+            world.wait(90)
+            world.site(b"R", b"")
+        self.assertEqual(world.output.over, [])
+        world.wait(30.1)
+        self.assertEqual(world.output.over, [self.SENTENCE])
+
+    def test_outage(self) -> None:
+        """
+        Only time in which the link is live counts, and after each outage it counts anew.
+        """
+        world = World()
+        world.gridmanager(b"BLAH_JOB_CANCEL 2 x")
+        for seconds in (10, 5000, 1, 300):
+            world.wait(299)
+            world.link(False)
+            world.wait(seconds)
+            world.link(True)
+        self.assertEqual(world.output.over, [])
+        world.wait(299.9)
+        world.site(b"S")
+        self.assertEqual(world.output.over, [])
+
+    def test_asleep(self) -> None:
+        """
+        A tick that comes very late tells that the machine has slept: the time counts anew.
+        """
+        world = World()
+        world.gridmanager(b"BLAH_JOB_CANCEL 2 x")
+        world.now += 100_000
+        world.front.tick()
+        world.wait(299)
+        self.assertEqual(world.output.over, [])
+        world.wait(1.1)
+        self.assertEqual(world.output.over, [self.SENTENCE])
+
+    def test_anyTime(self) -> None:
+        """
+        Whatever the clock shows, the tick that was asked for is the one that ends it.
+        """
+        chance = random.Random(5)
+        for _ in range(300):
+            world = World()
+            world.wait(chance.random() * 1e4)
+            world.gridmanager(b"BLAH_JOB_CANCEL 2 x")
+            world.wait(61)
+            world.wait(240)
+            self.assertEqual(world.output.over, [self.SENTENCE])
+
+    def test_nothingDue(self) -> None:
+        """
+        One that owes nothing may be silent for ever, and no tick is asked for.
+        """
+        world = World()
+        world.gridmanager(b"BLAH_PING 2 x")
+        world.site(b"S")
+        world.conclude(b"2 0 ok")
+        self.assertIsNone(world.front.nextDeadline())
+        world.wait(100_000)
+        self.assertEqual(world.output.over, [])
+
+    def test_settings(self) -> None:
+        """
+        The time is the gridmanager's own for a result, but never less than three times that
+        for a line; without a limit to a result it is that of the default.
+        """
+        for call, response, seconds in (
+            (300, 20, 300),
+            (30, 20, 60),
+            (1, 2, 6),
+            (3000, 20, 3000),
+            (0, 20, 300),
+            (0, 200, 600),
+        ):
+            world = World(timers=Timers(call, response))
+            world.gridmanager(b"BLAH_JOB_CANCEL 2 x")
+            world.wait(seconds - 0.1)
+            self.assertEqual(world.output.over, [])
+            world.wait(0.2)
+            self.assertEqual(world.output.over, [self.SENTENCE.replace("300", str(seconds))])
+
+    def test_gridmanagerGone(self) -> None:
+        """
+        Without a gridmanager one that has still to take a cancel is replaced; one whose
+        stdin has ended is the site's to end.
+        """
+        world = World()
+        world.gridmanager(b"BLAH_JOB_CANCEL 2 x")
+        world.front.gridmanagerEnded()
+        world.wait(300.1)
+        self.assertEqual((world.output.over, world.output.finished), ([self.SENTENCE], []))
+        self.assertEqual(world.start(), [b"BLAH_JOB_CANCEL 2 x"])
+        world = World()
+        world.gridmanager(b"BLAH_JOB_SUBMIT 2 ad")
+        world.front.gridmanagerEnded()
+        self.assertEqual(world.output.ends, 1)
+        self.assertEqual(world.wait(299), [])
+        self.assertIsNone(world.front.nextDeadline())
+        world.now += 5
+        world.front.tick()
+        self.assertEqual((world.output.over, world.output.finished), ([], []))
+
+
 class WindowTests(SynchronousTestCase):
     """
     How many requests a GAHP has at a time.
@@ -521,9 +705,10 @@ class WindowTests(SynchronousTestCase):
         for number in range(2, 200):
             world.gridmanager(b"BLAH_JOB_HOLD %d x" % number)
             world.site(b"S")
-            world.wait(301)
-            if world.output.asked:
-                world.conclude()
+            for _ in range(2):
+                world.wait(151)
+                if world.output.asked:
+                    world.conclude()
         self.assertLess(len(known()) - before, 70)
         world.front.siteLost("gone")
         world.heard()

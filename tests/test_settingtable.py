@@ -9,7 +9,8 @@ import re
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp.settingtable import BOTH, CE, PREFIX, PROXY, TABLE, Setting
+from rvgahp.settingrow import BOTH, CE, PREFIX, PROXY, Setting
+from rvgahp.settingtable import TABLE
 
 MANUAL = os.path.join(os.path.dirname(os.path.dirname(__file__)), "doc", "settings.rst")
 

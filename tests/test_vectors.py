@@ -124,6 +124,8 @@ BOXES: list[tuple[str, type[Command], bool, dict[str, Any]]] = [
             "total": 256 * 1024 * 1024,
             "startTimeout": 10,
             "stdinLimit": 64 * 1024 * 1024,
+            "callTimeout": 300,
+            "responseTimeout": 20,
             "site": "site.example.edu",
             "tunnelPort": 40123,
             "forwardTo": "192.0.2.7:9618",
