@@ -148,6 +148,18 @@ class Carrier:
             channel.close()
         self._shakingHands.clear()
 
+    def handshakes(self) -> int:
+        """
+        @return: channels whose handshake is going on.
+        """
+        return len(self._shakingHands)
+
+    def takesAnother(self) -> bool:
+        """
+        @return: whether one more channel may begin its handshake.
+        """
+        return len(self._shakingHands) < limits.HANDSHAKES
+
     def close(self) -> None:
         """
         The session is over.  Nothing is called afterwards.

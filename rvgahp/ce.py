@@ -245,6 +245,10 @@ class CE(Service, Responders):
     def renewKey(self, **arguments: Any) -> dict[str, Any]:
         return self._here.renewKey(self._peer(), self._proxyPolicy, **arguments)
 
+    @commands.DialTunnel.responder
+    def dialTunnel(self, **arguments: Any) -> Deferred[dict[str, Any]]:
+        return self._here.dialTunnel(**arguments)
+
     def _peer(self) -> str:
         """
         @return: the IP address of the proxy, which has just called.

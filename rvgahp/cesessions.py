@@ -227,6 +227,20 @@ class CESessions:
         self.log.info("Session {session}: has key {number}", session=session, number=keyNumber)
         return {}
 
+    def dialTunnel(self, session: str, request: bytes) -> Deferred[dict[str, Any]]:
+        """
+        The proxy asks for a connection to a session's tunnel port.
+
+        @return: fires with the answer to L{rvgahp.commands.DialTunnel}.
+        @raise RvgahpError: as of L{CETunnels.probe}, or there is no such port.
+        """
+        running = self.running.get(session)
+        if running is None:
+            raise SessionGone("no such session runs at the site")
+        if running.tunnels is None:
+            raise NotAuthorized("this session has no tunnel")
+        return running.tunnels.probe(request)
+
     def _ended(self, session: GAHPSession, reason: str) -> None:
         del self.running[session.sessionId]
         self.log.info(

@@ -14,16 +14,18 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from rvgahp import limits
 from rvgahp.channeldialer import ChannelDialer
-from rvgahp.errors import NotAuthorized, SessionGone, StartFailed
+from rvgahp.errors import Busy, NotAuthorized, SessionGone, StartFailed
 from rvgahp.handshakemessages import TUNNEL_STREAM
 from rvgahp.listener import Listener
 from rvgahp.socketowner import checkOwner
 from rvgahp.splice import Splice, breakOnClose
 from rvgahp.transferpause import TransferPause
+from rvgahp.tunnelprobe import TunnelProbe
 
 if TYPE_CHECKING:
     from rvgahp.gahpsession import GAHPSession
@@ -35,12 +37,14 @@ def openTunnelPort(number: int) -> socket.socket:
     @return: a socket that listens, for this host alone.
     @raise StartFailed: it cannot be had.
     """
-    try:
-        return socket.create_server(("127.0.0.1", number), backlog=limits.TUNNELS)
-    except (OSError, OverflowError) as e:
-        problem = e.strerror if isinstance(e, OSError) else "there is no such port"
-        what = f"port {number}, which its gridmanager knows" if number else "a port"
-        raise StartFailed(f"the site cannot listen on {what}, for tunnels: {problem}") from None
+    problem = "there is no such port"
+    if 0 <= number <= 65535:  # else create_server would forget a descriptor
+        try:
+            return socket.create_server(("127.0.0.1", number), backlog=limits.TUNNELS)
+        except OSError as e:
+            problem = os.strerror(e.errno or 0)
+    what = f"port {number}, which its gridmanager knows" if number else "a port"
+    raise StartFailed(f"the site cannot listen on {what}, for tunnels: {problem}")
 
 
 class CETunnel(Splice):
@@ -68,7 +72,6 @@ class CETunnel(Splice):
             names=(number, TUNNEL_STREAM),
         )
         self._timer = reactor.callLater(limits.TUNNEL_OPEN_TIMEOUT, self._late)
-        self._problem = ""
 
     def start(self) -> None:
         """
@@ -81,10 +84,8 @@ class CETunnel(Splice):
             # It is the submit host that cannot be reached, and the GAHP is stopped.
             self._timer = self._reactor.callLater(limits.TUNNEL_OPEN_TIMEOUT, self._late)
             return
-        self.fail(
-            f"no channel within {limits.TUNNEL_OPEN_TIMEOUT:g} s"
-            + (f": {self._problem}" if self._problem else "")
-        )
+        problem = self._dialer.problem or "no dial was answered"
+        self.fail(f"no channel within {limits.TUNNEL_OPEN_TIMEOUT:g} s: {problem}")
 
     def _unreachable(self, reason: str) -> None:
         """
@@ -99,7 +100,6 @@ class CETunnel(Splice):
         super().channelOpened()
 
     def withoutChannel(self, reason: str) -> None:
-        self._problem = reason
         self._dialer.lost(reason)
 
     def redial(self, generation: int) -> None:
@@ -138,6 +138,7 @@ class CETunnels:
         self._owner = os.geteuid()
         self._last = 0
         self._tunnels: dict[int, CETunnel] = {}
+        self._probe: TunnelProbe | None = None
         self._listener = Listener(reactor, port, self._accepted)
         self._pause = TransferPause(
             reactor,
@@ -174,8 +175,37 @@ class CETunnels:
         self.letGo()
         for tunnel in list(self._tunnels.values()):
             tunnel.close(reason)
+        if self._probe is not None:
+            self._probe.ended(reason)
+
+    def probe(self, request: bytes) -> Deferred[dict[str, Any]]:
+        """
+        Connect to the port, as the GAHP would.
+
+        @param request: what is sent then.
+        @return: fires with the values of L{rvgahp.commands.DialTunnel}.
+        @raise Busy: it is being done.
+        @raise NotAuthorized: the request is too long.
+        @raise StartFailed: there is no descriptor for it.
+        """
+        if self._probe is not None:
+            raise Busy("a probe of this tunnel is under way, and there is one at a time")
+        if len(request) > limits.PEEK_BYTES:
+            raise NotAuthorized(f"a probe of a tunnel sends at most {limits.PEEK_BYTES} bytes")
+        try:
+            self._probe = TunnelProbe(self._reactor, self.number, request)
+        except OSError as e:
+            raise StartFailed(f"rvgahp-ce at the site has no descriptors left: {e}") from None
+        return self._probe.done.addCallback(self._probed)
+
+    def _probed(self, result: dict[str, Any]) -> dict[str, Any]:
+        self._probe = None
+        return result
 
     def _accepted(self, connection: socket.socket) -> None:
+        probe = self._probe
+        if probe is not None and not probe.isFrom(connection):
+            probe = None
         try:
             checkOwner(connection, self._owner)
             if len(self._tunnels) >= limits.TUNNELS:
@@ -189,9 +219,13 @@ class CETunnels:
             )
             breakOnClose(connection)
             connection.close()
+            if probe is not None:
+                probe.ended(str(e))
             return
         self._last += 1
         number = self._last
+        if probe is not None:
+            probe.tunnel = number
         tunnel = CETunnel(
             self._reactor,
             self._session,
@@ -206,6 +240,8 @@ class CETunnels:
 
     def _over(self, number: int, tunnel: CETunnel, reason: str) -> None:
         del self._tunnels[number]
+        if self._probe is not None and self._probe.tunnel == number:
+            self._probe.ended(reason)
         self.log.info(
             "Session {session}: tunnel {number}: over: {reason}; {sent} bytes to the submit host,"
             " {received} from it",

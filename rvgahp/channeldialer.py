@@ -42,6 +42,8 @@ class ChannelDialer:
     been all, and what else made a dial fail will do so again.  After that it asks the proxy
     for one each time, less and less often, until it is closed; but if it has never come
     through with those that it was given, it gives up.
+
+    @ivar problem: why the last try that failed did; empty if none has.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class ChannelDialer:
         self._underway = 0  # dials and handshakes
         self._timer: Any = None
         self._isWanted = self._isClosed = False
+        self.problem = ""
 
     def start(self) -> None:
         """
@@ -101,6 +104,7 @@ class ChannelDialer:
         """
         The channel broke, or one did not come to be: dial after a moment.
         """
+        self.problem = reason
         if self._isClosed:
             return
         if self._carrier.isRefused:

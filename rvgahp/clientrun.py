@@ -251,7 +251,10 @@ class Client:
             channels are not encrypted.
         """
         forward = self._forward
-        if forward is None or not (forward.sitePort or grant.tunnelPort):
+        if forward is None:
+            return None
+        if not (forward.sitePort or grant.tunnelPort):
+            complain(self.describe("it gets no tunnel: the site has given it no port"))
             return None
         if grant.session.outcome.value != "encrypt":
             raise ProtocolError("a tunnel is given, and its channels are not encrypted")

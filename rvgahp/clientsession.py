@@ -72,6 +72,8 @@ class Grant:
         self.responseTimeout = int(box[b"responseTimeout"])
         self.site = box[b"site"].decode("utf-8")
         self.tunnelPort = int(box[b"tunnelPort"])
+        if not 0 <= self.tunnelPort <= 65535:
+            raise ProtocolError(f"there is no port {self.tunnelPort}")
         self.forwardTo = box[b"forwardTo"].decode("utf-8")
 
     def makeStream(self) -> Stream:
@@ -122,7 +124,6 @@ class ClientSession:
         self.carrier = Carrier(loop, grant.stream, self)
         self.isRunning = self.hasExited = False
         self._silent = self._isClosed = False
-        self._shakingHands = 0  # channels
         self._exitCost = 0
 
     # -- requests -----------------------------------------------------------
@@ -132,7 +133,7 @@ class ClientSession:
         @return: whether the stream has had a channel, or its handshake is going on, so
             that the proxy is not needed any more.
         """
-        return self.isRunning or self._shakingHands > 0
+        return self.isRunning or self.carrier.handshakes() > 0
 
     def channelHanded(self, stream: int, connection: socket.socket) -> None:
         """
@@ -144,7 +145,9 @@ class ClientSession:
             else:
                 self._tunnels.channelHanded(stream, connection)
             return
-        self._shakingHands += 1
+        if not self.carrier.takesAnother():
+            connection.close()
+            return
         AnsweringChannel(
             self._loop,
             connection,
@@ -266,7 +269,6 @@ class ClientSession:
 
     def channelLost(self, reason: str) -> None:
         if not self.isRunning:
-            self._shakingHands -= 1
             self._face.channelFailed(reason)  # the CE has more tickets
         elif not self.hasExited:
             self._awaitChannel()

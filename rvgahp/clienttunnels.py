@@ -14,7 +14,6 @@ from collections import deque
 
 from rvgahp import limits
 from rvgahp.carrier import Carrier
-from rvgahp.cedarpeek import Guard
 from rvgahp.channel import AnsweringChannel
 from rvgahp.errors import RvgahpError
 from rvgahp.handshakemessages import TUNNEL_STREAM
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from rvgahp.cedarpeek import Guard
     from rvgahp.forward import Forward
     from rvgahp.frames import Frame
     from rvgahp.poller import Poller
@@ -57,11 +57,13 @@ class ClientTunnel(Splice):
         super().__init__(loop, stream, False, over)
         self._channelLost = channelLost
         self._forward = forward
-        self._guard = Guard(forward.sharedPortId) if forward.sharedPortId else None
-        self._held: list[tuple[bytes, int]] = []  # until there is a connection
+        self._guard = forward.guard()
+        # Until there is a connection.  In one piece: many small frames would take many times
+        # their bytes.
+        self._held = bytearray()
+        self._heldCost = 0
         self._connecting: TCPConnect | None = None
         self._timer: Any = None
-        self.handshakes = 0
 
     # -- from the stream ----------------------------------------------------
 
@@ -85,15 +87,15 @@ class ClientTunnel(Splice):
         if self.carrier.generation:
             self._channelLost()
             return
-        self.handshakes -= 1
-        if not self.handshakes:
+        if not self.carrier.handshakes():
             self._finish(reason)
 
     def _put(self, frame: Frame) -> None:
         if self._connection is not None or self._failure:
             super()._put(frame)
             return
-        self._held.append((bytes(frame.payload), frame.cost))
+        self._held += frame.payload
+        self._heldCost += frame.cost
         if self._guard is not None and self._connecting is None:
             self._peek(self._guard, bytes(frame.payload))
 
@@ -140,11 +142,12 @@ class ClientTunnel(Splice):
 
     def _connected(self, connection: socket.socket) -> None:
         self.splice(connection)
-        held, self._held = self._held, []
-        for payload, cost in held:
-            if self._connection is not None:
-                self._connection.put(payload, cost)
-        if self._peerEnded and self._connection is not None:
+        if self._connection is None:
+            return
+        if self._heldCost:
+            held, self._held = self._held, bytearray()
+            self._connection.put(held, self._heldCost)
+        if self._peerEnded:
             self._connection.endWriting()
 
     def _notConnected(self, problem: str) -> None:
@@ -241,7 +244,9 @@ class Tunnels:
                 self._channelLost,
             )
             self._tunnels[number] = tunnel
-        tunnel.handshakes += 1
+        elif not tunnel.carrier.takesAnother():
+            connection.close()
+            return
         AnsweringChannel(
             self._loop,
             connection,

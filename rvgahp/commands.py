@@ -259,6 +259,26 @@ class DescribeSite(Command):
     errors = _ERRORS
 
 
+class ProbeTunnel(Command):
+    """
+    Client to proxy: have the CE use the tunnel of that process's session.
+    """
+
+    arguments = [(b"process", Integer()), (b"request", String())]
+    response = [(b"answer", String()), (b"problem", Unicode())]
+    errors = _ERRORS
+
+
+class DialTunnel(Command):
+    """
+    Proxy to CE: connect to this session's tunnel port, as its GAHP would.
+    """
+
+    arguments = [(b"session", Unicode()), (b"request", String())]
+    response = [(b"answer", String()), (b"problem", Unicode())]
+    errors = _ERRORS
+
+
 class Channel(Command):
     """
     Proxy to client, with a connected socket beside it.

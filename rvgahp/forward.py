@@ -2,12 +2,13 @@
 """
 Where a GAHP's tunnels go on the submit host, and how the gridmanager is told of them.
 
-Layer 0: strings in, strings out.  HTCondor's own C{remote_gahp} has ssh do the same, with
+Layer 1: strings in, strings out.  HTCondor's own C{remote_gahp} has ssh do the same, with
 C{-R} (C{src/condor_gridmanager/remote_gahp}).
 """
 
 from __future__ import annotations
 
+from rvgahp.cedarpeek import Guard
 from rvgahp.errors import ConfigurationError
 from rvgahp.sinful import parseAddress, parseInherit
 
@@ -27,13 +28,15 @@ class Forward:
     def __init__(self, inherit: str) -> None:
         """
         @param inherit: the value of C{CONDOR_INHERIT}.
-        @raise ConfigurationError: it does not say where the gridmanager is.
+        @raise ConfigurationError: it does not say where the gridmanager is, or not whom
+            its shared port can be asked for.
         """
         sinful = parseInherit(inherit)
         self.host, self.port = sinful.host, sinful.port
         self.sharedPortId = sinful.sharedPortId
         self._isDialable = sinful.isDialable()
         self.sitePort = 0
+        self.guard()
 
     def redirect(self, address: str) -> None:
         """
@@ -48,6 +51,13 @@ class Forward:
                 " RVGAHP_FORWARD_TO, in the proxy's configuration, to the address and port of"
                 " its shared port"
             )
+
+    def guard(self) -> Guard | None:
+        """
+        @return: what sees to it that a connection asks the shared port for the gridmanager;
+            L{None} if it has a port of its own.
+        """
+        return Guard(self.sharedPortId) if self.sharedPortId else None
 
     def announcement(self) -> str:
         """

@@ -148,6 +148,10 @@ DIAL_TIMEOUT = 10.0
 #: seconds.
 HANDSHAKE_TIMEOUT = 15.0
 
+#: Handshakes of one stream that the client has under way at one time: the CE's
+#: TICKETS_PER_START, and one that it knows to be lost.
+HANDSHAKES = 4
+
 #: Seconds after a dial that has not become a channel, before another is begun beside
 #: it: three of them fall into the life of a ticket.
 SPARE_DIAL_DELAY = 3.0
@@ -338,8 +342,10 @@ LAST_STREAM = 2**32 - 1
 TICKETS_PER_SESSION = 3 * TUNNELS + 8
 
 #: Seconds from a connection to the tunnel's port until its channel: less than the 20 s
-#: for which condor_ft-gahp waits for an answer.
+#: for which condor_ft-gahp waits for an answer.  A probe of a tunnel waits longer, since
+#: what is said then says more.
 TUNNEL_OPEN_TIMEOUT = 15.0
+PROBE_TIMEOUT = 18.0
 
 #: Seconds that the end of a tunnel that has failed is waited to be told to the other.
 TUNNEL_END_TIMEOUT = 10.0

@@ -116,19 +116,22 @@ class LocalConnection(Descriptor):
         self.session = session
 
     def handOver(
-        self, session: str, stream: int, connection: socket.socket
+        self,
+        session: str,
+        stream: int,
+        connection: socket.socket,
+        timeout: float = limits.SILENCE_LIMIT,
     ) -> Deferred[dict[str, Any]]:
         """
         Pass C{connection} on; our copy is closed when that is done, or cannot be.
 
+        @param timeout: seconds for the client to take it.
         @return: fires when the client has taken it; may fail with the reason why
             it has not.
         """
         self._handing = connection
         # Synchronous down to sendBox(), which takes the connection.
-        taken = self.caller.call(
-            commands.Channel, limits.SILENCE_LIMIT, session=session, stream=stream
-        )
+        taken = self.caller.call(commands.Channel, timeout, session=session, stream=stream)
         if self._handing is not None:  # the client is gone; it was not even tried
             self._handing = None
             connection.close()

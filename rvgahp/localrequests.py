@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 
 from rvgahp import commands
-from rvgahp.control import Responders
+from rvgahp.description import Questions
 from rvgahp.errors import SessionGone
 
 if TYPE_CHECKING:
     from rvgahp.local import Clients, LocalConnection
 
 
-class Requests(Responders):
+class Requests(Questions):
     """
     Answers one client's calls.
     """
 
     def __init__(self, connection: LocalConnection, clients: Clients) -> None:
-        self._connection = connection
+        super().__init__(connection, clients.describer)
         self._clients = clients
 
     @commands.RequestGAHP.responder
@@ -47,11 +47,3 @@ class Requests(Responders):
         if served is None or served.sessionId != session:
             raise SessionGone(f"this connection does not serve session {session}")
         return served.redial(stream, generation)
-
-    @commands.DescribeProxy.responder
-    def describeProxy(self) -> Any:
-        return self._clients.describer.describeProxy(self._connection)
-
-    @commands.DescribeSite.responder
-    def describeSite(self, **arguments: Any) -> Any:
-        return self._clients.describer.describeSite(self._connection, **arguments)

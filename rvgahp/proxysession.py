@@ -11,7 +11,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -37,6 +37,7 @@ class ProxySession:
     @ivar session: it, with the last key that its CE is known to have.
     @ivar renewal: of this key.
     @ivar hasTunnels: whether its client serves tunnels.
+    @ivar isProbed: whether its CE is at a probe of them.
     """
 
     log = Logger()
@@ -56,6 +57,7 @@ class ProxySession:
         self._proxy = proxy
         self.hasTunnels = hasTunnels
         self._isRenewable = isRenewable
+        self.isProbed = False
         self.session = session
         self.site = site
         self.client = client
@@ -129,19 +131,29 @@ class ProxySession:
 
     def _hand(self, stream: int, connection: socket.socket) -> None:
         self._busy = True
-        taken = self.client.handOver(self.sessionId, stream, connection)
-        taken.addCallbacks(self._taken, self._notTaken)
+        lease = self.session.lease
+        taken = self.client.handOver(self.sessionId, stream, connection, lease)
+        late = self._proxy.reactor.callLater(limits.SILENCE_LIMIT, self._notRead)
+        taken.addCallbacks(self._taken, self._notTaken, (late,), errbackArgs=(late,))
 
-    def _taken(self, _: object) -> None:
+    def _taken(self, _: object, late: Any) -> None:
+        if late.active():
+            late.cancel()
         self._busy = False
         self._next()
 
-    def _notTaken(self, failure: Failure) -> None:
+    def _notRead(self) -> None:
         """
-        The client does not read, or is gone; it gets no second descriptor.
+        It gets no second descriptor before it has taken the first.
         """
-        if failure.check(TimeoutError):
-            self.log.warn("Session {session}: its client does not read", session=self.sessionId)
+        self.log.warn("Session {session}: its client does not read", session=self.sessionId)
+
+    def _notTaken(self, _: Failure, late: Any) -> None:
+        """
+        The client is gone, or as good as gone.
+        """
+        if late.active():
+            late.cancel()
 
     def _next(self) -> None:
         if self._waiting and not (self._awaited or self._busy):

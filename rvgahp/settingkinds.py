@@ -176,9 +176,12 @@ def _parseHostPort(text: str) -> tuple[str, int]:
 
 def _parseAddressPort(text: str) -> str:
     """
-    The same, and no name: it is dialled by a program that resolves none.
+    The same, and no name: it is dialled by a program that resolves none, not even those of
+    interfaces.
     """
     host, port = _parseHostPort(text)
+    if "%" in host:
+        raise ValueError(text)
     address = ipaddress.ip_address(host)
     return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
 

@@ -134,6 +134,7 @@ TABLE = (
         "Further UNIX sockets, each for one site: whoever connects there needs not name the site "
         "and gets no other.  For users who have a path in ``grid_resource``, as with C rvgahp.",
     ),
+    Setting("RVGAHP_SOCKET_MODE", MODE, PROXY, "The permissions of each of these sockets.", "0600"),
     Setting(
         "RVGAHP_FORWARD_TO",
         ADDRESS_PORT,
@@ -141,7 +142,6 @@ TABLE = (
         "Where file transfers go in place of the gridmanager's address in CONDOR_INHERIT: "
         "the address and port of HTCondor's shared port, as they are reached from this host.",
     ),
-    Setting("RVGAHP_SOCKET_MODE", MODE, PROXY, "The permissions of each of these sockets.", "0600"),
     Setting(
         "RVGAHP_MAX_ARRIVALS",
         integer(1, 1 << 20),

@@ -267,6 +267,16 @@ class SiteConnection(Responders):
             tickets=tickets,
         )
 
+    def dialTunnel(self, sessionId: str, request: bytes) -> Deferred[dict[str, Any]]:
+        """
+        Ask the CE to connect to a session's tunnel port, as its GAHP would.
+
+        @return: fires with the values of L{commands.DialTunnel}; may fail as L{start}.
+        """
+        limit = limits.PROBE_TIMEOUT + limits.CALL_TIMEOUT
+        call = self.control.caller.call
+        return call(commands.DialTunnel, limit, session=sessionId, request=request)
+
     def end(self, sessionId: str, reason: str) -> None:
         """
         Tell the CE that a session is over.

@@ -59,6 +59,11 @@ class _Connection(Sink):
     def readEnded(self, problem: str) -> None:
         self._splice.bytesEnded(problem)
 
+    def writeFailed(self, problem: str) -> None:
+        # What was held is lost: were it said to be delivered, the other end would take
+        # this for an end in good order.
+        self._splice.connectionFailed(problem)
+
     def reset(self) -> None:
         """
         Close, and not in good order.
@@ -217,7 +222,9 @@ class Splice:
             self._connection.endWriting()
 
     def _peerFailed(self, frame: Frame) -> None:
-        self._failure = bytes(frame.payload).decode("utf-8", "replace")
+        sentence = bytes(frame.payload).decode("utf-8", "replace")
+        # It is to be read in a log here.
+        self._failure = "".join(one if one.isprintable() else " " for one in sentence)
         if self._connection is not None:
             self._connection.reset()
         self.carrier.deliver(frame.cost)
@@ -266,12 +273,10 @@ class Splice:
             if stream.isAcknowledged():
                 self._finish(self._failure)
             return
-        if not self._hasEnded() or not stream.isAcknowledged():
-            return
-        if stream.undelivered():
+        if not self._hasEnded() or stream.undelivered():
             return
         self.carrier.acknowledge()
-        if self.carrier.flushed():
+        if stream.isAcknowledged() and self.carrier.flushed():
             self._finish("")
 
     def _finish(self, reason: str) -> None:

@@ -40,6 +40,8 @@ class CEDouble(Responders):
     @ivar answer: makes the answer to StartGAHP.
     @ivar renewals: the arguments of each RenewKey.
     @ivar answerRenewal: makes the answer to RenewKey.
+    @ivar probes: the arguments of each DialTunnel.
+    @ivar answerProbe: makes the answer to DialTunnel.
     @ivar answersPings: whether it seems alive.
     @ivar reason: why its connection ended, once it has.
     """
@@ -52,6 +54,8 @@ class CEDouble(Responders):
         self.answer: Callable[[], Any] = lambda: {"tunnelPort": 0}
         self.renewals: list[dict[str, Any]] = []
         self.answerRenewal: Callable[[], Any] = dict
+        self.probes: list[dict[str, Any]] = []
+        self.answerProbe: Callable[[], Any] = lambda: {"answer": b"", "problem": ""}
         self.answersPings = True
         self.reason: Failure | None = None
         self.control = ControlConnection(clock, self, lambda _: None, self._lost)
@@ -100,6 +104,11 @@ class CEDouble(Responders):
     def renew(self, **arguments: Any) -> Any:
         self.renewals.append(arguments)
         return self.answerRenewal()
+
+    @commands.DialTunnel.responder
+    def dialTunnel(self, **arguments: Any) -> Any:
+        self.probes.append(arguments)
+        return self.answerProbe()
 
     @commands.Ping.responder
     def ping(self) -> Any:

@@ -59,6 +59,7 @@ class ClientTestCase(ReactorTestCase):
 
     @ivar path: where the client will look.
     @ivar output: its stdout.
+    @ivar environ: what it has in its environment beside ours.
     @ivar user: who uses the CE's end of the stream.
     @ivar ce: the CE's end.
     """
@@ -69,6 +70,7 @@ class ClientTestCase(ReactorTestCase):
         """
         super().setUp()
         self.output: int | BinaryIO = subprocess.PIPE
+        self.environ: dict[str, str] = {}
         self.directory = tempfile.mkdtemp()
         self.path = os.path.join(self.directory, "proxy.sock")
         self.listen()
@@ -125,7 +127,7 @@ class ClientTestCase(ReactorTestCase):
             stdin=subprocess.PIPE,
             stdout=self.output,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **self.environ},
         )
 
     def asked(self, *words: str, **numbers: float) -> dict[bytes, bytes]:

@@ -138,6 +138,15 @@ class GoodTests(SynchronousTestCase):
             self.assertIsNone(guard.received(whole[:cut]), cut)
             self.assertEqual(guard.received(whole[cut:]), whole, cut)
 
+    def test_released(self) -> None:
+        """
+        What has come out is not kept; what comes then would be another first message.
+        """
+        guard = Guard(ID)
+        self.assertEqual(guard.received(SEEN + FOLLOWING), SEEN + FOLLOWING)
+        self.assertEqual(guard.received(SEEN), SEEN)
+        self.assertRaises(NotAuthorized, guard.received, FOLLOWING)
+
     def test_nothing(self) -> None:
         """
         No byte is no decision.
@@ -149,7 +158,12 @@ class GoodTests(SynchronousTestCase):
         Every value that HTCondor's clients write for what does not matter is let through:
         any name, and any deadline, none included.
         """
-        for name in (b"\0", b"FT_GAHP\0", b"\xe9 \xad <127.0.0.1:1?sock=other>\0", b"n" * 1023 + b"\0"):
+        for name in (
+            b"\0",
+            b"FT_GAHP\0",
+            b"\xe9 \xad <127.0.0.1:1?sock=other>\0",
+            b"n" * 1023 + b"\0",
+        ):
             for deadline in (30, 0, -1, 2**31 - 1, -(2**31)):
                 good = packet(request(name=name, deadline=integer(deadline)))
                 self.assertEqual(Guard(ID).received(good), good)
@@ -268,6 +282,8 @@ class BadTests(SynchronousTestCase):
         """
         for name in (b"FT\0GAHP\0", b"\0FT_GAHP\0", b"\xad", b"\xad\0", b"\xadname\0", b"FT_GAHP"):
             self.assertIn("client's name", self.refusal(packet(request(name=name))), repr(name))
+        late = packet(request(name=b"FT_GAHPx"))[:-16]
+        self.assertIn("client's name", self.refusal(late))
         for name in (b"", b"n" * 1024 + b"\0"):
             self.assertIn("not the length", self.refusal(packet(request(name=name))))
 

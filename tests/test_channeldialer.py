@@ -5,6 +5,8 @@ Tests of L{rvgahp.channeldialer}: real sockets, and a clock of their own.
 from __future__ import annotations
 
 import socket
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -12,17 +14,17 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import limits
 from rvgahp.channeldialer import ChannelDialer
-from rvgahp.errors import ChannelLost
-from rvgahp.handshakemessages import Dial, takeMessage
+from rvgahp.errors import Busy, ChannelLost, NotAuthorized, NotYet, SessionGone
+from rvgahp.handshakemessages import TUNNEL_STREAM, Dial, takeMessage
 from tests.channelends import Ends
 from tests.steppedloop import SteppedLoop, descriptorCount, socketPair
 
 TICKETS = [bytes([number]) * limits.TICKET_BYTES for number in (1, 2, 3)]
 
 
-class DialerTests(SynchronousTestCase):
+class DialerTestCase(SynchronousTestCase):
     """
-    How often is dialled, and with what.
+    A dialer, and nothing left of it.
     """
 
     def setUp(self) -> None:
@@ -36,7 +38,13 @@ class DialerTests(SynchronousTestCase):
         self.dialled: Any = Deferred
         self.failures: list[str] = []
         self.sockets: list[socket.socket] = []
-        self.dialer = ChannelDialer(
+        self.dialer = self.make()
+
+    def make(self) -> ChannelDialer:
+        """
+        @return: a dialer.
+        """
+        return ChannelDialer(
             self.loop,
             self.ends.keys,
             self.ends.ce,
@@ -81,6 +89,12 @@ class DialerTests(SynchronousTestCase):
         body, _ = takeMessage(memoryview(data)[limits.PREAMBLE_BYTES :])
         assert body is not None
         return Dial(body)
+
+
+class DialerTests(DialerTestCase):
+    """
+    How often is dialled, and with what.
+    """
 
     def test_first(self) -> None:
         """
@@ -228,3 +242,185 @@ class DialerTests(SynchronousTestCase):
         self.dialer.again("late")
         self.loop.spend(1)
         self.assertEqual((len(self.dials), self.failures), (1, []))
+
+
+class AskingTests(DialerTestCase):
+    """
+    A dialer that asks for each ticket.
+    """
+
+    def setUp(self) -> None:
+        """
+        Begin with a proxy that does not answer yet.
+        """
+        super().setUp()
+        self.asked: list[Deferred[bytes]] = []
+        self.ticket: Any = Deferred
+
+    def make(self) -> ChannelDialer:
+        return ChannelDialer(
+            self.loop,
+            self.ends.keys,
+            self.ends.ce,
+            self._dial,
+            [],
+            self.failures.append,
+            (7, TUNNEL_STREAM),
+            self._ask,
+        )
+
+    def _ask(self) -> Deferred[bytes]:
+        asked: Deferred[bytes] = self.ticket()
+        self.asked.append(asked)
+        return asked
+
+    def test_atOnce(self) -> None:
+        """
+        The proxy is asked and dialled at the same time; nothing is said before both are
+        done, in whichever order, and then it is for the right stream.
+        """
+        for first in ("ticket", "connection"):
+            ours, theirs = socketPair()
+            self.sockets.append(theirs)
+            self.dialer = self.make()
+            self.dialer.start()
+            self.assertEqual(len(self.asked), len(self.dials))
+            deeds = [
+                partial(self.asked[-1].callback, TICKETS[1]),
+                partial(self.dials[-1].callback, ours),
+            ]
+            if first == "connection":
+                deeds.reverse()
+            deeds[0]()
+            self.assertRaises(BlockingIOError, theirs.recv, 1)
+            deeds[1]()
+            data = theirs.recv(4096)
+            self.assertEqual(data[: limits.PREAMBLE_BYTES][-limits.TICKET_BYTES :], TICKETS[1])
+            dial = self._parse(data)
+            self.assertEqual((dial.stream, dial.kind, dial.generation), (7, TUNNEL_STREAM, 1))
+            self.dialer.close()
+
+    def test_final(self) -> None:
+        """
+        If the session is gone, or may not, that is told at once and once; the connection is
+        closed, whether it was there or not, and nothing more is dialled.
+        """
+        for error in (SessionGone, NotAuthorized):
+            for connected in (self.connected, Deferred):
+                self.failures.clear()
+                before = len(self.dials)
+                self.dialled = connected
+                self.dialer = self.make()
+                self.dialer.start()
+                self.asked[-1].errback(error("so it is"))
+                self.assertEqual(self.failures, ["so it is"])
+                if connected == self.connected:
+                    self.assertEqual(self.sockets[-1].recv(1), b"")
+                self.loop.spend(100)
+                self.assertEqual((len(self.dials), self.failures), (before + 1, ["so it is"]))
+                self.assertEqual(self.dialer.problem, "")
+
+    def test_backoff(self) -> None:
+        """
+        What may be over soon is asked again, later each time, without an end and with the
+        last reason at hand.
+        """
+        times: list[float] = []
+
+        def refuse() -> Deferred[bytes]:
+            times.append(self.loop.seconds())
+            return fail(NotYet(f"not yet, {len(times)}"))
+
+        self.ticket = refuse
+        self.dialer = self.make()
+        self.dialer.start()
+        self.loop.spend(200)
+        waits = [later - sooner for sooner, later in pairwise(times)]
+        self.assertEqual(waits[0], limits.REDIAL_FIRST)
+        self.assertGreater(len(waits), 10)
+        self.assertLess(len(waits), 40)
+        self.assertGreater(min(waits[-3:]), limits.REDIAL_LONGEST / 2 - 0.1)
+        self.assertLessEqual(max(waits), limits.REDIAL_LONGEST)
+        self.assertEqual((self.failures, self.dialer.problem), ([], f"not yet, {len(times)}"))
+        self.assertEqual(len(self.dials), len(times))
+
+    def test_dialFails(self) -> None:
+        """
+        A dial that fails, before the proxy answers or after, is tried again with another
+        ticket, and is no failure for the log.
+        """
+        self.dialled = lambda: fail(ChannelLost("nobody is there"))
+        for answersFirst in (True, False):
+            self.asked.clear()
+            self.ticket = (lambda: succeed(TICKETS[0])) if answersFirst else Deferred
+            self.dialer = self.make()
+            self.dialer.start()
+            if not answersFirst:
+                self.asked[0].callback(TICKETS[0])
+            self.loop.spend(limits.REDIAL_FIRST)
+            self.assertEqual(len(self.asked), 2)
+            self.assertEqual(self.dialer.problem, "nobody is there")
+            self.dialer.close()
+
+    def test_bothFail(self) -> None:
+        """
+        If both fail the proxy's word counts, and the other one is not left lying about.
+        """
+        self.dialled = lambda: fail(ChannelLost("nobody is there"))
+        self.dialer = self.make()
+        self.dialer.start()
+        self.asked[0].errback(Busy("too many"))
+        self.assertEqual(self.dialer.problem, "too many")
+
+    def test_spares(self) -> None:
+        """
+        Beside one that takes long others are begun, three at most, each with a ticket of
+        its own.
+        """
+        self.dialled = self.connected
+        tickets = list(TICKETS)
+        self.ticket = lambda: succeed(tickets.pop(0))
+        self.dialer = self.make()
+        self.dialer.start()
+        for number, ticket in enumerate(TICKETS, 1):
+            self.assertEqual(len(self.dials), number)
+            self.assertEqual(self.shown(), (ticket, number))
+            self.loop.spend(limits.SPARE_DIAL_DELAY)
+        tickets += TICKETS
+        self.loop.spend(limits.HANDSHAKE_TIMEOUT - 9.1)
+        self.assertEqual((len(self.dials), len(self.asked)), (3, 3))
+
+    def test_closed(self) -> None:
+        """
+        In whatever state it is closed, it tells nothing, asks nothing more, and what comes
+        late is closed.
+        """
+
+        def nothing() -> None:
+            pass
+
+        def ticketFirst() -> None:
+            self.asked[-1].callback(TICKETS[0])
+
+        def connectionFirst() -> None:
+            self.dials[-1].callback(self.connected().result)  # type: ignore[arg-type]
+
+        def refused() -> None:
+            self.asked[-1].errback(NotYet("not yet"))
+
+        def shaking() -> None:
+            ticketFirst()
+            connectionFirst()
+
+        for deed in (nothing, ticketFirst, connectionFirst, refused, shaking):
+            self.dialer = self.make()
+            self.dialer.start()
+            deed()
+            self.dialer.close()
+            self.dialer.close()
+            count = len(self.asked), len(self.dials)
+            self.loop.spend(100)
+            self.assertEqual((len(self.asked), len(self.dials)), count)
+            self.assertEqual(self.failures, [])
+            if deed is connectionFirst:
+                self.assertEqual(self.sockets[-1].recv(1), b"")

@@ -21,9 +21,10 @@ from rvgahp.channel import AnsweringChannel
 from rvgahp.configuration import Configuration
 from rvgahp.errors import ChannelLost, StartFailed
 from rvgahp.gahpenvironment import GAHPEnvironment
-from rvgahp.gahpsession import STOPPED, GAHPSession, Phase
+from rvgahp.gahpsession import STOPPED, GAHPSession
 from rvgahp.handshakemessages import GAHP_STREAM
 from rvgahp.igahp import GAHPCommand
+from rvgahp.phase import Phase
 from rvgahp.processlauncher import ProcessLauncher
 from rvgahp.session import SessionKeys
 from rvgahp.settings import settingsFrom

@@ -124,7 +124,7 @@ class ProxyLinkTests(SynchronousTestCase):
         """
         The request is one box.
         """
-        self.link.request("site.example.edu", "blahpd", "alice", tunnel=True)
+        self.link.request("site.example.edu", "blahpd", "alice", tunnel=True, tunnelPort=40123)
         (box,) = self.heard()
         self.assertEqual(
             box,
@@ -136,6 +136,7 @@ class ProxyLinkTests(SynchronousTestCase):
                 b"gahp": b"blahpd",
                 b"account": b"alice",
                 b"tunnel": b"True",
+                b"tunnelPort": b"40123",
             },
         )
 

@@ -25,7 +25,7 @@ class ChannelTests(BrokerTestCase):
         @return: a CE and a client for whom a GAHP was started.
         """
         ce = self.readyCE()
-        client = self.ask()
+        client = self.ask(tunnel=True)
         self.assertIn(b"_answer", client.boxes[0])
         return ce, client
 
@@ -141,6 +141,20 @@ class ChannelTests(BrokerTestCase):
         self.spend(limits.HANDOVER_TIMEOUT + 1)
         self.assertClosed(second)
         self.assertEqual(self.tokens(client), [b"token"])
+
+    def test_readsAgain(self) -> None:
+        """
+        One that takes it after all, however late, gets the next.
+        """
+        ce, client = self.started()
+        self.admit(self.ticket(ce, 1), b"first")
+        with capturedLogs():
+            self.spend(limits.SILENCE_LIMIT * 2)
+        client.read()
+        client.acknowledge()
+        self.settle()
+        self.admit(self.ticket(ce, 2), b"second")
+        self.assertEqual(self.tokens(client), [b"first", b"second"])
 
     def test_notTooMany(self) -> None:
         """

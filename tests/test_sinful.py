@@ -241,4 +241,6 @@ class CostTests(SynchronousTestCase):
         )
         words = [sys.executable, "-S", "-c", script]
         loaded = subprocess.check_output(words, timeout=PATIENCE, cwd=ROOT)
-        self.assertLessEqual(set(loaded.decode().split()), {"__future__", "rvgahp.errors", "rvgahp.sinful"})
+        self.assertLessEqual(
+            set(loaded.decode().split()), {"__future__", "rvgahp.errors", "rvgahp.sinful"}
+        )

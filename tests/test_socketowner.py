@@ -24,7 +24,8 @@ _OTHER = """
 import os, socket, sys
 os.setgid({gid})
 os.setuid({uid})
-connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+connection = socket.socket()
+connection.connect(("127.0.0.1", int(sys.argv[1])))
 connection.send(b"hello")
 {deed}
 print("done", flush=True)
@@ -59,10 +60,10 @@ class LoopbackTestCase(SynchronousTestCase):
         peer = socket.socket(family)
         self.addCleanup(peer.close)
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if source:
-            peer.bind(("127.0.0.1", source))
-        prefix = "::ffff:" if family == socket.AF_INET6 else ""
-        peer.connect((prefix + "127.0.0.1", self.port))
+        host = "127.0.0.1" if family == socket.AF_INET else "::ffff:127.0.0.1"
+        # Bound, its port is nobody else's; by connect alone it could be shared.
+        peer.bind((host, source))
+        peer.connect((host, self.port))
         return peer
 
     def reset(self, peer: socket.socket) -> None:
@@ -328,16 +329,16 @@ class OtherAccountTests(LoopbackTestCase):
             raise SkipTest("only root can have processes of another account")
         self.nobody = pwd.getpwnam("nobody")
 
-    def other(self, deed: str, **options: tuple[int, ...]) -> subprocess.Popen[bytes]:
+    def other(self, deed: str, *fds: int) -> subprocess.Popen[bytes]:
         """
-        Have the other account connect.
+        Have the other account connect, with some of our descriptors.
         """
         script = _OTHER.format(uid=self.nobody.pw_uid, gid=self.nobody.pw_gid, deed=deed)
         process = subprocess.Popen(
             [sys.executable, "-c", script, str(self.port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            **options,
+            pass_fds=fds,
         )
         self.addCleanup(process.communicate, timeout=PATIENCE)
         assert process.stdout is not None
@@ -382,7 +383,7 @@ class OtherAccountTests(LoopbackTestCase):
         with theirs:
             fd = theirs.fileno()
             deed = f"socket.send_fds(socket.socket(fileno={fd}), [b'x'], [connection.fileno()])"
-            self.other(deed + "; connection.close()", pass_fds=(fd,))
+            self.other(deed + "; connection.close()", fd)
         _, (received,), _, _ = socket.recv_fds(ours, 1, 1)
         self.addCleanup(os.close, received)
         connection = self.accept()
@@ -395,5 +396,5 @@ class OtherAccountTests(LoopbackTestCase):
         A socket that we have made and given to another account is ours.
         """
         with self.connect() as peer:
-            self.other("connection.close()", pass_fds=(peer.fileno(),))
+            self.other("connection.close()", peer.fileno())
         checkOwner(self.accept(), 0)

@@ -4,6 +4,9 @@ Tests of L{rvgahp.stream}.
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 from collections import deque
 from functools import partial
 from random import Random
@@ -28,6 +31,7 @@ from rvgahp.frames import (
     encodeFrame,
 )
 from rvgahp.stream import Budget, Share, Stream
+from tests.procfs import PATIENCE
 from tests.test_frames import joined, whole
 
 MIB = 1 << 20
@@ -1125,3 +1129,37 @@ class AllowanceTests(SynchronousTestCase):
         self.assertEqual(budget.lent, 5 * MIB)
         second.roundTrip()
         self.assertEqual(second.promised(), 11 * MIB)
+
+
+#: Takes and frees what the records of a busy stream do, and tells how many pages the kernel
+#: had to give for it, once it has had as many as it needs.
+_RECORDS = """
+import resource
+import rvgahp.stream
+
+def faults(rounds):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(rounds):
+        pieces = [b"x" * 2**18 for _ in range(12)]
+        del pieces
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults(2)
+print(faults(20))
+"""
+
+
+class HeapTests(SynchronousTestCase):
+    """
+    The memory that records come from.
+    """
+
+    def test_kept(self) -> None:
+        """
+        The pages of freed records are used for the next ones, and not fetched anew.
+        """
+        if platform.libc_ver()[0] != "glibc":
+            self.skipTest("other allocators have other ways")
+        words = [sys.executable, "-c", _RECORDS]
+        done = subprocess.run(words, check=True, capture_output=True, text=True, timeout=PATIENCE)
+        self.assertLess(int(done.stdout), 200)

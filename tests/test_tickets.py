@@ -62,3 +62,22 @@ class TicketBookTests(SynchronousTestCase):
         self.book.issue("y", "h")
         self.clock.advance(limits.TICKET_LIFETIME / 2)
         self.assertEqual(len(self.book), 1)
+
+    def test_heldBy(self) -> None:
+        """
+        For each holder those are counted that are out: used ones and old ones are not.
+        """
+        self.assertEqual(self.book.heldBy("a"), 0)
+        tickets = [self.book.issue("x", holder) for holder in "aab"]
+        self.assertEqual([self.book.heldBy(holder) for holder in "abc"], [2, 1, 0])
+        self.book.redeem(tickets[0])
+        self.book.redeem(tickets[0])
+        self.assertEqual([self.book.heldBy(holder) for holder in "abc"], [1, 1, 0])
+        self.clock.advance(limits.TICKET_LIFETIME / 2)
+        self.book.issue("x", "b")
+        self.clock.advance(limits.TICKET_LIFETIME / 2)
+        self.book.redeem(tickets[1])
+        self.assertEqual([self.book.heldBy(holder) for holder in "abc"], [0, 1, 0])
+        self.clock.advance(limits.TICKET_LIFETIME / 2)
+        self.assertEqual([self.book.heldBy(holder) for holder in "abc"], [0, 0, 0])
+        self.assertEqual(len(self.book._held), 0)

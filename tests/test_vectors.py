@@ -102,6 +102,7 @@ BOXES: list[tuple[str, type[Command], bool, dict[str, Any]]] = [
             "gahp": "blahpd",
             "account": "jörg",
             "tunnel": False,
+            "tunnelPort": 0,
         },
     ),
     (
@@ -126,7 +127,8 @@ BOXES: list[tuple[str, type[Command], bool, dict[str, Any]]] = [
             "callTimeout": 300,
             "responseTimeout": 20,
             "site": "site.example.edu",
-            "tunnelPort": 0,
+            "tunnelPort": 40123,
+            "forwardTo": "192.0.2.7:9618",
         },
     ),
     (
@@ -140,6 +142,7 @@ BOXES: list[tuple[str, type[Command], bool, dict[str, Any]]] = [
             "gahp": "condor_ft-gahp",
             "account": "",
             "tunnel": True,
+            "tunnelPort": 40123,
             "owner": "alice",
             "serverPolicy": "R:R:AES",
             "outcome": "encrypt",
@@ -183,6 +186,8 @@ BOXES: list[tuple[str, type[Command], bool, dict[str, Any]]] = [
             "conflict": "",
         },
     ),
+    ("OpenChannel", commands.OpenChannel, False, {"session": SESSION, "stream": 2**32 - 1}),
+    ("answer to OpenChannel", commands.OpenChannel, True, {"ticket": TICKET}),
     ("Channel", commands.Channel, False, {"session": SESSION, "stream": 0}),
     ("answer to Channel", commands.Channel, True, {}),
     (

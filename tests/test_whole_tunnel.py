@@ -9,8 +9,9 @@ import os
 import socket
 import threading
 
+from tests.playground import Playground
 from tests.procfs import PATIENCE, waitFor
-from tests.tunnelcase import TunnelTestCase, connectRequest, isBroken, receive
+from tests.tunnelcase import Gridmanager, TunnelTestCase, connectRequest, isBroken, receive
 
 
 class CarriedTests(TunnelTestCase):
@@ -101,6 +102,18 @@ class GuardTests(TunnelTestCase):
         self.assertTrue(isBroken(site))
         self.assertTrue(self.gridmanager.isQuiet())
 
+    def test_noSharedPort(self) -> None:
+        """
+        A gridmanager with a port of its own is sent whatever comes, before it comes.
+        """
+        client = self.tunnelled(self.gridmanager.inherit(""))
+        site = client.connect()
+        near = self.gridmanager.accept()
+        near.sendall(b"first")
+        self.assertEqual(receive(site, 5), b"first")
+        site.sendall(b"anything")
+        self.assertEqual(receive(near, 8), b"anything")
+
     def test_deaf(self) -> None:
         """
         Where the gridmanager's port refuses, the connection at the site ends at once.
@@ -110,3 +123,32 @@ class GuardTests(TunnelTestCase):
         site = client.connect()
         site.sendall(connectRequest())
         self.assertTrue(isBroken(site, 5))
+
+
+class ForwardTests(TunnelTestCase):
+    """
+    Where the proxy's configuration says where tunnels go.
+    """
+
+    def makePlayground(self) -> Playground:
+        self.elsewhere = Gridmanager()
+        self.addCleanup(self.elsewhere.close)
+        self.proxySettings = "RVGAHP_FORWARD_TO = {}:{}\n".format(*self.elsewhere.address)
+        return super().makePlayground()
+
+    def test_elsewhere(self) -> None:
+        """
+        They go there, be the gridmanager's own address what it may, and still nobody is
+        asked for but the gridmanager.
+        """
+        for address in ("192.0.2.7:9618", "127.0.0.1:0"):
+            client = self.tunnelled(f"4711 <{address}?sock=gridmanager_4711_ab12> 0 0")
+            self.assertEqual(client.target, self.elsewhere.address)
+            site = client.connect()
+            site.sendall(connectRequest())
+            near = self.elsewhere.accept()
+            self.assertEqual(receive(near, len(connectRequest())), connectRequest())
+            site = client.connect()
+            site.sendall(connectRequest("self"))
+            self.assertTrue(isBroken(site))
+            self.assertTrue(self.elsewhere.isQuiet())

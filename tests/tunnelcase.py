@@ -14,6 +14,7 @@ import struct
 import subprocess
 from typing import Any
 
+from rvgahp.sandbox import SITE
 from tests.playground import Playground
 from tests.procfs import PATIENCE
 from tests.programs import speaker
@@ -22,7 +23,19 @@ from tests.wholecase import PlaygroundTestCase
 #: Whom the shared port is asked for.
 SHARED_PORT_ID = "gridmanager_4711_ab12"
 
-_ANNOUNCED = re.compile(rb"\AAllocated port ([1-9][0-9]*) for remote forward to ([0-9.]+):([0-9]+)\n")
+#: Answers what goes to the site, too.
+_GAHP = speaker("Tunnels").replace(
+    "  case $line in\n",
+    """\
+  case $line in
+    COMMANDS*) echo 'S ASYNC_MODE_ON COMMANDS GET_SANDBOX_PATH RESULTS VERSION'; continue ;;
+    GET_SANDBOX_PATH*) echo "S /sandboxes/${line#* }" | tr -d '\\r'; continue ;;
+""",
+)
+
+_ANNOUNCED = re.compile(
+    rb"\AAllocated port ([1-9][0-9]*) for remote forward to ([0-9.]+):([0-9]+)\n"
+)
 
 
 def connectRequest(name: str = SHARED_PORT_ID, command: int = 75, more: int = 0) -> bytes:
@@ -94,14 +107,38 @@ class TunnelClient:
         assert found, "no announcement"
         self.sitePort = int(found[1])
         self.target = found[2].decode(), int(found[3])
+        self._hasBanner = False
         self._connections: list[socket.socket] = []
 
     def banner(self) -> bytes:
         """
         @return: the first line of stdout.
         """
+        self._hasBanner = True
         assert self.process.stdout is not None
         return self.process.stdout.readline()
+
+    def pathOf(self, sandbox: bytes) -> bytes:
+        """
+        Ask something that only the site can answer.
+
+        @return: the path of a sandbox there.
+        """
+        if not self._hasBanner:
+            self.banner()
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(b"GET_SANDBOX_PATH " + sandbox + b"\r\n")
+        self.process.stdin.flush()
+        success, path = self.process.stdout.readline().split()
+        assert success == b"S"
+        return path
+
+    def said(self) -> str:
+        """
+        @return: the next line of stderr.
+        """
+        assert self.process.stderr is not None
+        return self.process.stderr.readline().decode()
 
     def connect(self) -> socket.socket:
         """
@@ -165,7 +202,7 @@ class TunnelTestCase(PlaygroundTestCase):
         """
         path = os.path.abspath(self.mktemp())
         with open(path, "x") as file:
-            file.write(speaker("Tunnels"))
+            file.write(_GAHP)
         os.chmod(path, 0o700)
         settings = f"FT_GAHP = {path}\n{self.ceSettings}"
         return Playground(self.gahps, self.proxySettings, settings, self.makeRelay())
@@ -181,13 +218,13 @@ class TunnelTestCase(PlaygroundTestCase):
         self.gridmanager = Gridmanager()
         self.addCleanup(self.gridmanager.close)
 
-    def tunnelled(self, inherit: str | None = None) -> TunnelClient:
+    def tunnelled(self, inherit: str | None = None, site: str = SITE) -> TunnelClient:
         """
         @return: a client that has announced its tunnel.
         """
         inherit = self.gridmanager.inherit() if inherit is None else inherit
         environ = {**os.environ, "CONDOR_INHERIT": inherit}
-        client = TunnelClient(self.playground.client("condor_ft-gahp", env=environ))
+        client = TunnelClient(self.playground.client("condor_ft-gahp", site, env=environ))
         self.addCleanup(client.close)
         return client
 
@@ -200,5 +237,3 @@ class TunnelTestCase(PlaygroundTestCase):
         near = self.gridmanager.accept()
         self.assertEqual(receive(near, len(connectRequest())), connectRequest())
         return site, near
-
-
