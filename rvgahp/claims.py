@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from rvgahp import limits
 from rvgahp.errors import NotAuthorized, NotYet, PolicyConflict, SessionGone
+from rvgahp.names import checkGAHPName
 from rvgahp.policy import resolve
 from rvgahp.primitives import proves
 from rvgahp.proxysession import ProxySession
@@ -34,7 +35,8 @@ class Claims:
 
     def __init__(self, proxy: Proxy) -> None:
         self._proxy = proxy
-        self._listed: dict[str, dict[str, Any]] = {}  # by session; "site" is added
+        # By session; its site, that one's policy and the end of the key are added.
+        self._listed: dict[str, dict[str, Any]] = {}
         self._asked: dict[LocalConnection, tuple[str, bytes, float]] = {}
 
     # -- from CEs -----------------------------------------------------------
@@ -44,13 +46,21 @@ class Claims:
         A CE has listed some of its sessions.
 
         @param entries: of L{rvgahp.commands.Sessions}.  The claim keys are B{secret}.
+        @raise RvgahpError: one of them is impossible.
         """
+        connection = self._proxy.sites.get(site)
+        policy = self._proxy.settings.policy if connection is None else connection.policy
+        now = self._proxy.reactor.seconds()
         for entry in entries:
             sessionId = entry["session"]
             known = self._listed.get(sessionId)
             isOurs = known is None or known["site"] == site
             if isOurs and sessionId not in self._proxy.sessions:
-                self._listed[sessionId] = {**entry, "site": site}
+                left = max(0, min(entry["left"], limits.LONGEST_DURATION))
+                mine = {**entry, "site": site, "policy": policy, "ends": now + left}
+                checkGAHPName(entry["gahp"])
+                self._session(mine)
+                self._listed[sessionId] = mine
 
     def complete(self, site: str, sessionIds: set[str]) -> None:
         """
@@ -133,17 +143,18 @@ class Claims:
             gahp=entry["gahp"],
             site=entry["site"],
         )
-        # After the answer: in the reactor's next turn, as it is sent in this one.
-        proxy.reactor.callLater(0, record.introduced)
+        # Tickets can be had from now on, and the answer is sent in this turn.
+        record.introduced()
 
     def _session(self, entry: dict[str, Any]) -> tuple[SecuritySession, bool]:
         """
         @return: the session as far as it is known, with a key that is none; and whether
             it may get another: the policies of today must be those with which it was made.
+        @raise ProtocolError: there can be no such session.
         """
         settings = self._proxy.settings
-        site = self._proxy.sites.get(entry["site"])
-        policies = settings.policy, settings.policy if site is None else site.policy
+        policies = settings.policy, entry["policy"]
+        left = int(entry["ends"] - self._proxy.reactor.seconds())
         try:
             agreed = resolve(*policies)
         except PolicyConflict:
@@ -152,7 +163,7 @@ class Claims:
             entry["session"],
             bytes(limits.KEY_BYTES),
             *policies,
-            max(1, entry["left"]),
+            max(1, left),
             settings.get("SEC_DEFAULT_SESSION_LEASE"),
             entry["keyNumber"],
         )

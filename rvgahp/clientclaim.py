@@ -70,13 +70,20 @@ class Claimant:
         """
         It is not needed any more.
         """
-        if self._timer is not None:
-            self._timer.cancel()
+        self._cancel()
         if self._link is not None:
             self._link.close()
 
     def _later(self, delay: float, callable: Callable[[], object]) -> None:
+        self._cancel()
         self._timer = self._loop.callLater(delay, callable)
+
+    def _cancel(self) -> None:
+        """
+        The link may be lost while a claim is to be repeated over it.
+        """
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
 
     def _connect(self) -> None:
         try:

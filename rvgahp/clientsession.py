@@ -234,7 +234,9 @@ class ClientSession:
 
     def channelOpened(self) -> None:
         self._silent = False
-        if not self.isRunning:
+        if self.isRunning:
+            self._face.resumed()
+        else:
             self.isRunning = True
             self._face.opened()
         self._face.roomMade()

@@ -79,7 +79,7 @@ class ClientTunnel(Splice):
         Its first message has so long from now on: what a broken channel took does not
         count.
         """
-        if self._timer is not None:
+        if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._timer = self._loop.callLater(limits.PEEK_TIMEOUT, self._late)
 
@@ -172,25 +172,41 @@ class Farewell:
     """
 
     def __init__(
-        self, loop: Poller, keys: SessionKeys, number: int, connection: socket.socket
+        self,
+        loop: Poller,
+        keys: SessionKeys,
+        number: int,
+        connection: socket.socket,
+        over: Callable[[Farewell], object],
     ) -> None:
+        """
+        @param over: called when it has been told, or cannot be.
+        """
+        self._over = over
         self._carrier = Carrier(loop, Stream(0, Budget(0)), self)
         AnsweringChannel(loop, connection, self._carrier, keys, number, NO_KIND, 0)
 
+    def close(self) -> None:
+        """
+        Say no more.
+        """
+        self._carrier.close()
+        self._over(self)
+
     def channelOpened(self) -> None:
-        self._carrier.close()  # cannot be: there is no such kind
+        self.close()  # cannot be: there is no such kind
 
     def framesReceived(self, frames: list[Frame]) -> None:
-        self._carrier.close()
+        self.close()
 
     def roomMade(self) -> None:
         pass
 
     def channelLost(self, reason: str) -> None:
-        self._carrier.close()
+        self.close()
 
     def peerSilent(self, seconds: float) -> None:
-        self._carrier.close()
+        self.close()
 
 
 class Tunnels:
@@ -220,6 +236,7 @@ class Tunnels:
         self._channelLost = channelLost
         self._tunnels: dict[int, ClientTunnel] = {}
         self._ended: deque[int] = deque(maxlen=limits.ENDED_TUNNELS)
+        self._farewells: set[Farewell] = set()
 
     def __len__(self) -> int:
         return len(self._tunnels)
@@ -231,7 +248,7 @@ class Tunnels:
         tunnel = self._tunnels.get(number)
         if tunnel is None:
             if number in self._ended:
-                Farewell(self._loop, self._keys, number, connection)
+                self._refuse(number, connection)
                 return
             if len(self._tunnels) >= limits.TUNNELS:
                 connection.close()
@@ -257,6 +274,17 @@ class Tunnels:
             tunnel.carrier.generation,
         )
 
+    def _refuse(self, number: int, connection: socket.socket) -> None:
+        """
+        Say that this one has ended, to a CE that has not heard it.  One that asks more and
+        says nothing gets no answer.
+        """
+        if len(self._farewells) >= limits.TUNNELS:
+            connection.close()
+            return
+        farewells = self._farewells
+        farewells.add(Farewell(self._loop, self._keys, number, connection, farewells.discard))
+
     def broken(self) -> list[tuple[int, int]]:
         """
         @return: numbers and last generations of those that wait for another channel.
@@ -280,6 +308,8 @@ class Tunnels:
         """
         for tunnel in list(self._tunnels.values()):
             tunnel.close("")
+        for farewell in list(self._farewells):
+            farewell.close()
 
     def _over(self, number: int, tunnel: ClientTunnel, reason: str) -> None:
         del self._tunnels[number]

@@ -181,6 +181,7 @@ class GAHPSession:
         if self.phase is Phase.OVER:
             return
         self._discarding = True
+        self._dialer.close()
         if self.phase is Phase.EXITED:
             self._finish("" if self._carrier.stream.isAcknowledged() else reason)
         else:

@@ -110,6 +110,9 @@ LOCAL_CONNECTIONS_PER_USER = 2000
 #: Descriptors that the proxy and the CE ask for (RLIMIT_NOFILE), if they may.
 WANTED_DESCRIPTORS = 65536
 
+#: Sessions of one site, at the most: each takes its CE three descriptors and more.
+LISTED_SESSIONS = WANTED_DESCRIPTORS // 3
+
 #: Accepts in one turn of the reactor, so that others have theirs.
 ACCEPTS_PER_TURN = 64
 

@@ -77,7 +77,7 @@ class LocalConnection(Descriptor):
         self._boxes: deque[tuple[memoryview, socket.socket | None]] = deque()
         self._reader = BoxReader(limits.LOCAL_BOX_BYTES)
         self.session: ProxySession | None = None
-        self._asked = False
+        self._asked = ""
         self._handing: socket.socket | None = None
         self._retrying: Any = None
         self._dispatcher = BoxDispatcher(Requests(self, clients))
@@ -95,7 +95,7 @@ class LocalConnection(Descriptor):
         """
         if self._asked:
             raise Busy("this connection has asked for a GAHP already; open another")
-        self._asked = True
+        self._asked = "GAHP"
         answer: Deferred[dict[str, Any]] = self._clients.requestGAHP(self, **arguments)
         return answer
 
@@ -103,11 +103,11 @@ class LocalConnection(Descriptor):
         """
         The client claims a session.
 
-        @raise Busy: it has one.
+        @raise Busy: it has one, or has asked for one.
         """
-        if self._asked and self.session is not None:
+        if self._asked == "GAHP" or self.session is not None:
             raise Busy("this connection has a session already; open another")
-        self._asked = True
+        self._asked = "claim"
 
     def serves(self, session: ProxySession) -> None:
         """

@@ -144,23 +144,20 @@ class Proxy:
             gahp=gahp,
             site=f"{account}@{site}" if account else site,
         )
-        started = connection.start(
-            record, gahp, account, hasTunnels, tunnelPort or 0, self._issue(record)
+        tickets = self._issue(record.sessionId)
+        return connection.start(
+            record, gahp, account, hasTunnels, tunnelPort or 0, tickets
+        ).addCallbacks(
+            self._started, self._notStarted, (record, version), errbackArgs=(record, connection)
         )
-        started.addCallbacks(
-            self._started,
-            self._notStarted,
-            callbackArgs=(record, version),
-            errbackArgs=(record, connection),
-        )
-        return started
 
     def _makeSession(
         self, connection: SiteConnection, gahp: str, hasTunnels: bool
     ) -> SecuritySession:
         self._count += 1
         session = SecuritySession(
-            f"{self._name}:{self._count}",
+            # Not to be guessed: another site cannot list it as its own (Claims).
+            f"{self._name}:{self._count}:{secrets.token_hex(8)}",
             secrets.token_bytes(limits.KEY_BYTES),
             self.settings.policy,
             connection.policy,
@@ -183,8 +180,7 @@ class Proxy:
         isConfidential = hasTunnels or gahp in _CONFIDENTIAL
         checkStart(self.settings, outcome, connection.address, gahp, isConfidential)
 
-    def _issue(self, record: ProxySession) -> list[bytes]:
-        name = record.sessionId
+    def _issue(self, name: str) -> list[bytes]:
         return [self._tickets.issue((name, 0), name) for _ in range(limits.TICKETS_PER_START)]
 
     def _started(

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rvgahp import commands, limits
-from rvgahp.errors import NoSuchSite
+from rvgahp.errors import Busy, NoSuchSite, RvgahpError
 from rvgahp.renewal import Renewal
 from rvgahp.session import SecuritySession
 
@@ -66,6 +66,7 @@ class ProxySession:
         self._awaited: float = proxy.startTimeout
         self._busy = False
         self._over = False
+        self._redials = 0  # of which the CE has still to answer
         self._waiting: dict[int, tuple[socket.socket, Any]] = {}
 
     @property
@@ -105,13 +106,25 @@ class ProxySession:
         The client has lost a channel.
 
         @return: fires when the CE knows; fails with errors of L{commands.Redial}.
+        @raise NoSuchSite: the CE is not there.
+        @raise Busy: so much is asked of it already.
         """
         site = self._proxy.sites.get(self.site)
         if site is None or not site.isReady:
             raise NoSuchSite(f"site {self.site} is not connected to the proxy")
-        return site.control.caller.call(
+        if self._redials >= MOST_WAITING:
+            raise Busy(f"{MOST_WAITING} streams of session {self.sessionId} are being redialled")
+        self._redials += 1
+        asked = site.control.caller.call(
             commands.Redial, session=self.sessionId, stream=stream, generation=generation
         )
+        return asked.addBoth(self._redialled)
+
+    def _redialled(self, result: Any) -> Any:
+        self._redials -= 1
+        if isinstance(result, Failure) and not result.check(RvgahpError):
+            raise NoSuchSite(f"site {self.site} gave no answer ({result.getErrorMessage()})")
+        return result
 
     def hold(self, seconds: float) -> None:
         """

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from rvgahp import __version__, commands, limits
 from rvgahp.control import ControlConnection, QuietFactory, Responders
 from rvgahp.credentials import siteOf
-from rvgahp.errors import CredentialError, NotAuthorized, SiteTaken
+from rvgahp.errors import Busy, CredentialError, NotAuthorized, SiteTaken
 from rvgahp.gate import WaitingRoom
 from rvgahp.policy import Policy
 from rvgahp.proxy import Proxy, commonVersion
@@ -206,6 +206,8 @@ class SiteConnection(Responders):
         self._checkGreeted()
         if self.isReady:
             raise NotAuthorized("the last Sessions call has been")
+        if len(self._listed) + len(sessions) > limits.LISTED_SESSIONS:
+            raise Busy(f"a site can have {limits.LISTED_SESSIONS} sessions at the most")
         names = [entry["session"] for entry in sessions]
         self._listed.update(names)
         gone = self._proxy.sessionsListed(self.site, sessions)

@@ -250,7 +250,7 @@ class Splice:
         """
         The tunnel is over at the other end: all was carried, or it has failed there.
         """
-        if self._hasEnded():
+        if self._hasEnded() and not self.carrier.stream.undelivered():
             self._finish("")
         else:
             self.close(reason)

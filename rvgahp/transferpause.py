@@ -74,7 +74,9 @@ class TransferPause:
         if max(quiet, default=0.0) >= limits.PAUSE_AFTER:
             self._goodSince = None
             self._stop(max(quiet))
-        elif self.isStopped and all(carrier.isConnected() for carrier in self._carriers()):
+        elif not all(carrier.isConnected() for carrier in self._carriers()):
+            self._goodSince = None
+        elif self.isStopped:
             self._goodSince = self._goodSince or now
             if now - self._goodSince >= limits.PAUSE_END:
                 self._goOn()

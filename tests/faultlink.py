@@ -19,7 +19,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 
-from rvgahp import commands, limits
+from rvgahp import commands
 from rvgahp.cetunnels import CETunnels, openTunnelPort
 from rvgahp.clientsession import ClientSession, Grant
 from rvgahp.configuration import Configuration
@@ -409,7 +409,8 @@ class _Launcher:
         return 1
 
     def signal(self, name: int, number: int) -> None:
-        assert number in (signal.SIGSTOP, signal.SIGCONT), f"the GAHP got signal {number}"
+        isToEnd = number not in (signal.SIGSTOP, signal.SIGCONT)
+        assert self._run.isClosing or not isToEnd, f"the GAHP got signal {number}"
 
 
 class Run:
@@ -433,7 +434,7 @@ class Run:
         self._isTunnel = isTunnel
         self._faults = list(faults)
         self._pipes: list[tuple[Pipe, Pipe]] = []
-        self.isOver = self.isClientGone = False
+        self.isOver = self.isClientGone = self.isClosing = False
         self.reason = ""
         self.status: int | None = None
         self.statuses = 0
@@ -585,6 +586,9 @@ class Run:
     def roomMade(self) -> None:
         pass
 
+    def resumed(self) -> None:
+        pass
+
     def channelFailed(self, reason: str) -> None:
         pass
 
@@ -666,12 +670,13 @@ class Run:
         """
         Whatever is left goes.
         """
+        self.isClosing = True
+        for ear in self._ears:
+            ear.close()
         self._clientExits()
         if not self.isOver:
             self.ce.kill()
         self._loop.settle()
-        for ear in self._ears:
-            ear.close()
         for pipes in self._pipes:
             pipes[0].end()
         for one in self._sockets:

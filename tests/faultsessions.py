@@ -154,7 +154,7 @@ class EchoSession(Session):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         random = self._random
-        size = int(10 ** random.uniform(0, 6 if random.random() < 0.1 else 4))
+        size = int(10 ** random.uniform(0, 6 if random.random() < 0.3 else 4))
         self._status = random.choice((0, 0, 0, 1, 7, 99, 128 + 15, 128 + 9))
         self._lines = random.choice((0, 1, 50))
         data = random.randbytes(size)
@@ -166,7 +166,7 @@ class EchoSession(Session):
 
     def _play(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None
-        stdin = process.stdin.fileno()
+        pipe, stdin = process.stdin, process.stdin.fileno()
         os.set_blocking(stdin, False)
         written, due = 0, time.monotonic()
         size = len(self._input) // self._pieces + 1
@@ -196,7 +196,7 @@ class EchoSession(Session):
                     upTo += size
                     due = time.monotonic() + self._random.uniform(0, 0.15)
                 if written >= len(self._input):
-                    process.stdin.close()
+                    pipe.close()
                     process.stdin = None
 
     def _took(self, data: bytes) -> None:
@@ -244,7 +244,7 @@ class TunnelSession(Session):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         random = self._random
-        sizes = [int(10 ** random.uniform(0, 6 if random.random() < 0.1 else 4)) for _ in "ab"]
+        sizes = [int(10 ** random.uniform(0, 6 if random.random() < 0.3 else 4)) for _ in "ab"]
         self._there = Flow(connectRequest() + random.randbytes(sizes[0]))
         self._back = Flow(random.randbytes(sizes[1]))
         self._isAnnounced = self._isBroken = False

@@ -21,7 +21,7 @@ from typing import Any
 
 from tests.faultsessions import EchoSession, Session, TunnelSession, Violation
 from tests.playground import Playground
-from tests.procfs import childrenOf
+from tests.procfs import childrenOf, waitFor
 from tests.programs import gahp, speaker
 from tests.relay import Relay
 
@@ -41,14 +41,12 @@ class World:
     @ivar problems: what must not have happened.
     """
 
-    def __init__(self, seed: int, atOnce: int, isLong: bool) -> None:
+    def __init__(self, seed: int, atOnce: int) -> None:
         """
         @param atOnce: sessions at one time.
-        @param isLong: whether it may wait for what takes minutes.
         """
         self._random = Random(seed)
         self._atOnce = atOnce
-        self._isLong = isLong
         self._directory = TemporaryDirectory(prefix="faults-")
         path = Path(self._directory.name) / "ft-gahp"
         path.write_text(speaker("Tunnels"))
@@ -67,8 +65,7 @@ class World:
         self._number = 0
         self._mayBeLeft = False
         self._stopping = threading.Event()
-        self._isProxyDown = self._isCEDown = False
-        self._restarting = threading.Lock()
+        self._restarting, self._numbering = threading.Lock(), threading.Lock()
 
     def start(self) -> None:
         """
@@ -115,20 +112,25 @@ class World:
 
     def _rest(self) -> None:
         before = sorted(self.playground.gahpPids())
-        wait = _REST + (_LEASE + 75 if self._mayBeLeft and self._isLong else 0)
+        # A client that ended while there was no proxy leaves a session behind for the lease.
+        wait = _REST + (_LEASE + 75 if self._mayBeLeft else 0)
+        began = time.monotonic()
         self._mayBeLeft = False
         try:
             self.playground.awaitNoGAHP(wait)
-            self.playground.awaitAsBefore(self.before)
+            waitFor(lambda: self.playground.counts() == self.before, "what was before", wait)
+            if time.monotonic() - began > _REST:
+                self.counts["(a lease that ran out)"] += 1
         except AssertionError as e:
-            self.problems.append(f"left over ({before}): {e}")
+            now = self.playground.counts()
+            self.problems.append(f"left over ({before}): {e}; before {self.before}, now {now}")
 
     def _session(self) -> Session:
-        self._number += 1
-        kind = TunnelSession if self._number % 4 == 0 else EchoSession
-        words = self.playground.words("")[:-1]
-        seed = self._random.random()
-        return kind(words, Path(self._directory.name), self._number, Random(seed))
+        with self._numbering:
+            self._number += 1
+            number, random = self._number, Random(self._random.random())
+        kind = EchoSession if number % 4 else TunnelSession
+        return kind(self.playground.words("")[:-1], Path(self._directory.name), number, random)
 
     def _work(self, end: float, last: int) -> None:
         while time.monotonic() < end and self._number < last and not self.problems:
@@ -163,8 +165,8 @@ class World:
         Something that is over soon.
         """
         self._pause(random, 0.08)
-        faults = (self._cut, self._cut, self._cut, self._stopSomeone, self._hold, self._refuse)
-        faults += (self._slow, self._kill, self._cutControl)
+        faults = [self._cut, self._cut, self._cut, self._stopSomeone, self._hold, self._refuse]
+        faults += [self._slow, self._kill, self._cutControl, self._outage, self._outage]
         return random.choice(faults)(random)
 
     def _large(self, random: Random) -> str:
@@ -200,6 +202,17 @@ class World:
         if toProxy and toCE:
             return "both directions swallowed"
         return "one direction swallowed"
+
+    def _outage(self, random: Random) -> str:
+        """
+        What is on its way is lost, with every connection.
+        """
+        self.relay.hold()
+        self._stopping.wait(random.uniform(0.02, 0.3))
+        for one in self.relay.live():
+            self.relay.cut(one, random.random() < 0.5)
+        self.relay.hold(False, False)
+        return "all channels cut after a silence"
 
     def _refuse(self, random: Random) -> str:
         self.relay.refuses = True
@@ -247,34 +260,57 @@ class World:
         return random.choice(running) if running else None
 
     def _kill(self, random: Random) -> str:
-        session = self._someone(random)
-        if session is None or random.random() < 0.5:
+        if random.random() < 0.5:
             return ""
-        process = session.process
+        kill = random.choice((self._killClient, self._killGAHP, self._killTunnelled))
         with contextlib.suppress(ProcessLookupError):
-            if random.random() < 0.5 and session.gahpPid:
-                session.killed.add("GAHP")
-                os.kill(session.gahpPid, signal.SIGKILL)
-                return "a GAHP killed"
-            # One that dies while there is no proxy leaves its GAHP behind for the lease.
-            if process is not None and (self._isLong or not self._isProxyDown):
-                self._mayBeLeft = self._mayBeLeft or self._isProxyDown
-                session.killed.add("client")
-                process.kill()
-                return "a client killed"
+            return kill(random)
         return ""
+
+    def _killClient(self, random: Random) -> str:
+        session = self._someone(random)
+        process = session.process if session is not None else None
+        if session is None or process is None:
+            return ""
+        session.killed.add("client")
+        process.kill()
+        return "a client killed"
+
+    def _killGAHP(self, random: Random) -> str:
+        sessions = [one for one in list(self._running) if one.gahpPid]
+        if not sessions:
+            return ""
+        session = random.choice(sessions)
+        session.killed.add("GAHP")
+        os.kill(session.gahpPid, signal.SIGKILL)
+        return "a GAHP killed"
+
+    def _killTunnelled(self, random: Random) -> str:
+        pids = [pid for pid in self.playground.gahpPids() if self._isTunnelled(pid)]
+        if not pids:
+            return ""
+        for session in list(self._running):
+            if session.name == TunnelSession.name:
+                session.killed.add("GAHP")  # one of them has it
+        os.kill(random.choice(pids), signal.SIGKILL)
+        return "a GAHP with a tunnel killed"
+
+    @staticmethod
+    def _isTunnelled(pid: int) -> bool:
+        try:
+            return b"ft-gahp" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return False
 
     def _restartProxy(self, random: Random) -> str:
         daemon = self.playground.sandbox.proxy
         assert daemon.process is not None
         number = random.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM))
-        self._isProxyDown = True
+        self._mayBeLeft = True
         daemon.process.send_signal(number)
         daemon.process.wait()
         self._stopping.wait(random.uniform(0, 1.0))
         self.playground.sandbox.startProxy()
-        self._stopping.wait(1.0)  # for those that have to find it
-        self._isProxyDown = False
         return "the proxy killed" if number == signal.SIGKILL else "the proxy terminated"
 
     def _restartCE(self, random: Random) -> str:
@@ -293,6 +329,29 @@ class World:
     def _bereave(self) -> None:
         for session in list(self._running):
             session.killed.add("CE")
+
+
+def unfinished(world: World) -> str:
+    """
+    @return: what the logs say of sessions that have not ended at the CE.
+    """
+    logs = {daemon: world.playground.log(daemon).splitlines() for daemon in ("proxy", "ce")}
+    started = set(_names(logs["ce"], ": starting ")) - set(_names(logs["ce"], ": over: "))
+    said = [
+        f"{daemon}: {line}"
+        for daemon, lines in logs.items()
+        for line in lines
+        if any(f"Session {name}:" in line for name in started)
+    ]
+    return "\n".join(sorted(said, key=lambda line: line.partition(" ")[2])[-300:])
+
+
+def _names(lines: list[str], words: str) -> list[str]:
+    return [
+        line.partition("Session ")[2].partition(words)[0]
+        for line in lines
+        if words in line and "tunnel" not in line.partition(words)[0]
+    ]
 
 
 def report(world: World, seconds: float, seed: Any) -> str:

@@ -197,7 +197,7 @@ def mirror() -> None:
     import fcntl
     import hashlib
 
-    source = sys.stdin.buffer
+    source = os.fdopen(0, "rb")
     path, status, count = source.readline().split()
     report = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:

@@ -6,6 +6,7 @@ started, and a proxy and a client that do what a test wants.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Callable
 from itertools import pairwise
@@ -19,6 +20,7 @@ from rvgahp import frames, limits
 from rvgahp.carrier import Carrier
 from rvgahp.cetunnels import CETunnels, openTunnelPort
 from rvgahp.channel import AnsweringChannel
+from rvgahp.clienttunnels import NO_KIND
 from rvgahp.configuration import Configuration
 from rvgahp.errors import Busy, ChannelLost, NotAuthorized, NotYet, SessionGone, StartFailed
 from rvgahp.gahpsession import GAHPSession
@@ -27,6 +29,7 @@ from rvgahp.processlauncher import ProcessLauncher
 from rvgahp.session import SessionKeys
 from rvgahp.settings import settingsFrom
 from rvgahp.stream import Budget, Stream
+from rvgahp.way import Way
 from tests.channelends import User
 from tests.sessions import SESSION_ID, makeSession
 from tests.steppedloop import SteppedLoop, descriptorCount, socketPair
@@ -108,6 +111,8 @@ class CETunnelsTestCase(SynchronousTestCase):
     @ivar ticket: makes the answer of the proxy to OpenChannel.
     @ivar asked: session and stream of each OpenChannel.
     @ivar gate: connections that the CE has dialled.
+    @ivar isReachable: whether the GAHP's own stream shows that the submit host is there.
+    @ivar signals: what the GAHP got, and when.
     """
 
     def setUp(self) -> None:
@@ -129,10 +134,14 @@ class CETunnelsTestCase(SynchronousTestCase):
             settingsFrom("ce", Configuration(None, SETTINGS)),
             self.budget,
             self.launcher,
-            self._dial,
+            Way(self._dial, self._openChannel, lambda: True),
             [],
             lambda session, reason: None,
         )
+        self.isReachable = True
+        self.patch(self.session, "isReachable", lambda: self.isReachable)
+        self.signals: list[tuple[int, float]] = []
+        self.patch(self.session, "signal", self._signalled)
         self.session.started.addErrback(lambda _: None)
         self.tunnels = self.make()
         self.session.tunnels = self.tunnels
@@ -143,7 +152,10 @@ class CETunnelsTestCase(SynchronousTestCase):
         """
         @return: the session's tunnels.
         """
-        return CETunnels(self.loop, openTunnelPort(0), self.session, self._dial, self._openChannel)
+        return CETunnels(self.loop, openTunnelPort(0), self.session)
+
+    def _signalled(self, number: int) -> None:
+        self.signals.append((number, self.loop.seconds()))
 
     def tearDown(self) -> None:
         """
@@ -187,15 +199,25 @@ class CETunnelsTestCase(SynchronousTestCase):
 
         @return: who uses the client's end.
         """
-        self.gate.remove(connection)
-        connection.recv(limits.PREAMBLE_BYTES)
         user = User()
         user.carrier = Carrier(self.loop, Stream(1 << 20, Budget(1 << 40)), user)
         self.users.append(user)
-        keys = SessionKeys(self.agreed, self.loop.seconds())
-        AnsweringChannel(self.loop, connection, user.carrier, keys, number, TUNNEL_STREAM, 0)
-        self.loop.settle()
+        self.hand(connection, user.carrier, number)
         return user
+
+    def hand(
+        self, connection: socket.socket, carrier: Carrier, number: int, kind: int = TUNNEL_STREAM
+    ) -> None:
+        """
+        The client gets a connection for a stream.
+        """
+        self.gate.remove(connection)
+        connection.recv(limits.PREAMBLE_BYTES)
+        keys = SessionKeys(self.agreed, self.loop.seconds())
+        AnsweringChannel(
+            self.loop, connection, carrier, keys, number, kind, carrier.generation
+        )
+        self.loop.settle()
 
     # -- the site -----------------------------------------------------------
 
@@ -490,17 +512,198 @@ class CloseTests(CETunnelsTestCase):
         self.tunnels.close("twice")
         self.assertEqual(len(self.tunnels), 0)
 
-    def test_channelLost(self) -> None:
+    def test_bugInTheMiddle(self) -> None:
         """
-        A broken channel ends its tunnel, and no other.
+        The end of one tunnel while another is being closed does no harm.
         """
-        broken, user = self.opened()
+        _, user = self.opened()
+        self.opened()
+        assert user.carrier is not None
+        user.carrier.send(frames.FAILED, b"no more")
+        self.tunnels.close("enough")
+        self.assertEqual(len(self.tunnels), 0)
+
+
+class ResumptionTests(CETunnelsTestCase):
+    """
+    Channels that break.
+    """
+
+    def cut(self, user: User) -> None:
+        """
+        The network breaks a tunnel's channel.
+        """
+        assert user.carrier is not None
+        user.carrier.drop("cut")
+        self.loop.settle()
+
+    def resume(self, user: User, kind: int = TUNNEL_STREAM) -> None:
+        """
+        The client gets what the CE has dialled after the loss.
+        """
+        assert user.carrier is not None
+        count = len(self.gate)
+        self.loop.until(lambda: len(self.gate) > count)
+        self.loop.settle()
+        self.hand(self.gate[-1], user.carrier, self.asked[-1][1], kind)
+
+    def test_resumed(self) -> None:
+        """
+        A broken channel ends no tunnel: another is dialled for it, with a ticket for its
+        number, and the bytes go on where they were, both ways; the others notice nothing.
+        """
+        self.opened()
+        program, user = self.opened()
         other, otherUser = self.opened()
         assert user.carrier is not None
-        user.carrier.close()
-        (reason,) = self.ends(self.loop.settle)
-        self.assertIn("its channel was lost", reason)
-        self.assertReset(broken)
+        for count in range(1, 6):
+            program.write(b"out %d." % count)
+            user.carrier.send(frames.STDIN, b"in %d." % count)
+            self.cut(user)
+            program.write(b"more %d." % count)
+            user.carrier.send(frames.STDIN, b"more %d." % count)
+            self.resume(user)
+            self.assertEqual(self.asked[-1], (SESSION_ID, 2))
+            self.loop.settle()
+            program.read()
+        self.assertEqual(
+            user.frames(),
+            [(frames.STDOUT, b"".join(b"out %d.more %d." % (n, n) for n in range(1, 6)))],
+        )
+        self.assertEqual(program.came, b"".join(b"in %d.more %d." % (n, n) for n in range(1, 6)))
+        self.assertEqual((len(self.tunnels), user.carrier.generation), (3, 6))
         other.write(b"x")
         self.loop.settle()
         self.assertEqual(otherUser.frames(), [(frames.STDOUT, b"x")])
+        self.assertEqual(otherUser.lost, [])
+
+    def test_endsMeanwhile(self) -> None:
+        """
+        Ends that come while there is no channel come through with the next one.
+        """
+        program, user = self.opened()
+        assert user.carrier is not None
+        self.cut(user)
+        program.write(b"last words")
+        program.finish()
+        user.carrier.send(frames.END_STDIN)
+        self.loop.settle()
+        self.resume(user)
+        self.loop.settle()
+        self.assertEqual(user.frames(), [(frames.STDOUT, b"last words"), (frames.END_STDOUT, b"")])
+        program.readOn()
+        self.assertEqual(program.end, "eof")
+        self.loop.spend(1)
+        self.assertEqual(len(self.tunnels), 0)
+
+    def test_over(self) -> None:
+        """
+        If the client has forgotten a tunnel when it is dialled again, its connection is
+        reset, and the reason is logged; no other tunnel ends.
+        """
+        program, user = self.opened()
+        self.opened()
+        self.cut(user)
+        (reason,) = self.ends(lambda: self.resume(user, NO_KIND))
+        self.assertIn("stream 1 is not the one that was announced", reason)
+        self.assertReset(program)
+        self.loop.spend(1)
+        self.assertEqual((len(self.tunnels), len(self.asked)), (1, 3))
+
+    def test_overInGoodOrder(self) -> None:
+        """
+        If all had been carried when it was forgotten, that is an end in good order.
+        """
+        program, user = self.opened()
+        assert user.carrier is not None
+        user.carrier.send(frames.STDIN, b"all")
+        user.carrier.send(frames.END_STDIN)
+        program.finish()
+        user.delivers = False  # our acknowledgement is all that is missing
+        self.loop.settle()
+        self.cut(user)
+        (reason,) = self.ends(lambda: self.resume(user, NO_KIND))
+        self.assertEqual(reason, "in good order")
+        program.readOn()
+        self.assertEqual((program.came, program.end), (b"all", "eof"))
+
+    def test_redial(self) -> None:
+        """
+        The client's word that a tunnel's channel is lost is believed for that tunnel; of
+        one that there is not, it hears that it is over.
+        """
+        _, first = self.opened()
+        _, second = self.opened()
+        self.tunnels.redial(2, 1)
+        self.loop.settle()
+        self.assertEqual((len(first.lost), len(second.lost)), (0, 1))
+        self.resume(second)
+        for number in (0, 3, -1):
+            refused = self.assertRaises(SessionGone, self.tunnels.redial, number, 1)
+            self.assertIn(f"tunnel {number} of the session is over", str(refused))
+
+    def test_session(self) -> None:
+        """
+        The end of the session ends a tunnel that waits, too, and its dials.
+        """
+        program, user = self.opened()
+        self.ticket = lambda: fail(ChannelLost("not now"))
+        self.cut(user)
+        self.loop.spend(3)
+        reasons = self.ends(lambda: self.session._finish("enough"))
+        self.assertEqual(reasons, ["its session is over"])
+        self.assertReset(program)
+        count = len(self.asked)
+        self.loop.spend(60)
+        self.assertEqual(len(self.asked), count)
+
+    def test_outage(self) -> None:
+        """
+        A new tunnel is given its time only while the submit host can be reached.
+        """
+        self.isReachable = False
+        self.ticket = lambda: fail(ChannelLost("the site is not connected to the proxy"))
+        self.connect()
+        self.loop.spend(10 * limits.TUNNEL_OPEN_TIMEOUT)
+        self.assertEqual(len(self.tunnels), 1)
+        self.isReachable = True
+        reasons = self.ends(lambda: self.loop.spend(limits.TUNNEL_OPEN_TIMEOUT + 0.1))
+        self.assertEqual(
+            reasons, ["no channel within 15 s: the site is not connected to the proxy"]
+        )
+
+    def test_pause(self) -> None:
+        """
+        In an outage the GAHP is stopped before its own limit of 20 s, and goes on when
+        its tunnels have had their channels for a second.
+        """
+        _, user = self.opened()
+        self.ticket, good = lambda: fail(ChannelLost("not now")), self.ticket
+        begin = self.loop.seconds()
+        self.cut(user)
+        self.loop.spend(60)
+        ((number, when),) = self.signals
+        self.assertEqual(number, signal.SIGSTOP)
+        self.assertLessEqual(when - begin, limits.PAUSE_AFTER + limits.PAUSE_POLL)
+        self.ticket = good
+        self.resume(user)
+        opened = self.loop.seconds()
+        self.loop.spend(10)
+        number, when = self.signals[1]
+        self.assertEqual(number, signal.SIGCONT)
+        self.assertLessEqual(when - opened, limits.PAUSE_END + 2 * limits.PAUSE_POLL)
+        self.assertGreaterEqual(when - opened, limits.PAUSE_END)
+        self.assertEqual(len(self.signals), 2)
+
+    def test_letGo(self) -> None:
+        """
+        A GAHP that is to end while it is stopped goes on first, and is not stopped again.
+        """
+        _, user = self.opened()
+        self.ticket = lambda: fail(ChannelLost("not now"))
+        self.cut(user)
+        self.loop.spend(60)
+        self.tunnels.letGo()
+        self.connect()
+        self.loop.spend(60)
+        self.assertEqual([number for number, _ in self.signals], [signal.SIGSTOP, signal.SIGCONT])

@@ -85,6 +85,7 @@ class TunnelsTestCase(SynchronousTestCase):
     One session's tunnels.
 
     @ivar said: what people are told.
+    @ivar waiting: which waited for another channel, each time that one more did.
     """
 
     #: Whom the shared port is asked for; empty: there is none.
@@ -110,7 +111,9 @@ class TunnelsTestCase(SynchronousTestCase):
             self.forward,
             lambda: Stream(WINDOW, self.clientBudget),
             self.said.append,
+            lambda: self.waiting.append(self.tunnels.broken()),
         )
+        self.waiting: list[list[tuple[int, int]]] = []
         self.sites: list[Site] = []
         self.programs: list[Program] = []
 
@@ -433,12 +436,6 @@ class PassedTests(TunnelsTestCase):
         self.assertEqual(program.end, "reset")
         self.assertEqual(self.said[1:], ["tunnel 2: its other end failed: no more"])
         self.assertTrue(other.carrier.stream.isAcknowledged())
-        third, program = self.passed(3)
-        third.carrier.close()
-        self.loop.spend(1)
-        program.read()
-        self.assertEqual(program.end, "reset")
-        self.assertIn("tunnel 3: its channel was lost", self.said[2])
 
     def test_failedWhileDialling(self) -> None:
         """
@@ -446,7 +443,6 @@ class PassedTests(TunnelsTestCase):
         """
         for deed in (
             lambda site: site.carrier.send(frames.FAILED, b"no more"),
-            lambda site: site.carrier.send(frames.EXIT, b"\0\0"),
         ):
             site = self.opened(len(self.sites) + 1)
             site.send(SEEN)
@@ -590,7 +586,10 @@ class NumberTests(TunnelsTestCase):
         program.finish()
         self.loop.spend(1)
         self.assertEqual(len(self.tunnels), 0)
-        self.assertTrue(self.isClosed(self.handed(1)))
+        late = self.handed(1)
+        self.assertEqual(len(self.tunnels), 0)
+        self.loop.spend(limits.HANDSHAKE_TIMEOUT + 1)
+        self.assertTrue(self.isClosed(late))
         self.passed(2)
 
     def test_remembered(self) -> None:
@@ -610,8 +609,7 @@ class NumberTests(TunnelsTestCase):
         """
         self.handed(1).sendall(b"rubbish, and enough of it to be known for that")
         self.loop.settle()
-        self.assertEqual(len(self.tunnels), 0)
-        self.assertIn("tunnel 1: its channel was lost", self.said[0])
+        self.assertEqual((len(self.tunnels), self.said), (0, []))
         self.passed(1)
 
     def test_twoHandshakes(self) -> None:
@@ -664,7 +662,7 @@ class NumberTests(TunnelsTestCase):
             self.assertEqual(len(self.tunnels), 1)
             one.sendall(b"rubbish, and enough of it to be known for that")
             self.loop.settle()
-        self.assertEqual((len(self.tunnels), len(self.said)), (0, 1))
+        self.assertEqual((len(self.tunnels), self.said), (0, []))
 
     def test_newChannel(self) -> None:
         """
@@ -691,6 +689,170 @@ class NumberTests(TunnelsTestCase):
         self.tunnels.channelHanded(1, theirs)
         self.loop.settle()
         self.assertEqual((site.user.opened, len(self.tunnels)), (0, 0))
+
+
+class ResumptionTests(TunnelsTestCase):
+    """
+    Channels that break.
+    """
+
+    def cut(self, site: Site) -> None:
+        """
+        The channel breaks.
+        """
+        site.carrier.drop("cut")
+        self.loop.settle()
+
+    def resume(self, site: Site) -> None:
+        """
+        The CE has dialled again.
+        """
+        site.dial()
+        self.loop.settle()
+
+    def test_resumed(self) -> None:
+        """
+        A broken channel ends no tunnel; the session is told that one waits, the
+        gridmanager hears nothing of it, and the bytes go on where they were.
+        """
+        other, _ = self.passed(1)
+        site, program = self.passed(2)
+        for count in range(1, 5):
+            site.send(b"out %d." % count)
+            program.write(b"in %d." % count)
+            self.cut(site)
+            self.assertEqual(self.tunnels.broken(), [(2, count)])
+            self.assertEqual(len(self.waiting), count)
+            site.send(b"more.")
+            program.write(b"more.")
+            self.loop.spend(100)
+            self.resume(site)
+            self.assertEqual(self.tunnels.broken(), [])
+        program.read()
+        self.assertEqual(program.came, b"".join(b"out %d.more." % n for n in range(1, 5)))
+        self.assertEqual(
+            site.user.frames(),
+            [(frames.STDIN, b"".join(b"in %d.more." % n for n in range(1, 5)))],
+        )
+        self.assertEqual((program.end, self.said, other.user.lost), ("", [], []))
+
+    def test_guarded(self) -> None:
+        """
+        A first message in pieces, each over another channel, is checked as one; so is what
+        is not allowed.
+        """
+        site = self.opened(1)
+        for at in range(0, len(SEEN), 20):
+            self.assertIsNone(self.accept())
+            site.send(SEEN[at : at + 20])
+            self.loop.settle()
+            self.cut(site)
+            self.resume(site)
+        program = self.accept()
+        assert program is not None
+        program.read()
+        self.assertEqual(program.came, SEEN)
+        other = self.opened(2)
+        other.send(SEEN[:-20])
+        self.loop.settle()
+        self.cut(other)
+        self.resume(other)
+        other.send(b"x" * 20)
+        self.assertIsNone(self.accept())
+        self.assertNotEqual(other.failure(), "")
+
+    def test_late(self) -> None:
+        """
+        What a broken channel takes does not count for the first message; but with another
+        it has its limit again.
+        """
+        site = self.opened()
+        site.send(SEEN[:-1])
+        self.loop.settle()
+        self.cut(site)
+        self.loop.spend(10 * limits.PEEK_TIMEOUT)
+        self.assertEqual((len(self.tunnels), self.said), (1, []))
+        self.resume(site)
+        self.loop.spend(limits.PEEK_TIMEOUT - 1)
+        self.assertEqual(len(self.tunnels), 1)
+        self.loop.spend(2)
+        self.assertIn("its first message was not complete", site.failure())
+
+    def test_forgotten(self) -> None:
+        """
+        When the site says that a tunnel is over there, it is over here; so it is for one
+        that there is not.
+        """
+        site, program = self.passed(1)
+        _, other = self.passed(2)
+        self.cut(site)
+        self.tunnels.forgotten(7, "over")
+        self.tunnels.forgotten(1, "tunnel 1 of the session is over at the site")
+        self.loop.settle()
+        program.read()
+        other.read()
+        self.assertEqual((program.end, other.end), ("reset", ""))
+        self.assertEqual(self.said, ["tunnel 1: tunnel 1 of the session is over at the site"])
+        self.assertEqual(len(self.tunnels), 1)
+
+    def ended(self) -> Site:
+        """
+        @return: a tunnel that has ended here, of which the CE has not heard.
+        """
+        site, program = self.passed(1)
+        self.cut(site)
+        program.reset()
+        self.loop.spend(limits.TUNNEL_END_TIMEOUT + 1)
+        self.assertEqual(len(self.tunnels), 0)
+        return site
+
+    def test_farewell(self) -> None:
+        """
+        A CE that dials a tunnel that has ended here is told so, provably, and nothing is
+        opened for it.
+        """
+        site = self.ended()
+        for _ in range(3):
+            site.carrier.isRefused = False
+            self.resume(site)
+            self.assertTrue(site.carrier.isRefused)
+            self.assertIn("is not the one that was announced", site.user.lost[-1])
+        self.assertIsNone(self.accept())
+        self.assertEqual((len(self.tunnels), len(self.said)), (0, 1))
+
+    def test_farewells(self) -> None:
+        """
+        Dials of such tunnels that say nothing take no more than so many descriptors, and
+        those not for long.
+        """
+        self.ended()
+        before = descriptorCount()
+        connections = []
+        for _ in range(3 * limits.TUNNELS):
+            ours, theirs = socketPair()
+            self.addCleanup(ours.close)
+            connections.append(ours)
+            self.tunnels.channelHanded(1, theirs)
+        self.assertEqual(descriptorCount() - before, len(connections) + limits.TUNNELS)
+        self.loop.spend(limits.HANDSHAKE_TIMEOUT + 1)
+        self.assertEqual(descriptorCount() - before, len(connections))
+        for connection in connections:
+            self.assertEqual(connection.recv(1), b"")
+
+    def test_closed(self) -> None:
+        """
+        The end of the session ends those that wait for a channel, and farewells.
+        """
+        self.ended()
+        waiting, program = self.passed(2)
+        self.cut(waiting)
+        ours, theirs = socketPair()
+        self.tunnels.channelHanded(1, theirs)
+        self.tunnels.close()
+        self.assertEqual(ours.recv(1), b"")
+        ours.close()
+        program.read()
+        self.assertEqual(program.end, "reset")
 
 
 class CloseTests(TunnelsTestCase):

@@ -16,16 +16,17 @@ from rvgahp import limits
 from tests.faultlink import DIALOGUE_BYTES, Fault, Link, Run
 from tests.programs import SOAK
 from tests.steppedloop import descriptorCount
+from tests.test_splice import CE, CLIENT, Tunnel
 from tests.tlspair import TWISTED_WARNINGS
 
 #: Every so manieth byte is tried.
-STRIDE = 1 if SOAK else 29
+STRIDE = 1 if SOAK else 47
 
 #: Silences, which end with the 15 s after which a peer is taken for dead.
-SILENCE_STRIDE = 7 if SOAK else 211
+SILENCE_STRIDE = 7 if SOAK else 307
 
 #: Two cuts in one session.
-PAIRS = 4000 if SOAK else 100
+PAIRS = 4000 if SOAK else 50
 
 #: Seconds of the clock for a session that is cut once: the first redial is after 30 ms.
 #: Three times 0.2 s are those for which acknowledgements wait.
@@ -155,3 +156,32 @@ class EveryByteTests(SynchronousTestCase):
                     faults.append(Fault(toCE, self.random.randrange(sizes[not toCE])))
                 self.played(isTunnel, faults, 2 * PROMPT)
         print(f"\n{2 * PAIRS} pairs of cuts, {self.redials} redials; seed {self.seed}")
+
+
+class ForgottenTests(SynchronousTestCase):
+    """
+    A tunnel of which the other end knows nothing any more.
+    """
+
+    def test_undelivered(self) -> None:
+        """
+        Both programs have said all, but what one of them said has not reached the other
+        when the far end turns out to be gone: that is no end in good order.
+        """
+        tunnel = Tunnel(buffer=8192)
+        self.addCleanup(tunnel.close)
+        tunnel.connect()
+        tunnel.loop.settle()
+        data = os.urandom(500_000)
+        rest = tunnel.programs[CE].write(data)
+        while rest < len(data):
+            tunnel.loop.settle()
+            rest += tunnel.programs[CE].write(data[rest:])
+        for program in tunnel.programs:
+            program.finish()
+        tunnel.loop.spend(1)
+        tunnel.splices[CLIENT].forgotten("it is not known there")
+        self.assertEqual(tunnel.overs[CLIENT], ["it is not known there"])
+        tunnel.programs[CLIENT].readOn()
+        self.assertEqual(tunnel.programs[CLIENT].end, "reset")
+        self.assertLess(len(tunnel.programs[CLIENT].came), len(data))

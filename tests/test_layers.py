@@ -23,7 +23,7 @@ PAGE = TESTS.parent / "doc" / "architecture.rst"
 LAYERS = (
     "errors limits names policy primitives session handshakemessages handshake records frames"
     " stream stderrqueue boxes gahplines front frontanswers frontbanner frontoutput frontpaths"
-    " frontqueue frontreplies frontresults frontrules frontsite cedarpeek phase",
+    " frontqueue frontreplies frontresults frontrules frontsent frontsite cedarpeek phase",
     "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords sinful"
     " forward splice tcpconnect bootclock",
     "commands igahp launcher settingkinds settingrow sitesockets settingtable settingreader"
@@ -33,8 +33,8 @@ LAYERS = (
     " files protection socketowner delayedcalls",
     "proxy proxysession renewal claims sites siteconnection description local localrequests ce"
     " gahpsession gahpoutput way channeldialer cesessions cetunnels transferpause tunnelprobe"
-    " client clientrun clientsession clientclaim clientface clientcopy clientfront clientstdio"
-    " clienttunnels",
+    " client clientrun clientsession clientclaim clientface clientcopy clientfront clientlink"
+    " clientstdio clienttunnels",
     "tapoptions proxytap cetap",
     "cli credentialscli sandbox daemonprocess demo screen patience inquiry gahpdialogue gahpjob"
     " trace tracewords tracejob traceport tracetunnel tracesteps tracecli",

@@ -17,7 +17,7 @@ from rvgahp.configuration import Configuration
 from rvgahp.errors import Busy, NotAuthorized, SessionGone, UnknownGAHP
 from rvgahp.proxy import commonVersion
 from rvgahp.settings import settingsFrom
-from tests.broker import POLICY, BrokerTestCase
+from tests.broker import POLICY, BrokerTestCase, entryOf
 from tests.identities import SITE
 from tests.localclient import LocalClient
 
@@ -95,7 +95,7 @@ class StartTests(BrokerTestCase):
         )
         self.assertEqual(len(key), limits.KEY_BYTES)
         self.assertEqual(len(set(tickets)), limits.TICKETS_PER_START)
-        self.assertRegex(session, rf"^[^:]+:{os.getpid()}:\d+:1$")
+        self.assertRegex(session, rf"^[^:]+:{os.getpid()}:\d+:1:[0-9a-f]{{16}}$")
         for secret in (key, *tickets):
             self.assertNotIn(repr(secret)[2:-1], repr(logs))
 
@@ -355,7 +355,7 @@ class EndTests(BrokerTestCase):
         self.patch(proxy, "_REMEMBERED", 3)
         for number in range(5):
             self.proxy.remember(f"s{number}", SITE)
-        listed = self.proxy.sessionsListed(SITE, [f"s{number}" for number in range(5)])
+        listed = self.proxy.sessionsListed(SITE, [entryOf(f"s{number}") for number in range(5)])
         self.assertEqual(listed, ["s2", "s3", "s4"])
 
 

@@ -33,11 +33,29 @@ ENDS = (frames.END_STDIN, frames.END_STDOUT, frames.END_STDERR)
 BROKE = "the tunnelled connection broke: Connection reset by peer"
 
 
+OVER = "it is over at the other end"
+
+
+class WaitingSplice(Splice):
+    """
+    One end of a tunnel, which says when it wants another channel.
+    """
+
+    wants: Callable[[str], object]
+
+    def withoutChannel(self, reason: str) -> None:
+        self.wants(reason)
+
+
 class Tunnel(Ends):
     """
-    Both ends of one tunnel.
+    Both ends of one tunnel.  A channel that breaks is followed by another after a moment, as
+    the CE's dials and the client's words have it.
 
     @ivar splices: that of the CE and that of the client.
+    @ivar waits: for each end, the reasons for which it wanted another channel.
+    @ivar isReachable: whether another can be had.
+    @ivar ways: to the client and to the CE, if there is a relay.
     @ivar programs: the one that has connected at the site, and the one that it means.
     @ivar overs: for each end, the reasons with which it was over.
     """
@@ -49,9 +67,13 @@ class Tunnel(Ends):
             self.loop = loop
             self.keys = SessionKeys(self.session, loop.seconds())
         self.overs: tuple[list[str], list[str]] = ([], [])
+        self.waits: tuple[list[str], list[str]] = ([], [])
+        self.isReachable = True
+        self.ways: tuple[Way, Way] | None = None
+        self._resuming: Any = None
         self.budgets = Budget(1 << 40), Budget(1 << 40)
         self.splices = tuple(
-            Splice(
+            WaitingSplice(
                 self.loop,
                 Stream(window, budget),
                 number == CE,
@@ -61,10 +83,50 @@ class Tunnel(Ends):
         )
         self.ce, self.client = (splice.carrier for splice in self.splices)
         self.programs: list[Program] = []
-        for splice in self.splices:
+        for splice, waits in zip(self.splices, self.waits, strict=True):
             ours, theirs = connectionPair(buffer)
             self.programs.append(Program(theirs))
+            splice.wants = partial(self._wanted, waits)
             splice.splice(ours)
+
+    def _wanted(self, waits: list[str], reason: str) -> None:
+        waits.append(reason)
+        if self._resuming is None:
+            self._resuming = self.loop.callLater(limits.REDIAL_FIRST, self._resume)
+
+    def _resume(self) -> None:
+        self._resuming = None
+        waiting = [
+            splice
+            for splice, overs in zip(self.splices, self.overs, strict=True)
+            if not (overs or splice.carrier.isConnected())
+        ]
+        if all(self.overs) or not waiting:
+            return
+        if any(self.overs):
+            for splice in waiting:
+                splice.forgotten(OVER)
+        elif self.ce.isConnected():
+            self.ce.drop("its other end has lost it")
+        elif self.isReachable:
+            self.makeRelay()
+
+    def makeRelay(self) -> tuple[Way, Way]:
+        """
+        Make a channel through a relay.
+
+        @return: the ways to the client and to the CE.
+        """
+        *_, toClient, toCE = self.relayed()
+        self.ways = toClient, toCE
+        return self.ways
+
+    def reach(self) -> None:
+        """
+        The network is there again.
+        """
+        self.isReachable = True
+        self._resume()
 
     def readAll(self) -> None:
         """
@@ -78,6 +140,8 @@ class Tunnel(Ends):
         """
         All goes.
         """
+        if self._resuming is not None:
+            self._resuming.cancel()
         for splice in self.splices:
             splice.close("the test is over")
         for program in self.programs:
@@ -139,7 +203,7 @@ class SpliceTestCase(SynchronousTestCase):
         @return: one with a relay, and the ways to the client and to the CE.
         """
         tunnel = self.make()
-        *_, toClient, toCE = tunnel.relayed()
+        toClient, toCE = tunnel.makeRelay()
         tunnel.loop.settle()
         return tunnel, toClient, toCE
 
@@ -410,39 +474,10 @@ class FailureTests(SpliceTestCase):
             self.assertIn("the tunnelled connection broke", reason)
             self.assertEqual(others, [])
 
-    def test_channelLost(self) -> None:
-        """
-        When the channel breaks, both connections are reset.
-        """
-        for victim in (CE, CLIENT):
-            tunnel = self.open()
-            tunnel.loop.settle()
-            self.channels[victim]._lost("cut")
-            tunnel.loop.settle()
-            reasons = [
-                "its channel was lost: cut",
-                "its channel was lost: the other end closed the connection",
-            ]
-            self.assertOver(tunnel, *(reasons if victim == CE else reversed(reasons)))
-            self.assertReset(tunnel, CE, CLIENT)
-            self.assertNothingLeft(tunnel)
-
-    def test_spoilt(self) -> None:
-        """
-        The same where a byte on the way is altered.
-        """
-        tunnel, toClient, _ = self.relayed()
-        toClient.flipAt = toClient.carried + 20
-        tunnel.programs[CE].write(b"hello")
-        tunnel.loop.settle()
-        self.assertTrue(all("its channel was lost" in reason for (reason,) in tunnel.overs))
-        self.assertEqual(tunnel.programs[CLIENT].came, b"")
-        self.assertReset(tunnel, CE, CLIENT)
-
     def test_wrongFrames(self) -> None:
         """
         A frame that is not for this end, of a GAHP or of the other direction, ends the
-        channel, and with it the tunnel.
+        channel.
         """
         both = (frames.STDERR, frames.END_STDERR, frames.EXIT, frames.STOP)
         wrong = [(CE, kind) for kind in (*both, frames.STDIN, frames.END_STDIN)] + [
@@ -453,12 +488,10 @@ class FailureTests(SpliceTestCase):
             payload = b"" if kind in ENDS else b"\0\0"[: 1 + (kind == frames.EXIT)]
             tunnel.splices[sender].carrier.send(kind, payload)
             tunnel.loop.settle()
-            ((reason,), *_) = tunnel.overs[1 - sender : 2 - sender]
             self.assertEqual(
-                reason, f"its channel was lost: a frame of kind {kind} is not for a tunnel"
+                tunnel.waits[1 - sender], [f"a frame of kind {kind} is not for a tunnel"]
             )
-            self.assertEqual(len(tunnel.overs[sender]), 1)
-            self.assertReset(tunnel, CE, CLIENT)
+            self.assertEqual(tunnel.overs, ([], []))
 
     def test_ignoredFrames(self) -> None:
         """
@@ -492,6 +525,245 @@ class FailureTests(SpliceTestCase):
         (reason,) = tunnel.overs[CLIENT]
         self.assertLess(len(reason), limits.CONTROL_FRAME_BYTES)
         self.assertIn("xüüü", reason)
+
+
+class ResumptionTests(SpliceTestCase):
+    """
+    Channels that break.
+    """
+
+    def cut(self, tunnel: Tunnel, victim: int = CE) -> None:
+        """
+        The channel breaks; one end notices first.
+        """
+        tunnel.splices[victim].carrier.drop("cut")
+        tunnel.loop.settle()
+
+    def assertCarried(self, tunnel: Tunnel, ce: bytes, client: bytes) -> None:
+        """
+        Both programs have got just these bytes in all.
+        """
+        tunnel.readAll()
+        self.assertEqual((tunnel.programs[CE].came, tunnel.programs[CLIENT].came), (ce, client))
+
+    def test_resumed(self) -> None:
+        """
+        With the next channel the bytes go on where they were, both ways, whoever noticed;
+        meanwhile the programs hear nothing of it.
+        """
+        for victim in (CE, CLIENT):
+            tunnel = self.open()
+            there, back = b"", b""
+            for count in range(1, 5):
+                there += bytes([count]) * 50_000
+                back += bytes([count]) * 30_000
+                tunnel.programs[CE].write(there[-50_000:])
+                tunnel.programs[CLIENT].write(back[-30_000:])
+                for _ in range(count):
+                    tunnel.loop.turn()
+                self.cut(tunnel, victim)
+                self.assertEqual([program.end for program in tunnel.programs], ["", ""])
+                tunnel.loop.spend(1)
+                self.assertEqual(tunnel.client.generation, count + 1)
+            self.assertCarried(tunnel, back, there)
+            self.assertEqual([len(waits) for waits in tunnel.waits], [4, 4])
+            for program in tunnel.programs:
+                program.finish()
+            tunnel.readAll()
+            self.assertOver(tunnel)
+            self.assertEqual([program.end for program in tunnel.programs], ["eof", "eof"])
+
+    def test_spoilt(self) -> None:
+        """
+        The same where a byte on the way is altered, whichever it is.
+        """
+        for at in (0, 20, 100, 5000):
+            tunnel, toClient, _ = self.relayed()
+            toClient.flipAt = toClient.carried + at
+            tunnel.programs[CE].write(b"hello" * 2000)
+            tunnel.loop.spend(1)
+            self.assertCarried(tunnel, b"", b"hello" * 2000)
+            self.assertEqual(len(tunnel.waits[CLIENT]), 1)
+
+    def test_away(self) -> None:
+        """
+        While there is no channel, what the programs write is taken as far as there is
+        room, and their ends are kept; then all comes, and it is an end in good order.
+        """
+        tunnel = self.open(1 << 18)
+        tunnel.isReachable = False
+        self.cut(tunnel)
+        data = [Random(number).randbytes(1 << 20) for number in (CE, CLIENT)]
+        sent = [0, 0]
+        for _ in range(20):
+            for number, program in enumerate(tunnel.programs):
+                sent[number] += program.write(data[number][sent[number] :])
+            tunnel.loop.spend(10)
+        for splice, budget in zip(tunnel.splices, tunnel.budgets, strict=True):
+            self.assertLessEqual(budget.held - ASSURED_BYTES, (1 << 18) + limits.READ_BYTES + 8)
+            self.assertGreater(splice.sent, 100_000)
+        tunnel.reach()
+        while sent != [len(one) for one in data]:
+            tunnel.readAll()
+            for number, program in enumerate(tunnel.programs):
+                sent[number] += program.write(data[number][sent[number] :])
+        for program in tunnel.programs:
+            program.finish()
+        self.assertCarried(tunnel, data[CLIENT], data[CE])
+        self.assertOver(tunnel)
+
+    def test_states(self) -> None:
+        """
+        In each state: after a cut all is carried, and it ends in good order.
+        """
+
+        def fresh(tunnel: Tunnel) -> None:
+            pass
+
+        def talking(tunnel: Tunnel) -> None:
+            for program in tunnel.programs:
+                program.write(b"word")
+
+        def half(tunnel: Tunnel) -> None:
+            talking(tunnel)
+            tunnel.programs[CE].finish()
+
+        def otherHalf(tunnel: Tunnel) -> None:
+            talking(tunnel)
+            tunnel.programs[CLIENT].finish()
+
+        def both(tunnel: Tunnel) -> None:
+            half(tunnel)
+            tunnel.programs[CLIENT].finish()
+
+        for deed in (fresh, talking, half, otherHalf, both):
+            for turns in range(9):
+                for victim in (CE, CLIENT):
+                    tunnel = self.open()
+                    deed(tunnel)
+                    for _ in range(turns):
+                        tunnel.loop.turn()
+                    self.cut(tunnel, victim)
+                    tunnel.loop.spend(1)
+                    tunnel.readAll()
+                    for program in tunnel.programs:
+                        try:
+                            program.finish()
+                        except OSError:
+                            pass  # it is over already
+                    tunnel.loop.spend(1)
+                    tunnel.readAll()
+                    word = b"" if deed is fresh else b"word"
+                    self.assertCarried(tunnel, word, word)
+                    self.assertOver(tunnel)
+
+    def forget(self, tunnel: Tunnel, which: int) -> None:
+        """
+        There is no channel, and the other end has forgotten it.
+        """
+        tunnel.isReachable = False
+        self.cut(tunnel)
+        tunnel.splices[which].forgotten(OVER)
+        tunnel.splices[which].forgotten("again")
+        tunnel.loop.settle()
+
+    def test_forgotten(self) -> None:
+        """
+        If the other end has forgotten it before both directions have ended, it is over, and
+        not in good order.
+        """
+
+        def fresh(tunnel: Tunnel, which: int) -> None:
+            pass
+
+        def ended(tunnel: Tunnel, which: int) -> None:
+            tunnel.programs[which].finish()
+
+        def peerEnded(tunnel: Tunnel, which: int) -> None:
+            tunnel.programs[1 - which].finish()
+
+        for deed in (fresh, ended, peerEnded):
+            for which in (CE, CLIENT):
+                tunnel = self.open()
+                tunnel.programs[1 - which].write(b"all of it")
+                deed(tunnel, which)
+                tunnel.loop.settle()
+                self.forget(tunnel, which)
+                self.assertEqual(tunnel.overs[which], [OVER], deed)
+                if deed is not peerEnded:  # else it has had an end before
+                    self.assertReset(tunnel, which)
+
+    def test_forgottenAtTheEnd(self) -> None:
+        """
+        If all was carried, and only our last word about that was lost, it is an end in good
+        order.
+        """
+        for which in (CE, CLIENT):
+            tunnel, *ways = self.relayed()
+            for program in tunnel.programs:
+                program.write(b"all of it")
+                program.finish()
+            ways[which].hold()  # our acknowledgements
+            tunnel.loop.settle()
+            self.assertFalse(tunnel.overs[1 - which])
+            ways[which].resume()
+            self.forget(tunnel, which)
+            tunnel.readAll()
+            self.assertEqual(tunnel.overs[which], [""])
+            self.assertEqual(
+                (tunnel.programs[which].came, tunnel.programs[which].end), (b"all of it", "eof")
+            )
+
+    def test_forgottenInTheMiddle(self) -> None:
+        """
+        If bytes still wait for the program then, it is none, though both have ended: the
+        other end has failed.
+        """
+        for which in (CE, CLIENT):
+            tunnel = self.open(buffer=8192)
+            tunnel.programs[which].finish()
+            tunnel.programs[1 - which].write(bytes(400_000))
+            tunnel.loop.settle()
+            tunnel.programs[1 - which].write(bytes(400_000))
+            tunnel.programs[1 - which].finish()
+            tunnel.loop.settle()
+            self.assertTrue(tunnel.splices[which]._hasEnded())
+            self.assertTrue(tunnel.splices[which].carrier.stream.undelivered())
+            self.forget(tunnel, which)
+            self.assertEqual(tunnel.overs[which], [OVER])
+            tunnel.programs[which].readOn()
+            self.assertEqual(tunnel.programs[which].end, "reset")
+
+    def test_failedWhileAway(self) -> None:
+        """
+        An end that fails while there is no channel says so over the next one, if there is
+        one soon; if not, the other end learns it when it asks.
+        """
+        for isSoon in (True, False):
+            tunnel = self.open()
+            tunnel.isReachable = False
+            self.cut(tunnel)
+            tunnel.programs[CE].reset()
+            tunnel.loop.spend(1 if isSoon else limits.TUNNEL_END_TIMEOUT + 1)
+            tunnel.reach()
+            tunnel.loop.spend(1)
+            self.assertOver(tunnel, BROKE, f"its other end failed: {BROKE}" if isSoon else OVER)
+            self.assertReset(tunnel, CLIENT)
+
+    def test_failedAndCut(self) -> None:
+        """
+        If the channel breaks while the word of a failure is on its way, the end that failed
+        is over, and the other learns it when it asks.
+        """
+        tunnel, toClient, _ = self.relayed()
+        toClient.hold()
+        tunnel.splices[CE].fail("no way")
+        self.cut(tunnel)
+        toClient.resume()
+        tunnel.loop.spend(1)
+        self.assertEqual(tunnel.overs[CE], ["no way"])
+        self.assertIn(tunnel.overs[CLIENT], ([OVER], ["its other end failed: no way"]))
+        self.assertReset(tunnel, CE, CLIENT)
 
 
 class CloseTests(SpliceTestCase):
@@ -607,11 +879,11 @@ class OrderTests(SpliceTestCase):
     Events in every order.
     """
 
-    def _deeds(self, tunnel: Tunnel, ways: tuple[Way, Way], random: Random) -> list[Any]:
+    def _deeds(self, tunnel: Tunnel, random: Random) -> list[Any]:
         ends = list(zip(tunnel.splices, tunnel.programs, strict=True))
 
         def way(deed: Callable[[Way], object]) -> Callable[[], object]:
-            return lambda: deed(random.choice(ways))
+            return lambda: deed(random.choice(tunnel.ways))
 
         def write(program: Program) -> None:
             size = random.choice((1, 1000, 300_000))
@@ -628,20 +900,23 @@ class OrderTests(SpliceTestCase):
             way(Way.end),
             way(lambda one: setattr(one, "cutAt", one.carried + random.randrange(400))),
         ]
+        rough += [splice.roomMade for splice in tunnel.splices]
+        self.mustBeGood = random.randrange(2) == 0
         for splice, program in ends:
-            rough += [
-                program.reset,
-                program.close,
-                partial(splice.fail, "no way"),
-                partial(splice.close, "enough"),
-                splice.roomMade,
-            ]
-        return calm + [random.choice(rough) for _ in range(random.randrange(3))]
+            if not self.mustBeGood:
+                rough += [
+                    program.reset,
+                    program.close,
+                    partial(splice.fail, "no way"),
+                    partial(splice.close, "enough"),
+                ]
+        return calm + [random.choice(rough) for _ in range(random.randrange(6))]
 
     def test_any(self) -> None:
         """
         Whatever happens to a tunnel in whatever order, nothing is raised, each end is over
         once in the end, and if both say that it was in good order, all has been carried.
+        That they do say if nothing has broken but channels.
         """
         seed = int.from_bytes(os.urandom(4), "big")
         goods = 0
@@ -658,13 +933,13 @@ class OrderTests(SpliceTestCase):
                 tunnel.close()
                 tunnel.loop.settle()
             self.assertEqual(tunnel.loop.getDelayedCalls(), [], number)
-        self.assertGreater(goods, 10)
+        self.assertGreater(goods, 60)
 
     def _live(self, tunnel: Tunnel, random: Random) -> bool:
-        *_, toClient, toCE = tunnel.relayed()
+        tunnel.makeRelay()
         if random.randrange(4):
             tunnel.loop.settle()
-        deeds = self._deeds(tunnel, (toClient, toCE), random)
+        deeds = self._deeds(tunnel, random)
         random.shuffle(deeds)
         for deed in deeds:
             try:
@@ -686,6 +961,7 @@ class OrderTests(SpliceTestCase):
             self._read(tunnel)
         self.assertEqual([len(overs) for overs in tunnel.overs], [1, 1], tunnel.overs)
         if tunnel.overs != ([""], [""]):
+            self.assertFalse(self.mustBeGood, tunnel.overs)
             return False
         for near, far in ((CE, CLIENT), (CLIENT, CE)):
             program = tunnel.programs[far]

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import cetunnels, commands, limits, tunnelprobe
 from rvgahp.errors import Busy, NotAuthorized, SessionGone, StartFailed
+from rvgahp.gahpsession import GAHPSession
 from rvgahp.splice import breakOnClose
 from rvgahp.tunnelprobe import TunnelProbe
 from tests.proxydouble import ProxyDouble
@@ -161,6 +162,8 @@ class CETests(CETestCase):
         """
         @return: the proxy's end of a CE that has a GAHP with a tunnel.
         """
+        # Nobody answers its own dials; else the tunnel would wait for that.
+        self.patch(GAHPSession, "isReachable", lambda session: True)
         proxy = self.accepted()
         changes = {"tunnel": True, "commands": ["gahp", "tunnel"], **changes}
         arguments = {**START, "gahp": "condor_ft-gahp", "tunnelPort": 0, **changes}

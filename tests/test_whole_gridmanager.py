@@ -79,12 +79,6 @@ class GridmanagerCase(PlaygroundTestCase, DoubleTestCase):
         options = {"times": TIMES, "tolerate": (ResourceDown,), **options}
         return self.start([program("rvgahp_client")], words, **options)
 
-
-class GridmanagerTests(GridmanagerCase):
-    """
-    With C{rvgahp_blahpd} and jobs.
-    """
-
     def waiting(self, double: Gridmanager, count: int) -> list[Job]:
         """
         @return: jobs that run until L{letGo}.
@@ -126,6 +120,19 @@ class GridmanagerTests(GridmanagerCase):
         self.assertEqual(len(pids), 2)
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
+
+    @staticmethod
+    def isLater(until: float) -> bool:
+        """
+        @return: whether that time has come.
+        """
+        return time.monotonic() >= until
+
+
+class GridmanagerTests(GridmanagerCase):
+    """
+    With C{rvgahp_blahpd} and jobs.
+    """
 
     def test_jobs(self) -> None:
         """
@@ -231,10 +238,3 @@ class RubbishTests(GridmanagerCase):
         done = sum(job.isDone for job in double.brain.jobs)
         print(f"\n{done} jobs of {len(double.brain.jobs)} done; {restarts} GAHPs were over")
         self.assertGreater(done + restarts, 0)
-
-    @staticmethod
-    def isLater(until: float) -> bool:
-        """
-        @return: whether that time has come.
-        """
-        return time.monotonic() >= until

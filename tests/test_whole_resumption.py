@@ -16,6 +16,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from random import SystemRandom
 
@@ -31,7 +33,7 @@ PACE = 20_000_000
 CUTS = 1000 if SOAK else 40
 
 #: Seconds from one cut to the next, in the mean: while there is no channel none is cut.
-INTERVAL = 0.6 * BYTES / PACE / CUTS
+INTERVAL = 0.3 * BYTES / PACE / CUTS
 
 #: Live streams, and how often the proxy is killed.
 STREAMS = 100 if SOAK else 10
@@ -127,7 +129,7 @@ class Transfer:
         @return: how long nothing came, each time that was longer than a wink.
         """
         times = self.arrivals
-        gaps = [second - first for first, second in zip(times, times[1:], strict=False)]
+        gaps = [second - first for first, second in pairwise(times)]
         return [gap for gap in gaps if gap > WINK]
 
 
@@ -370,8 +372,11 @@ class DeadPeerTests(ResumptionTestCase):
         for number in range(count):
             clients.append(self.playground.client("cat"))
             Talk(clients[-1:]).once()
-            waitFor(lambda number=number: len(self.relay.live()) > number, "its connection")
+            waitFor(partial(self._hasLive, number + 1), "its connection")
         return clients, Talk(clients)
+
+    def _hasLive(self, count: int) -> bool:
+        return len(self.relay.live()) == count
 
     def test_swallowed(self) -> None:
         """
@@ -405,16 +410,19 @@ class DeadPeerTests(ResumptionTestCase):
         clients, talk = self.talking(3)
         for pid in (clients[0].pid, self.playground.cePid):
             os.kill(pid, signal.SIGSTOP)
-            waitFor(lambda pid=pid: isStopped(pid), "the stop")
+            waitFor(partial(isStopped, pid), "the stop")
             end = time.monotonic() + 20
-            others = Talk(clients[1:]) if pid == clients[0].pid else None
-            if others is not None:
-                others.go(lambda end=end: time.monotonic() > end)
+            if pid == clients[0].pid:
+                Talk(clients[1:]).go(partial(self._isPast, end))
             time.sleep(max(0.0, end - time.monotonic()))
             os.kill(pid, signal.SIGCONT)
             began = time.monotonic()
             talk.once()
             print(f"\nafter SIGCONT lines came back in {time.monotonic() - began:.2f} s")
+
+    @staticmethod
+    def _isPast(end: float) -> bool:
+        return time.monotonic() > end
 
     def test_trickle(self) -> None:
         """
