@@ -60,7 +60,8 @@ class Carrier:
     @ivar stream: what is carried.
     @ivar generation: of the last confirmed channel; 0 before the first.
     @ivar lastHeard: when, by the loop's clock, the last valid record came.
-    @ivar isRefused: whether the peer has said, provably, that the stream is over there.
+    @ivar isRefused: whether the peer has said, provably, that the stream is over there, or
+        has sent in it what makes no sense: no other channel is of use.
     """
 
     def __init__(self, loop: Loop, stream: Stream, user: StreamUser) -> None:

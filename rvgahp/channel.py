@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from rvgahp.carrier import Carrier
     from rvgahp.descriptor import Loop
+    from rvgahp.frames import Frame
     from rvgahp.records import Buffer
 
 
@@ -200,7 +201,14 @@ class Channel(Descriptor):
         finally:
             # What was read before a bad record is good.
             if frames:
-                self._carrier.framesReceived(frames)
+                self._deliver(frames)
+
+    def _deliver(self, frames: list[Frame]) -> None:
+        try:
+            self._carrier.framesReceived(frames)
+        except ProtocolError:
+            self._carrier.isRefused = True  # another channel would not mend it
+            raise
 
     def _establish(self, keys: ChannelKeys) -> None:
         """

@@ -272,6 +272,8 @@ class ClientSession:
     def channelLost(self, reason: str) -> None:
         if not self.isRunning:
             self._face.channelFailed(reason)  # the CE has more tickets
+        elif self.carrier.isRefused:
+            self._face.lost(reason)
         elif not self.hasExited:
             self._awaitChannel()
             self._face.roomMade()

@@ -237,6 +237,8 @@ class Splice:
             self._finish(self._failure)  # the other end will find nobody
         elif self._hasEnded() and stream.isAcknowledged() and not stream.undelivered():
             self._finish("")
+        elif self.carrier.isRefused:
+            self.forgotten(reason)
         elif not self._isOver:
             self.withoutChannel(reason)
 

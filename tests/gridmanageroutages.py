@@ -20,6 +20,7 @@ from tests.gridmanagerlife import OWED, REQUESTS, SURVIVED, WatchedGAHP
 from tests.gridmanagermemory import Memory
 from tests.gridmanagerrequests import Requests
 from tests.rubbishgahp import RubbishGAHP
+from tests.steppedloop import SteppedLoop
 
 #: Lengths of outages in seconds: hardly one, not noticed, just noticed, and beyond the
 #: gridmanager's timers; the lease ends in the last of them.
@@ -224,7 +225,7 @@ class LinkedGAHP(WatchedGAHP):
         return SlowGAHP(self._chance, name)
 
     @property
-    def loop(self):  # type: ignore[no-untyped-def]  # of tests.steppedloop
+    def loop(self) -> SteppedLoop:
         """
         That of the present session.
         """

@@ -794,6 +794,93 @@ class TimeTests(CarrierTestCase):
         self.assertEqual(len(user.silences), 1)
 
 
+class DropTests(CarrierTestCase):
+    """
+    Channels that are given up here.
+    """
+
+    def test_drop(self) -> None:
+        """
+        A channel that is dropped is as good as broken: the user is told, with the reason,
+        once; what comes over it is not heard; the next one goes on.
+        """
+        for number in (0, 1):
+            ends = self.ends()
+            channels = ends.connect()
+            ends.loop.settle()
+            ends.client.send(STDIN, b"one ")
+            ends.ce.send(STDOUT, b"one ")
+            for _ in range(2):
+                ends.carriers[number].drop("so we want it")
+            self.assertTrue(channels[number].isClosed)
+            self.assertFalse(ends.carriers[number].isConnected())
+            self.assertEqual(ends.users[number].lost, ["so we want it"])
+            ends.loop.settle()
+            self.assertEqual(len(ends.users[1 - number].lost), 1)
+            for carrier in ends.carriers:
+                carrier.drop("again")
+            ends.connect()
+            ends.client.send(STDIN, b"two")
+            ends.ce.send(STDOUT, b"two")
+            ends.loop.settle()
+            self.assertEqual(ends.users[0].frames(), [(STDIN, b"one two")])
+            self.assertEqual(ends.users[1].frames(), [(STDOUT, b"one two")])
+            self.assertEqual([len(user.lost) for user in ends.users], [1, 1])
+
+    def test_dropWithoutChannel(self) -> None:
+        """
+        Where there is none, nothing happens; a handshake that is going on goes on.
+        """
+        ends = self.ends()
+        ends.ce.drop("nothing")
+        ends.connect()
+        ends.ce.drop("nothing")
+        ends.loop.settle()
+        self.assertEqual((ends.users[0].opened, ends.users[0].lost), (1, []))
+
+    def test_dropHandshakes(self) -> None:
+        """
+        Handshakes that are going on can be given up, without a word to the user and
+        without harm to the present channel; others may begin.
+        """
+        ends = self.ends()
+        open_, _ = ends.connect()
+        ends.loop.settle()
+        pending = [ends.connect()[0] for _ in range(3)]
+        self.assertEqual(ends.ce.handshakes(), 3)
+        ends.ce.dropHandshakes()
+        ends.ce.dropHandshakes()
+        self.assertEqual(ends.ce.handshakes(), 0)
+        self.assertTrue(all(channel.isClosed for channel in pending))
+        ends.loop.spend(1)
+        self.assertEqual((open_.isOpen, ends.users[0].lost, ends.users[1].lost), (True, [], []))
+        self.assertEqual((ends.ce.generation, ends.client.generation), (1, 1))
+        ends.connect()
+        ends.client.send(STDIN, b"x")
+        ends.loop.spend(1)
+        self.assertEqual((ends.ce.generation, ends.client.generation), (5, 5))
+        self.assertEqual(ends.users[0].frames(), [(STDIN, b"x")])
+
+    def test_dropInSilence(self) -> None:
+        """
+        A channel that is dropped because of silence leaves a stream that can go on, with
+        all that was not acknowledged, and silence is counted from the last record on.
+        """
+        ends = self.ends()
+        *_, toClient, toCE = ends.relayed()
+        ends.loop.settle()
+        for way in (toClient, toCE):
+            way.hold()
+        ends.client.send(STDIN, b"lost, for now")
+        ends.loop.spend(limits.SILENCE_LIMIT + 0.1)
+        self.assertFalse(ends.ce.isConnected() or ends.client.isConnected())
+        ends.loop.spend(100)
+        self.assertGreater(ends.users[0].silences[-1], 110)
+        ends.connect()
+        ends.loop.spend(1)
+        self.assertEqual(ends.users[0].frames(), [(STDIN, b"lost, for now")])
+
+
 class UserTests(CarrierTestCase):
     """
     Tests of the carrier's face to its user.

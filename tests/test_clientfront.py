@@ -479,16 +479,15 @@ class ResumptionTests(FrontTestCase):
         output = self.process.stdout
         os.set_blocking(output.fileno(), False)
         came = bytearray()
-
-        def read() -> list[bytes]:
+        for _ in range(100):
+            self.tell(b"RESULTS")
+            self.spend(0.05)
             came.extend(output.read(4096) or b"")
             lines = bytes(came).split(b"\r\n")[:-1]
-            return [line for line in lines if line.startswith(requestId + b" ")]
-
-        self.tell(b"RESULTS")
-        self.until(lambda: bool(read()) or self.tell(b"RESULTS") or self.spend(0.05))
-        (line,) = read()
-        return line
+            for line in lines:
+                if line.startswith(requestId + b" "):
+                    return line
+        raise AssertionError(f"no result: {came!r}")
 
     def test_resumed(self) -> None:
         """

@@ -136,8 +136,8 @@ class GridmanagerTests(GridmanagerCase):
 
     def test_jobs(self) -> None:
         """
-        Jobs run to their ends, one is removed by its owner, nothing is said on stderr; and the
-        clients go with the gridmanager.
+        Jobs run to their ends, one is removed by its owner, nothing is said on stderr but the
+        tunnel's port; and the clients go with the gridmanager.
         """
         double = self.gridmanager(tolerate=())
         removed = double.brain.addJob(self.forkAd("sleep 60"))
@@ -149,7 +149,9 @@ class GridmanagerTests(GridmanagerCase):
         self.assertEqual(removed.status, REMOVED)
         for isOrderly in (False, True):
             double.leave(isOrderly)
-        self.assertEqual([wire.errors for wire in double.wires], [b"", b""])
+        said = [wire.errors for wire in double.wires]
+        self.assertEqual(said[0], b"")
+        self.assertRegex(said[1], rb"\AAllocated port \d+ for remote forward to \S+\n\Z")
         self.playground.awaitNoGAHP()
 
     def test_gahpKilled(self) -> None:
@@ -191,9 +193,9 @@ class GridmanagerTests(GridmanagerCase):
         assert ce.process is not None
         ce.process.kill()
         ce.process.wait()
+        ce.start()
         self.untilLost(double)
         self.letGo()
-        ce.start()
         self.assertLives(double, jobs)
 
     def test_siteLater(self) -> None:
