@@ -30,7 +30,7 @@ LAYERS = (
     " settings configuration condorconfig condorraw certificates",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
     " processlauncher gahpenvironment gahpprocess gahptable gahpkinds accounts credentials"
-    " files protection socketowner",
+    " files protection socketowner refusals",
     "proxy proxysession renewal sites siteconnection description local ce gahpsession"
     " channeldialer cesessions cetunnels tunnelprobe client clientrun clientsession clientface"
     " clientcopy clientfront clientstdio clienttunnels",
