@@ -22,6 +22,7 @@ from rvgahp.channeldialer import ChannelDialer
 from rvgahp.errors import Busy, NotAuthorized, SessionGone, StartFailed
 from rvgahp.handshakemessages import TUNNEL_STREAM
 from rvgahp.listener import Listener
+from rvgahp.refusals import Refusals
 from rvgahp.socketowner import checkOwner
 from rvgahp.splice import Splice, breakOnClose
 from rvgahp.transferpause import TransferPause
@@ -138,6 +139,7 @@ class CETunnels:
         self._owner = os.geteuid()
         self._last = 0
         self._tunnels: dict[int, CETunnel] = {}
+        self._refusals = Refusals(reactor, self._sayRefused)
         self._probe: TunnelProbe | None = None
         self._listener = Listener(reactor, port, self._accepted)
         self._pause = TransferPause(
@@ -173,6 +175,7 @@ class CETunnels:
         """
         self._listener.close()
         self.letGo()
+        self._refusals.close()
         for tunnel in list(self._tunnels.values()):
             tunnel.close(reason)
         if self._probe is not None:
@@ -211,12 +214,7 @@ class CETunnels:
             if len(self._tunnels) >= limits.TUNNELS:
                 raise NotAuthorized(f"it has {limits.TUNNELS} tunnels, and no more are allowed")
         except NotAuthorized as e:
-            self.log.warn(
-                "Session {session}: a connection to its tunnel port {port} is refused: {reason}",
-                session=self._session.sessionId,
-                port=self.number,
-                reason=e,
-            )
+            self._refusals.refused(str(e))
             breakOnClose(connection)
             connection.close()
             if probe is not None:
@@ -237,6 +235,15 @@ class CETunnels:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         tunnel.splice(connection)
         tunnel.start()
+
+    def _sayRefused(self, reason: str, count: int) -> None:
+        self.log.warn(
+            "Session {session}: {what} to its tunnel port {port} refused: {reason}",
+            session=self._session.sessionId,
+            what="a connection" if count == 1 else f"{count} more connections",
+            port=self.number,
+            reason=reason,
+        )
 
     def _over(self, number: int, tunnel: CETunnel, reason: str) -> None:
         del self._tunnels[number]

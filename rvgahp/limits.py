@@ -350,6 +350,10 @@ TICKETS_PER_SESSION = 3 * TUNNELS + 8
 TUNNEL_OPEN_TIMEOUT = 15.0
 PROBE_TIMEOUT = 18.0
 
+#: Seconds within which refusals of its connections for one reason are told by their
+#: number: anyone with a login at the site can make as many as he likes.
+REFUSALS_PERIOD = 1.0
+
 #: Seconds that the end of a tunnel that has failed is waited to be told to the other.
 TUNNEL_END_TIMEOUT = 10.0
 

@@ -165,6 +165,9 @@ def _parse(message: bytes, peer: tuple[bytes, bytes], own: tuple[bytes, bytes]) 
     if not inode:
         # Closed and with bytes under way, or in TIME_WAIT: its uid of 0 means nothing
         # (sock_i_uid in net/core/sock.c, inet_twsk_diag_fill in net/ipv4/inet_diag.c).
+        # Another, which Linux 6.18 keeps, is good enough for a log.
+        if uid:
+            raise _unknown(f"{_named(uid)} made it and has closed it")
         raise _unknown("whoever made it has closed it")
     return Owner(uid, inode)
 

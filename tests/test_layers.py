@@ -30,7 +30,7 @@ LAYERS = (
     " settings configuration condorconfig condorraw certificates",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
     " processlauncher gahpenvironment gahpprocess gahptable gahpkinds accounts credentials"
-    " files protection socketowner delayedcalls",
+    " files protection socketowner delayedcalls refusals",
     "proxy proxysession renewal claims sites siteconnection description local localrequests ce"
     " gahpsession gahpoutput way channeldialer cesessions cetunnels transferpause tunnelprobe"
     " client clientrun clientsession clientclaim clientface clientcopy clientfront clientlink"

@@ -215,6 +215,7 @@ class TunnelTestCase(PlaygroundTestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        self.playground.awaitNoGAHP()
         self.gridmanager = Gridmanager()
         self.addCleanup(self.gridmanager.close)
 
