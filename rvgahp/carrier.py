@@ -60,6 +60,8 @@ class Carrier:
     @ivar stream: what is carried.
     @ivar generation: of the last confirmed channel; 0 before the first.
     @ivar lastHeard: when, by the loop's clock, the last valid record came.
+    @ivar problem: what the peer, or somebody between, has done to the last channel that
+        broke for that; empty if it was the network.
     @ivar isRefused: whether the peer has said, provably, that the stream is over there, or
         has sent in it what makes no sense: no other channel is of use.
     """
@@ -73,6 +75,7 @@ class Carrier:
         self._shakingHands: set[Channel] = set()
         self._acknowledgement: Any = None  # the delayed call that sends it
         self._isClosed = self.isRefused = False
+        self.problem = ""
         self._signs = (0, 0)  # of life, at the last tick
         self.generation = 0
         self.lastHeard = loop.seconds()

@@ -16,7 +16,13 @@ from array import array
 
 from rvgahp import limits
 from rvgahp.descriptor import Descriptor
-from rvgahp.errors import PolicyConflict, ProtocolError, RvgahpError, StreamOver
+from rvgahp.errors import (
+    PolicyConflict,
+    ProtocolError,
+    RvgahpError,
+    StreamBroken,
+    StreamOver,
+)
 from rvgahp.handshake import Answerer, ChannelKeys, Dialer, refusal
 from rvgahp.handshakemessages import (
     KEY_NUMBER,
@@ -36,7 +42,6 @@ if TYPE_CHECKING:
 
     from rvgahp.carrier import Carrier
     from rvgahp.descriptor import Loop
-    from rvgahp.frames import Frame
     from rvgahp.records import Buffer
 
 
@@ -145,7 +150,8 @@ class Channel(Descriptor):
         try:
             self._read()
         except RvgahpError as e:
-            self._carrier.isRefused |= isinstance(e, StreamOver)
+            self._carrier.isRefused |= isinstance(e, (StreamOver, StreamBroken))
+            self._carrier.problem = str(e)
             self.lose(str(e))
 
     def progressed(self, count: int) -> None:
@@ -201,14 +207,7 @@ class Channel(Descriptor):
         finally:
             # What was read before a bad record is good.
             if frames:
-                self._deliver(frames)
-
-    def _deliver(self, frames: list[Frame]) -> None:
-        try:
-            self._carrier.framesReceived(frames)
-        except ProtocolError:
-            self._carrier.isRefused = True  # another channel would not mend it
-            raise
+                self._carrier.framesReceived(frames)
 
     def _establish(self, keys: ChannelKeys) -> None:
         """

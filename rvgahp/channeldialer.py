@@ -13,6 +13,7 @@ from random import SystemRandom
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, succeed
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rvgahp import limits
@@ -45,6 +46,8 @@ class ChannelDialer:
 
     @ivar problem: why the last try that failed did; empty if none has.
     """
+
+    log = Logger()
 
     def __init__(
         self,
@@ -80,6 +83,9 @@ class ChannelDialer:
         self._underway = 0  # dials and handshakes
         self._timer: Any = None
         self._isWanted = self._isClosed = False
+        self._progress = -1  # of the stream, when the last channel opened
+        self._openedAt = 0.0
+        self._toldAt = -limits.LOSSES_PERIOD
         self.problem = ""
 
     def start(self) -> None:
@@ -96,7 +102,10 @@ class ChannelDialer:
         self._stop()
         self._carrier.dropHandshakes()
         self._underway = 0
-        self._backoff.succeeded()
+        progress = self._carrier.stream.progress()
+        if progress != self._progress:
+            self._backoff.succeeded()  # the one before was of use
+        self._progress, self._openedAt = progress, self._reactor.seconds()
         self._tickets.clear()
         self._mayAsk = True
 
@@ -113,11 +122,30 @@ class ChannelDialer:
             return
         if self._isWanted:
             self._underway -= 1
+        else:
+            self._broke(reason)
         self._isWanted = True
         if self._mayAsk:
             self._schedule(self._backoff.delay(), reason)
         elif self._tickets or not self._underway:
             self._schedule(limits.REDIAL_FIRST, reason)
+
+    def _broke(self, reason: str) -> None:
+        """
+        It was the channel that carried the stream.
+        """
+        now = self._reactor.seconds()
+        if now - self._openedAt >= limits.CHANNEL_LIVED:
+            self._backoff.succeeded()
+        if now - self._toldAt >= limits.LOSSES_PERIOD:
+            self._toldAt = now
+            self.log.info(
+                "Session {session}: stream {stream}: its channel was lost, and is dialled again:"
+                " {reason}",
+                session=self._keys.present.sessionId,
+                stream=self._names[0],
+                reason=reason,
+            )
 
     def redial(self, generation: int) -> None:
         """

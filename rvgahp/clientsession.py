@@ -13,7 +13,7 @@ from functools import partial
 from rvgahp import frames, limits
 from rvgahp.carrier import Carrier
 from rvgahp.channel import AnsweringChannel
-from rvgahp.errors import ProtocolError, SessionGone
+from rvgahp.errors import ProtocolError, SessionGone, StreamBroken
 from rvgahp.frames import Frame
 from rvgahp.handshakemessages import GAHP_STREAM
 from rvgahp.policy import Policy
@@ -125,6 +125,7 @@ class ClientSession:
         self.isRunning = self.hasExited = False
         self._silent = self._isClosed = False
         self._exitCost = 0
+        self._sayAgain = 0.0
 
     # -- requests -----------------------------------------------------------
 
@@ -267,16 +268,27 @@ class ClientSession:
         elif frame.kind == frames.END_STDERR:
             self.carrier.deliver(frame.cost)
         else:
-            raise ProtocolError(f"a frame of kind {frame.kind} is not for a client")
+            raise StreamBroken(f"a frame of kind {frame.kind} is not for a client")
 
     def channelLost(self, reason: str) -> None:
         if not self.isRunning:
             self._face.channelFailed(reason)  # the CE has more tickets
-        elif self.carrier.isRefused:
+        elif self.carrier.isRefused and not self.hasExited:
             self._face.lost(reason)
         elif not self.hasExited:
+            self._sayProblem()
             self._awaitChannel()
             self._face.roomMade()
+
+    def _sayProblem(self) -> None:
+        """
+        A network that breaks connections needs no word; one that alters bytes does.
+        """
+        problem, self.carrier.problem = self.carrier.problem, ""
+        now = self._loop.seconds()
+        if problem and now >= self._sayAgain:
+            self._sayAgain = now + limits.PROBLEM_PERIOD
+            self._face.say(f"a connection to the site is dropped, and dialled again: {problem}")
 
     def _awaitChannel(self) -> None:
         """

@@ -44,6 +44,13 @@ class ProtocolError(RvgahpError):
     """
 
 
+class StreamBroken(ProtocolError):
+    """
+    What the peer has put into a stream makes no sense.  No other channel would mend that,
+    so the stream is over.
+    """
+
+
 class VersionMismatch(RvgahpError):
     """
     The two ends have no protocol version in common.  Upgrade the older one.

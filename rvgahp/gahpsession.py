@@ -20,7 +20,7 @@ from rvgahp.carrier import Carrier
 from rvgahp.cetunnels import CETunnels
 from rvgahp.channeldialer import ChannelDialer
 from rvgahp.delayedcalls import DelayedCalls
-from rvgahp.errors import ProtocolError, StartFailed
+from rvgahp.errors import StartFailed, StreamBroken
 from rvgahp.frames import Frame
 from rvgahp.gahpenvironment import GAHPEnvironment
 from rvgahp.gahpoutput import GAHPOutput
@@ -216,7 +216,7 @@ class GAHPSession:
                 self._carrier.deliver(frame.cost)
                 self._end("its client was told to end", "")
             else:
-                raise ProtocolError(f"a frame of kind {frame.kind} is not for a CE")
+                raise StreamBroken(f"a frame of kind {frame.kind} is not for a CE")
 
     def stdinDelivered(self, cost: int) -> None:
         if self.phase is not Phase.OVER:

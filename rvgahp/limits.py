@@ -400,3 +400,13 @@ PAUSE_POLL = 1.0
 #: Seconds for which all tunnels have had a channel before it goes on: what was on its way
 #: lies in its sockets by then.
 PAUSE_END = 1.0
+
+#: Seconds that a channel must have lived for its loss to count as the first: one that
+#: breaks sooner, and has carried nothing, will do so again.
+CHANNEL_LIVED = 5.0
+
+#: Seconds between two words of the client on connections that were spoilt.
+PROBLEM_PERIOD = 60.0
+
+#: Seconds between two lines of the CE's log on the lost channels of one stream.
+LOSSES_PERIOD = 1.0

@@ -15,7 +15,7 @@ import struct
 
 from rvgahp import frames, limits
 from rvgahp.carrier import Carrier
-from rvgahp.errors import ProtocolError
+from rvgahp.errors import StreamBroken
 from rvgahp.sink import Sink
 
 TYPE_CHECKING = False
@@ -206,7 +206,7 @@ class Splice:
             elif frame.kind == frames.FAILED:
                 self._peerFailed(frame)
             else:
-                raise ProtocolError(f"a frame of kind {frame.kind} is not for a tunnel")
+                raise StreamBroken(f"a frame of kind {frame.kind} is not for a tunnel")
 
     def _put(self, frame: Frame) -> None:
         """

@@ -31,6 +31,10 @@ _ = bytes(_HEAP_FREE_BYTES // 2)
 del _
 
 
+#: Bytes of one record where larger ones do not get across.
+_SMALLEST = 4096
+
+
 class Budget:
     """
     What all streams of a process may come to hold: what they have sent and must keep,
@@ -103,6 +107,8 @@ class Stream:
         self._chunks: deque[bytes] = deque()  # from _first on
         self._first = 0
         self._unsent: deque[bytes | memoryview] = deque()  # from _next on
+        self._piece = limits.RECORD_DATA_BYTES  # of one record, at the most
+        self._resumedAt = -1  # progress() at the last resume()
         self._kept = Share(budget)  # from _first to end
         # receiving
         self.received = 0
@@ -153,7 +159,7 @@ class Stream:
         """
         if not self._unsent:
             return None
-        allowed = self._peerLimit - self._next
+        allowed = min(self._peerLimit - self._next, self._piece)
         if allowed <= 0:
             return None
         chunk = self._unsent.popleft()
@@ -194,6 +200,10 @@ class Stream:
         self._announced = 0
         # It may have acknowledged more since, over the channel that is replaced.
         self._next = max(peerReceived, self._acknowledged)
+        # A connection that never lives for long must get something whole across.
+        isStuck = self.progress() == self._resumedAt
+        self._piece = max(_SMALLEST, self._piece // 4) if isStuck else limits.RECORD_DATA_BYTES
+        self._resumedAt = self.progress()
         self._queueFrom(self._next)
 
     def _queueFrom(self, position: int) -> None:
@@ -207,6 +217,13 @@ class Stream:
             if skip < len(chunk):
                 self._unsent.append(memoryview(chunk)[skip:] if skip > 0 else chunk)
             offset += len(chunk)
+
+    def progress(self) -> int:
+        """
+        @return: just after L{resume}, a number that is greater than at the one before if
+            anything has got across meanwhile, either way.
+        """
+        return self.received + self._next
 
     def position(self) -> int:
         """

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import pwd
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -114,12 +114,12 @@ class CEDouble(Responders):
         return self.listEntries([entryOf(name) for name in sessions], last)
 
     def listEntries(
-        self, entries: list[dict[str, Any]], last: bool = True
+        self, entries: Sequence[dict[str, Any]], last: bool = True
     ) -> Deferred[dict[str, Any]]:
         """
         List sessions of which more than their names counts.
         """
-        return self.call(commands.Sessions, sessions=entries, last=last)
+        return self.call(commands.Sessions, sessions=[*entries], last=last)
 
     @commands.StartGAHP.responder
     def start(self, **arguments: Any) -> Any:

@@ -214,9 +214,7 @@ class CETunnelsTestCase(SynchronousTestCase):
         self.gate.remove(connection)
         connection.recv(limits.PREAMBLE_BYTES)
         keys = SessionKeys(self.agreed, self.loop.seconds())
-        AnsweringChannel(
-            self.loop, connection, carrier, keys, number, kind, carrier.generation
-        )
+        AnsweringChannel(self.loop, connection, carrier, keys, number, kind, carrier.generation)
         self.loop.settle()
 
     # -- the site -----------------------------------------------------------

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rvgahp import limits
 from rvgahp.channel import AnsweringChannel, DialingChannel, unacknowledged
 from rvgahp.errors import ChannelLost, ProtocolError
-from rvgahp.frames import END_STDIN, STDERR, STDIN, STDOUT, encodeFrame
+from rvgahp.frames import END_STDIN, EXIT, STDERR, STDIN, STDOUT, encodeFrame
 from rvgahp.handshake import ChannelKeys, Dialer, refusal
 from rvgahp.handshakemessages import GAHP_STREAM, NO_STREAM, TUNNEL_STREAM, Dial, takeMessage
 from rvgahp.policy import Outcome
@@ -316,11 +316,11 @@ class RefusalTests(ChannelTestCase):
         Only a refusal that means that the stream is over there, and proves to come from who
         knows the key, is taken for that.
         """
-        for handed, dialled, key, isOver in (
-            ((7, TUNNEL_STREAM, 0), 0, KEY, True),
-            ((0, 255, 0), 0, KEY, True),
-            ((0, GAHP_STREAM, 9), 0, KEY, False),  # a generation that has been
-            ((7, TUNNEL_STREAM, 0), 0, bytes(32), False),
+        for handed, key, isOver in (
+            ((7, TUNNEL_STREAM, 0), KEY, True),
+            ((0, 255, 0), KEY, True),
+            ((0, GAHP_STREAM, 9), KEY, False),  # a generation that has been
+            ((7, TUNNEL_STREAM, 0), bytes(32), False),
         ):
             ends = Ends()
             ours, theirs = socketPair()
@@ -488,6 +488,33 @@ class RecordTests(ChannelTestCase):
         self.assertEqual(heard, b"".join(expected))
         self.assertEqual(len(user.lost), 1)
         ends.close()
+
+    def test_nonsenseInTheStream(self) -> None:
+        """
+        Frames that make no sense are no fault of the channel: no other is of use then.  A
+        record that was altered on its way is, and the next one may do.
+        """
+        for nonsense in (
+            bytes.fromhex("0affffff"),  # of no kind, and too long
+            encodeFrame(EXIT, b"??"),
+            encodeFrame(END_STDIN, b"")[:3] + b"\x07" + bytes(7),
+        ):
+            ends = Ends()
+            channels = ends.connect()
+            ends.loop.settle()
+            ends.ce.stream._unsent.append(nonsense)
+            ends.ce.stream._chunks.append(nonsense)
+            channels[0].pump()
+            ends.loop.settle()
+            self.assertEqual(len(ends.users[1].lost), 1, nonsense)
+            self.assertEqual([one.isRefused for one in (ends.ce, ends.client)], [False, True])
+            ends.close()
+        *_, toClient, _ = self.ends.relayed()
+        self.loop.settle()
+        toClient.flipAt = toClient.carried + 20
+        self.ends.ce.send(STDOUT, b"will be altered")
+        self.loop.settle()
+        self.assertEqual([one.isRefused for one in self.ends.carriers], [False, False])
 
     def test_flippedByteIsTold(self) -> None:
         """

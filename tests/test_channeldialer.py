@@ -602,6 +602,27 @@ class RedialTests(DialerTestCase):
             self.assertTrue(self.ends.ce.isConnected())
             self.assertWhole(b"whole")
 
+    def test_uselessChannels(self) -> None:
+        """
+        Channels that open and break without having carried anything are as good as none;
+        one that has lived for a while is not.
+        """
+        self.open()
+        self.assertWhole(b"it is of use")
+        for _ in range(8):
+            count = len(self.asked)
+            self.cut()
+            self.loop.until(lambda count=count: len(self.asked) > count)
+            self.loop.settle()
+        self.assertGreater(self.asked[-1] - self.asked[-2], 10 * limits.REDIAL_FIRST)
+        self.loop.spend(limits.CHANNEL_LIVED)
+        self.assertTrue(self.ends.client.isConnected())
+        begin = self.loop.seconds()
+        self.cut()
+        self.loop.spend(1)
+        self.assertAlmostEqual(self.asked[-1] - begin, limits.REDIAL_FIRST)
+        self.assertWhole(b"whole")
+
     def test_generations(self) -> None:
         """
         The generation rises with each dial that says anything, whatever becomes of it.
@@ -681,6 +702,7 @@ class RedialTests(DialerTestCase):
         for name in ("dialled", "ticket"):
             good = getattr(self, name)
             setattr(self, name, lambda: Deferred(off.append))
+            self.loop.spend(limits.CHANNEL_LIVED)
             self.cut()
             self.loop.spend(limits.REDIAL_FIRST)
             self.assertFalse(self.ends.ce.isConnected())
@@ -715,7 +737,7 @@ class RedialTests(DialerTestCase):
         for error in (SessionGone, NotAuthorized):
             self.setUpAgain()
             self.open()
-            self.ticket = lambda error=error: fail(error("so it is"))
+            self.ticket = lambda error=error: fail(error("so it is"))  # type: ignore[misc]
             self.cut()
             self.loop.spend(100)
             self.assertEqual((len(self.dials), self.failures), (2, ["so it is"]))

@@ -281,6 +281,13 @@ class RestartTests(TunnelTestCase):
         @return: the next request.
         """
         self.ce.close()
+        self.send(
+            {
+                b"_command": b"SessionLost",
+                b"session": SESSION_ID.encode(),
+                b"reason": b"the CE was restarted",
+            }
+        )
         assert self.proxy is not None
         self.proxy.close()
         return self.accepted()

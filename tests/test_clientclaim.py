@@ -18,6 +18,7 @@ from rvgahp.boxes import BoxReader, encodeBox
 from rvgahp.clientclaim import Claimant
 from rvgahp.primitives import hmac
 from rvgahp.proxylink import ProxyLink
+from rvgahp.proxysocket import connect
 from rvgahp.session import SessionKeys
 from tests.broker import BrokerTestCase, CEDouble, entryOf
 from tests.clientdriver import ClientTestCase
@@ -125,7 +126,6 @@ class ClaimantTestCase(BrokerTestCase):
         self.keys = SessionKeys(makeSession(), self.loop.seconds())
         self.claimant = self.make()
         self.user.claimant = self.claimant
-        connect = clientclaim.connect
 
         def tried(path: str, patience: float) -> socket.socket:
             self.tries.append(self.loop.seconds())
@@ -139,9 +139,7 @@ class ClaimantTestCase(BrokerTestCase):
         """
         loop: Any = self.loop
         session: Any = Session(self.keys)
-        return Claimant(
-            loop, self.path, session, self.user, self.found.append, self.gone.append
-        )
+        return Claimant(loop, self.path, session, self.user, self.found.append, self.gone.append)
 
     def tearDown(self) -> None:
         """
@@ -306,9 +304,7 @@ class ClaimantTests(ClaimantTestCase):
         self.open()
         self.claimant.start()
         self.spend(60)
-        self.assertEqual(
-            self.gone, [f"rvgahp-ce at site {SITE} has ended it or was restarted"]
-        )
+        self.assertEqual(self.gone, [f"rvgahp-ce at site {SITE} has ended it or was restarted"])
         self.assertEqual((len(times), self.found), (1, []))
 
     def test_linkLost(self) -> None:
@@ -570,5 +566,3 @@ class ProcessTests(ClientTestCase):
         self.restart()
         self.exit(False, 7)
         self.assertEqual(self.ended(), (7, b"", ""))
-
-

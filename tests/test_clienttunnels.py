@@ -441,9 +441,7 @@ class PassedTests(TunnelsTestCase):
         """
         A site that gives up while the gridmanager is dialled leaves nothing.
         """
-        for deed in (
-            lambda site: site.carrier.send(frames.FAILED, b"no more"),
-        ):
+        for deed in (lambda site: site.carrier.send(frames.FAILED, b"no more"),):
             site = self.opened(len(self.sites) + 1)
             site.send(SEEN)
             deed(site)

@@ -178,11 +178,14 @@ class ProxyLinkTests(SynchronousTestCase):
         """
         told: list[object] = []
         for name in (b"one", b"two", b"three"):
-            self.link.ask(
-                {b"_command": name},
-                lambda box, name=name: told.append((name, box)),
-                lambda code, sentence, name=name: told.append((name, code, sentence)),
-            )
+
+            def answered(box: Box, name: bytes = name) -> None:
+                told.append((name, box))
+
+            def refused(code: bytes, sentence: str, name: bytes = name) -> None:
+                told.append((name, code, sentence))
+
+            self.link.ask({b"_command": name}, answered, refused)
         tags = {box[b"_command"]: box[b"_ask"] for box in self.heard()}
         self.assertEqual(len(set(tags.values())), 3)
         refusal = {b"_error_code": b"NotYet", b"_error_description": b"so"}

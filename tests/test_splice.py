@@ -477,7 +477,7 @@ class FailureTests(SpliceTestCase):
     def test_wrongFrames(self) -> None:
         """
         A frame that is not for this end, of a GAHP or of the other direction, ends the
-        channel.
+        tunnel: another channel would not mend it.
         """
         both = (frames.STDERR, frames.END_STDERR, frames.EXIT, frames.STOP)
         wrong = [(CE, kind) for kind in (*both, frames.STDIN, frames.END_STDIN)] + [
@@ -487,11 +487,10 @@ class FailureTests(SpliceTestCase):
             tunnel = self.open()
             payload = b"" if kind in ENDS else b"\0\0"[: 1 + (kind == frames.EXIT)]
             tunnel.splices[sender].carrier.send(kind, payload)
-            tunnel.loop.settle()
-            self.assertEqual(
-                tunnel.waits[1 - sender], [f"a frame of kind {kind} is not for a tunnel"]
-            )
-            self.assertEqual(tunnel.overs, ([], []))
+            tunnel.loop.spend(1)
+            reason = f"a frame of kind {kind} is not for a tunnel"
+            self.assertEqual((tunnel.overs[1 - sender], tunnel.overs[sender]), ([reason], [OVER]))
+            self.assertReset(tunnel, CE, CLIENT)
 
     def test_ignoredFrames(self) -> None:
         """
@@ -883,7 +882,7 @@ class OrderTests(SpliceTestCase):
         ends = list(zip(tunnel.splices, tunnel.programs, strict=True))
 
         def way(deed: Callable[[Way], object]) -> Callable[[], object]:
-            return lambda: deed(random.choice(tunnel.ways))
+            return lambda: deed(random.choice(tunnel.ways or ()))
 
         def write(program: Program) -> None:
             size = random.choice((1, 1000, 300_000))
