@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from rvgahp.accounts import checkAsked
+from rvgahp.budget import Budget
 from rvgahp.cetunnels import CETunnels, openTunnelPort
 from rvgahp.errors import NotAuthorized, RvgahpError, SessionGone, StartFailed
 from rvgahp.gahpenvironment import GAHPEnvironment
@@ -25,7 +26,6 @@ from rvgahp.processlauncher import ProcessLauncher
 from rvgahp.protection import checkAgreed, checkRenewal, checkStart
 from rvgahp.session import SecuritySession
 from rvgahp.settings import Settings
-from rvgahp.stream import Budget
 from rvgahp.way import Way
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from functools import partial
 
 from rvgahp import frames, limits
+from rvgahp.budget import Budget
 from rvgahp.carrier import Carrier
 from rvgahp.channel import AnsweringChannel
 from rvgahp.errors import ProtocolError, SessionGone, StreamBroken
@@ -18,7 +19,7 @@ from rvgahp.frames import Frame
 from rvgahp.handshakemessages import GAHP_STREAM
 from rvgahp.policy import Policy
 from rvgahp.session import SecuritySession, SessionKeys
-from rvgahp.stream import Budget, Stream
+from rvgahp.stream import Stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections import deque
 
 from rvgahp import limits
+from rvgahp.budget import Budget
 from rvgahp.carrier import Carrier
 from rvgahp.channel import AnsweringChannel
 from rvgahp.errors import RvgahpError
 from rvgahp.handshakemessages import TUNNEL_STREAM
 from rvgahp.splice import Splice
-from rvgahp.stream import Budget, Stream
+from rvgahp.stream import Stream
 from rvgahp.tcpconnect import TCPConnect
 
 TYPE_CHECKING = False

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from rvgahp import frames, limits
+from rvgahp.budget import Budget
 from rvgahp.carrier import Carrier
 from rvgahp.cetunnels import CETunnels
 from rvgahp.channeldialer import ChannelDialer
@@ -30,7 +32,7 @@ from rvgahp.phase import Phase
 from rvgahp.processlauncher import ProcessLauncher
 from rvgahp.session import SecuritySession, SessionKeys
 from rvgahp.settings import Settings
-from rvgahp.stream import Budget, Stream
+from rvgahp.stream import Stream
 from rvgahp.way import Way
 
 #: Why sessions end when the CE is stopped.
@@ -50,6 +52,7 @@ class GAHPSession:
     @ivar gahp: its name.
     @ivar tunnels: of the GAHP's connections to the submit host, if it has any.
     @ivar way: to the proxy.
+    @ivar makeStream: makes our end of one more stream.
     @ivar isAbandoned: the proxy has said that its client is gone.
     """
 
@@ -83,8 +86,7 @@ class GAHPSession:
         self._over = over
         self.phase = Phase.STARTING
         self.started: Deferred[None] = Deferred()
-        self._window: int = settings.get("RVGAHP_REPLAY_LIMIT")
-        self._budget = budget
+        self.makeStream = partial(Stream, settings.get("RVGAHP_REPLAY_LIMIT"), budget)
         self._carrier = Carrier(reactor, self.makeStream(), self)
         self.tunnels: CETunnels | None = None
         self._dialer = ChannelDialer(
@@ -101,12 +103,6 @@ class GAHPSession:
         self.isAbandoned = self._discarding = self._stdinOver = False
         self._lastOutput = 0.0
         self._calls = DelayedCalls(reactor)
-
-    def makeStream(self) -> Stream:
-        """
-        @return: our end of one more stream of the session.
-        """
-        return Stream(self._window, self._budget)
 
     # -- requests -----------------------------------------------------------
 

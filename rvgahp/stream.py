@@ -11,14 +11,10 @@ from __future__ import annotations
 
 from collections import deque
 
-from rvgahp import limits
+from rvgahp import budget, limits
+from rvgahp.budget import Budget, Share
 from rvgahp.errors import ProtocolError
 from rvgahp.frames import HEADER, Frame, FrameReader, encodeFrame
-
-#: Bytes that each direction of each stream may have whatever the others of the process
-#: have.  A peer that sends less than ACK_BYTES in ACK_DELAY never needs more, up to a
-#: round trip of 0.6 s.
-ASSURED_BYTES = 1024 * 1024
 
 #: Bytes that may be free at the end of the heap before glibc gives them to the kernel.  With
 #: its own 128 KiB, the pages of each record are given away, fetched and cleared again: a
@@ -30,56 +26,8 @@ _HEAP_FREE_BYTES = 8 * 1024 * 1024
 _ = bytes(_HEAP_FREE_BYTES // 2)
 del _
 
-
 #: Bytes of one record where larger ones do not get across.
 _SMALLEST = 4096
-
-
-class Budget:
-    """
-    What all streams of a process may come to hold: what they have sent and must keep,
-    and what they have allowed their peers to send, whether it has come or not.  Only
-    what is sent without room may exceed it: of each stream a read that was under way,
-    the last of stderr, and frames that are no data.
-
-    @ivar total: bytes that all together may have above what is assured to each.
-    @ivar held: bytes that they have.
-    @ivar lent: of these, the bytes above what is assured.
-    """
-
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self.held = 0
-        self.lent = 0
-
-
-class Share:
-    """
-    What one direction of a stream has of its L{Budget}.
-
-    @ivar size: bytes.
-    """
-
-    def __init__(self, budget: Budget) -> None:
-        self._budget = budget
-        self.size = 0
-
-    def resize(self, size: int) -> None:
-        """
-        It has so many bytes now.
-        """
-        self._budget.held += size - self.size
-        self._budget.lent += max(0, size - ASSURED_BYTES) - max(0, self.size - ASSURED_BYTES)
-        self.size = size
-
-    def most(self) -> int:
-        """
-        @return: bytes that it may have now: what is assured, and above that no more than
-            is then left.  So busy streams come to equal shares, and however much idle
-            ones keep, something is left for the next.
-        """
-        own = max(0, self.size - ASSURED_BYTES)
-        return ASSURED_BYTES + max(0, self._budget.total - self._budget.lent + own) // 2
 
 
 class Stream:
@@ -93,7 +41,7 @@ class Stream:
     @ivar received: offset behind the last byte received.
     """
 
-    def __init__(self, window: int, budget: Budget) -> None:
+    def __init__(self, window: int, total: Budget) -> None:
         """
         @param window: bytes that we are willing to hold in either direction, at the most.
         """
@@ -109,14 +57,14 @@ class Stream:
         self._unsent: deque[bytes | memoryview] = deque()  # from _next on
         self._piece = limits.RECORD_DATA_BYTES  # of one record, at the most
         self._resumedAt = -1  # progress() at the last resume()
-        self._kept = Share(budget)  # from _first to end
+        self._kept = Share(total)  # from _first to end
         # receiving
         self.received = 0
-        self.allowance = min(window, ASSURED_BYTES)
+        self.allowance = min(window, budget.ASSURED_BYTES)
         self._delivered = 0
         self._announced = 0
         self._limit = 0  # nothing may come before limit() has been told to the peer
-        self._promised = Share(budget)  # from _delivered to _limit
+        self._promised = Share(total)  # from _delivered to _limit
         self._reader = FrameReader()
         self._isClosed = False
 
@@ -325,7 +273,7 @@ class Stream:
         What is owing came slowly: halve the allowance, down to what is assured.  What
         was promised before counts until it has been used, with an idle stream for good.
         """
-        self.allowance = max(self.allowance // 2, min(self.window, ASSURED_BYTES))
+        self.allowance = max(self.allowance // 2, min(self.window, budget.ASSURED_BYTES))
 
     def acknowledgement(self) -> tuple[int, int]:
         """

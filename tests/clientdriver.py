@@ -15,10 +15,11 @@ from typing import Any, BinaryIO
 
 from rvgahp import commands, frames, limits
 from rvgahp.boxes import BoxReader, encodeBox
+from rvgahp.budget import Budget
 from rvgahp.carrier import Carrier
 from rvgahp.channel import DialingChannel
 from rvgahp.handshakemessages import GAHP_STREAM
-from rvgahp.stream import Budget, Stream
+from rvgahp.stream import Stream
 from tests.channelends import User
 from tests.privatereactor import PATIENCE, ReactorTestCase
 from tests.sessions import KEY, SESSION_ID, makeSession

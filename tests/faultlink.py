@@ -20,6 +20,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 
 from rvgahp import commands
+from rvgahp.budget import Budget
 from rvgahp.cetunnels import CETunnels, openTunnelPort
 from rvgahp.clientsession import ClientSession, Grant
 from rvgahp.configuration import Configuration
@@ -32,7 +33,6 @@ from rvgahp.gahpsession import GAHPSession
 from rvgahp.gate import Gate, WaitingRoom
 from rvgahp.igahp import GAHPCommand
 from rvgahp.settings import settingsFrom
-from rvgahp.stream import Budget
 from rvgahp.tickets import TicketBook
 from rvgahp.way import Way
 from tests.clientdriver import ANSWER

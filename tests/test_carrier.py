@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import limits, stream
+from rvgahp import budget as budgets
+from rvgahp import limits
+from rvgahp.budget import ASSURED_BYTES, Budget
 from rvgahp.carrier import Carrier
 from rvgahp.channel import AnsweringChannel, DialingChannel
 from rvgahp.frames import END_STDIN, END_STDOUT, FIRST_IGNORED, STDIN, STDOUT, Frame
@@ -19,7 +21,7 @@ from rvgahp.handshakemessages import GAHP_STREAM
 from rvgahp.policy import Outcome
 from rvgahp.session import SessionKeys
 from rvgahp.sink import Sink
-from rvgahp.stream import ASSURED_BYTES, Budget, Stream
+from rvgahp.stream import Stream
 from tests.channelends import TICKET, Ends, User
 from tests.loops import Polled, Twisted
 from tests.sessions import makeSession
@@ -370,7 +372,7 @@ class AllowanceTests(CarrierTestCase):
         comes through the others; then it does through these; no carrier keeps more than
         what it may and one read.
         """
-        self.patch(stream, "ASSURED_BYTES", 100_000)
+        self.patch(budgets, "ASSURED_BYTES", 100_000)
         budget = Budget(total)
         data = pattern(9, 1_500_000)
         everyone = [(*self.splices(window, data, data, budget), stuck) for window, stuck in streams]

@@ -17,6 +17,7 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import frames, limits
+from rvgahp.budget import Budget
 from rvgahp.carrier import Carrier
 from rvgahp.cetunnels import CETunnels, openTunnelPort
 from rvgahp.channel import AnsweringChannel
@@ -28,7 +29,7 @@ from rvgahp.handshakemessages import TUNNEL_STREAM
 from rvgahp.processlauncher import ProcessLauncher
 from rvgahp.session import SessionKeys
 from rvgahp.settings import settingsFrom
-from rvgahp.stream import Budget, Stream
+from rvgahp.stream import Stream
 from rvgahp.way import Way
 from tests.channelends import User
 from tests.sessions import SESSION_ID, makeSession

@@ -10,10 +10,11 @@ import socket
 from typing import Any
 
 from rvgahp import frames, limits
+from rvgahp.budget import Budget
 from rvgahp.carrier import Carrier
 from rvgahp.channel import DialingChannel
 from rvgahp.handshakemessages import TUNNEL_STREAM
-from rvgahp.stream import Budget, Stream
+from rvgahp.stream import Stream
 from tests.channelends import User
 from tests.procfs import PATIENCE
 from tests.sessions import SESSION_ID, makeSession

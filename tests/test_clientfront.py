@@ -11,8 +11,9 @@ import signal
 from typing import Any
 
 from rvgahp import frames
+from rvgahp.budget import Budget
 from rvgahp.carrier import Carrier
-from rvgahp.stream import Budget, Stream
+from rvgahp.stream import Stream
 from tests.channelends import User
 from tests.clientdriver import ClientTestCase
 from tests.procfs import descriptors

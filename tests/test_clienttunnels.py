@@ -13,13 +13,14 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import frames, limits
+from rvgahp.budget import Budget
 from rvgahp.carrier import Carrier
 from rvgahp.channel import DialingChannel
 from rvgahp.clienttunnels import Tunnels
 from rvgahp.forward import Forward
 from rvgahp.handshakemessages import TUNNEL_STREAM
 from rvgahp.session import SessionKeys
-from rvgahp.stream import Budget, Stream
+from rvgahp.stream import Stream
 from tests.channelends import TICKET, User
 from tests.sessions import makeSession
 from tests.steppedloop import SteppedLoop, descriptorCount, socketPair
@@ -441,12 +442,16 @@ class PassedTests(TunnelsTestCase):
         """
         A site that gives up while the gridmanager is dialled leaves nothing.
         """
-        for deed in (lambda site: site.carrier.send(frames.FAILED, b"no more"),):
-            site = self.opened(len(self.sites) + 1)
-            site.send(SEEN)
-            deed(site)
-            self.loop.spend(1)
-            self.assertEqual(len(self.tunnels), 0)
+        site = self.opened()
+        site.send(SEEN)
+        site.carrier.send(frames.FAILED, b"no more")
+        self.loop.spend(1)
+        self.assertEqual(len(self.tunnels), 0)
+        other = self.opened(2)
+        other.send(SEEN)
+        other.carrier.send(frames.EXIT, b"\0\0")  # which is for no tunnel
+        self.loop.spend(1)
+        self.assertEqual(len(self.tunnels), 0)
 
 
 class OwnPortTests(TunnelsTestCase):

@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import capturedLogs
 
 from rvgahp import frames, limits
+from rvgahp.budget import Budget
 from rvgahp.carrier import Carrier
 from rvgahp.channel import AnsweringChannel
 from rvgahp.configuration import Configuration
@@ -29,7 +30,7 @@ from rvgahp.phase import Phase
 from rvgahp.processlauncher import ProcessLauncher
 from rvgahp.session import SessionKeys
 from rvgahp.settings import settingsFrom
-from rvgahp.stream import Budget, Stream
+from rvgahp.stream import Stream
 from rvgahp.way import Way
 from tests.channelends import User
 from tests.privatereactor import ReactorTestCase

@@ -22,8 +22,9 @@ PAGE = TESTS.parent / "doc" / "architecture.rst"
 #: The modules of each layer, the lowest first.
 LAYERS = (
     "errors limits names policy primitives session handshakemessages handshake records frames"
-    " stream stderrqueue boxes gahplines front frontanswers frontbanner frontoutput frontpaths"
-    " frontqueue frontreplies frontresults frontrules frontsent frontsite cedarpeek phase",
+    " budget stream stderrqueue boxes gahplines front frontanswers frontbanner frontoutput"
+    " frontpaths frontqueue frontreplies frontresults frontrules frontsent frontsite cedarpeek"
+    " phase",
     "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords sinful"
     " forward splice tcpconnect bootclock",
     "commands igahp launcher settingkinds settingrow sitesockets settingtable settingreader"

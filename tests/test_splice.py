@@ -16,10 +16,11 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import frames, limits
+from rvgahp.budget import ASSURED_BYTES, Budget
 from rvgahp.channel import AnsweringChannel, DialingChannel
 from rvgahp.session import SessionKeys
 from rvgahp.splice import Splice
-from rvgahp.stream import ASSURED_BYTES, Budget, Stream
+from rvgahp.stream import Stream
 from tests.channelends import Ends, Way
 from tests.loops import Polled, Twisted
 from tests.steppedloop import descriptorCount

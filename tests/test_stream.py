@@ -16,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import limits, stream
+from rvgahp import budget as budgets
+from rvgahp import limits
+from rvgahp.budget import Budget, Share
 from rvgahp.errors import ProtocolError
 from rvgahp.frames import (
     END_STDIN,
@@ -30,7 +32,7 @@ from rvgahp.frames import (
     FrameReader,
     encodeFrame,
 )
-from rvgahp.stream import Budget, Share, Stream
+from rvgahp.stream import Stream
 from tests.procfs import PATIENCE
 from tests.test_frames import joined, whole
 
@@ -135,7 +137,7 @@ class End:
         self._acknowledged = position, limit
         self._allow(limit)
         assert not self.stream.owing()
-        least = min(self.window, stream.ASSURED_BYTES)
+        least = min(self.window, budgets.ASSURED_BYTES)
         assert limit - position >= least, "less than what is assured"
         return "ack", position, limit
 
@@ -482,7 +484,7 @@ class ModelTests(SynchronousTestCase):
     """
 
     def setUp(self) -> None:
-        self.patch(stream, "ASSURED_BYTES", 16)
+        self.patch(budgets, "ASSURED_BYTES", 16)
 
     @settings(max_examples=100, deadline=None)
     @given(st.integers(0, 2**32), st.integers(20, 90), st.integers(0, 100))
@@ -564,7 +566,7 @@ class ModelTests(SynchronousTestCase):
         self._compare(dialogue, atEnd=True)
 
     def _account(self, budget: Budget, shares: list[int]) -> None:
-        above = sum(max(0, size - stream.ASSURED_BYTES) for size in shares)
+        above = sum(max(0, size - budgets.ASSURED_BYTES) for size in shares)
         self.assertEqual((budget.held, budget.lent), (sum(shares), above))
         self.assertLessEqual(above, budget.total)
 
@@ -861,7 +863,7 @@ class BudgetTests(SynchronousTestCase):
     """
 
     def setUp(self) -> None:
-        self.patch(stream, "ASSURED_BYTES", 100)
+        self.patch(budgets, "ASSURED_BYTES", 100)
 
     def test_noMoreThanIsLeft(self) -> None:
         """

@@ -12,8 +12,9 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import limits
+from rvgahp.budget import Budget
 from rvgahp.carrier import Carrier
-from rvgahp.stream import Budget, Stream
+from rvgahp.stream import Stream
 from rvgahp.transferpause import TransferPause
 from tests.channelends import User
 

@@ -472,8 +472,9 @@ class Package:
         return SecuritySession(SESSION, KEY, policy, policy, 86400, 3000, KEY_NUMBER)
 
     def _preamble(self) -> str:
+        from rvgahp.budget import Budget
         from rvgahp.carrier import Carrier
-        from rvgahp.stream import Budget, Stream
+        from rvgahp.stream import Stream
         from tests.channelends import User
 
         loop, user = SteppedLoop(), User()

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from unittest import skipUnless
 
 from rvgahp import limits
-from rvgahp.stream import ASSURED_BYTES
+from rvgahp.budget import ASSURED_BYTES
 from tests.procfs import PATIENCE, descriptors, residentBytes, threads, waitFor
 from tests.programs import PROMPT, SOAK
 from tests.tunnelcase import TunnelClient, TunnelTestCase, connectRequest, isBroken, receive
