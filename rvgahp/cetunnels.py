@@ -60,7 +60,8 @@ class CETunnel(Splice):
         number: int,
         over: Callable[[Any, str], object],
     ) -> None:
-        super().__init__(reactor, session.makeStream(), True, over)
+        lease = session.keys.present.lease + limits.SITE_LEASE_MORE
+        super().__init__(reactor, session.makeStream(), True, over, lease)
         self._reactor = reactor
         self._isReachable = session.isReachable
         self._dialer = ChannelDialer(

@@ -51,11 +51,13 @@ class ClientTunnel(Splice):
         forward: Forward,
         over: Callable[[Any, str], object],
         channelLost: Callable[[], object],
+        lease: float,
     ) -> None:
         """
         @param channelLost: called when it waits for another channel.
+        @param lease: seconds for which it does.
         """
-        super().__init__(loop, stream, False, over)
+        super().__init__(loop, stream, False, over, lease)
         self._channelLost = channelLost
         self._forward = forward
         self._guard = forward.guard()
@@ -260,6 +262,7 @@ class Tunnels:
                 self._forward,
                 lambda tunnel, reason: self._over(number, tunnel, reason),
                 self._channelLost,
+                self._keys.present.lease,
             )
             self._tunnels[number] = tunnel
         elif not tunnel.carrier.takesAnother():

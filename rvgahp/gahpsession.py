@@ -186,7 +186,7 @@ class GAHPSession:
 
     def peerSilent(self, seconds: float) -> None:
         lease = self.keys.present.lease
-        if seconds >= lease + 60 and not self._discarding:
+        if seconds >= lease + limits.SITE_LEASE_MORE and not self._discarding:
             self._lostForGood(f"nothing was heard for the lease of {lease} s")
 
     # -- from the stream ----------------------------------------------------

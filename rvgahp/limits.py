@@ -410,3 +410,6 @@ PROBLEM_PERIOD = 60.0
 
 #: Seconds between two lines of the CE's log on the lost channels of one stream.
 LOSSES_PERIOD = 1.0
+
+#: Seconds that the CE keeps a session longer than the client: the client decides.
+SITE_LEASE_MORE = 60

@@ -89,14 +89,17 @@ class Splice:
         stream: Stream,
         isSite: bool,
         over: Callable[[Splice, str], object],
+        lease: float = float("inf"),
     ) -> None:
         """
+        @param lease: seconds without a word from the other end after which it is over.
         @param isSite: whether this is the CE's end.
         @param over: called once, with this and why it is over; empty if all was carried.
         """
         self._loop = loop
         self.carrier = Carrier(loop, stream, self)
         self._over = over
+        self._lease = lease
         if isSite:
             self._outgoing, self._outgoingEnd = frames.STDOUT, frames.END_STDOUT
             self._incoming, self._incomingEnd = frames.STDIN, frames.END_STDIN
@@ -261,7 +264,8 @@ class Splice:
         return self._isEnded and self._peerEnded
 
     def peerSilent(self, seconds: float) -> None:
-        pass
+        if seconds >= self._lease:
+            self.close(f"nothing was heard for the lease of {self._lease:g} s")
 
     # -- the end ------------------------------------------------------------
 

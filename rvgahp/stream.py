@@ -13,7 +13,7 @@ from collections import deque
 
 from rvgahp import budget, limits
 from rvgahp.budget import Budget, Share
-from rvgahp.errors import ProtocolError
+from rvgahp.errors import ProtocolError, StreamBroken
 from rvgahp.frames import HEADER, Frame, FrameReader, encodeFrame
 
 #: Bytes that may be free at the end of the heap before glibc gives them to the kernel.  With
@@ -124,11 +124,11 @@ class Stream:
         """
         The peer has delivered all before C{position} and takes up to C{limit}.
 
-        @raise ProtocolError: it acknowledges what was never sent.  One that is
+        @raise StreamBroken: it acknowledges what was never sent.  One that is
             older than another is ignored.
         """
         if position > self._sent:
-            raise ProtocolError("The peer acknowledged bytes that it was never sent.")
+            raise StreamBroken("The peer acknowledged bytes that it was never sent.")
         self._acknowledged = max(self._acknowledged, position)
         self._peerLimit = max(self._peerLimit, limit)
         while self._chunks and self._first + len(self._chunks[0]) <= self._acknowledged:
@@ -140,10 +140,10 @@ class Stream:
         A new channel is confirmed: begin again where the peer's bytes end, and tell
         once more what was delivered, for the last acknowledgement may be lost.
 
-        @raise ProtocolError: the peer claims bytes that it was never sent.
+        @raise StreamBroken: the peer claims bytes that it was never sent.
         """
         if peerReceived > self._sent:
-            raise ProtocolError("The peer claims to have bytes that it was never sent.")
+            raise StreamBroken("The peer claims to have bytes that it was never sent.")
         self._peerLimit = max(self._peerLimit, peerLimit)
         self._announced = 0
         # It may have acknowledged more since, over the channel that is replaced.
@@ -215,16 +215,16 @@ class Stream:
         Bytes came, from offset C{position} on.
 
         @return: the frames in what is new of them.
-        @raise ProtocolError: bytes are missing before them, they go beyond our
+        @raise StreamBroken: bytes are missing before them, they go beyond our
             limit, or they are no frames.
         """
         if self._isClosed:
             return []
         if position > self.received:
-            raise ProtocolError("Bytes of the stream are missing.")
+            raise StreamBroken("Bytes of the stream are missing.")
         end = position + len(data)
         if end > self._limit:
-            raise ProtocolError("The peer sent beyond the window it was given.")
+            raise StreamBroken("The peer sent beyond the window it was given.")
         fresh = data[self.received - position :] if position < self.received else data
         if not fresh:
             return []

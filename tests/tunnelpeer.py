@@ -284,11 +284,12 @@ class HostileSite(threading.Thread):
         channel.shakeHands()
         return channel
 
-    def endGAHP(self) -> None:
+    def endGAHP(self, session: SecuritySession) -> None:
         """
-        Break the first stream of the last session.
+        Tell that a session is over.
         """
-        self._gahp.connection.shutdown(socket.SHUT_RDWR)
+        name = session.sessionId.encode()
+        self.ask(b"SessionEnded", session=name, reason=b"it was ended by hand")
 
     def close(self) -> None:
         """
