@@ -142,7 +142,9 @@ class GridmanagerTests(GridmanagerCase):
         self.assertEqual(removed.status, REMOVED)
         for isOrderly in (False, True):
             double.leave(isOrderly)
-        self.assertEqual([wire.errors for wire in double.wires], [b"", b""])
+        said = [wire.errors for wire in double.wires]
+        self.assertEqual(said[0], b"")
+        self.assertRegex(said[1], rb"\AAllocated port \d+ for remote forward to \S+\n\Z")
         self.playground.awaitNoGAHP()
 
     def test_gahpKilled(self) -> None:
