@@ -27,8 +27,9 @@ from gahps import PATTERN_BYTES, Gahps
 from launcher import BenchError
 from orphans import adoptOrphans, endOrphans
 from report import Column, Criterion, Report
+from tunnelbench import TunnelBench
 
-TOPICS = ("start", "burst", "throughput", "roundtrip")
+TOPICS = ("start", "burst", "throughput", "roundtrip", "tunnel")
 
 #: Who takes part in what.
 STARTERS = [PIPE, SSH, SSH_SHARED, RVGAHP]
@@ -36,7 +37,7 @@ CARRIERS = [PIPE, SSH, SSH_GCM, RVGAHP]
 TALKERS = [PIPE, SSH, RVGAHP]
 
 #: What --quick changes.
-QUICK = {"starts": 7, "rounds": 3, "megabytes": 32, "lines": 600}
+QUICK = {"starts": 7, "rounds": 3, "megabytes": 32, "lines": 600, "tunnel_megabytes": 64}
 
 _EPILOG = """\
 Every figure is of the same run, the contestants in turn; ratios are made round by
@@ -53,21 +54,22 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("bench.py", description=__doc__, epilog=_EPILOG)
     add = parser.add_argument
     add("topics", nargs="*", metavar="TOPIC", help=f"{', '.join(TOPICS)} (default: all)")
-    add("--quick", action="store_true", help="a short run, less than a minute")
+    add("--quick", action="store_true", help="a short run, about a minute")
     add("--no-ssh", action="store_true", help="leave ssh out")
     add("--json", metavar="FILE", help="write all samples there, in seconds and bytes per second")
     add("--starts", type=int, default=30, metavar="N", help="starts one at a time (30)")
     add("--many", type=int, default=100, metavar="N", help="starts at once (100)")
-    add("--rounds", type=int, default=5, metavar="N", help="of burst and throughput (5)")
+    add("--rounds", type=int, default=5, metavar="N", help="of burst, throughput, tunnel (5)")
     add("--megabytes", type=int, default=512, metavar="N", help="MiB of a transfer (512)")
     add("--lines", type=int, default=3000, metavar="N", help="round trips (3000)")
+    add("--tunnel-megabytes", type=int, default=1024, metavar="N", help="of one tunnel (1024)")
     options = parser.parse_args(words)
     for topic in options.topics:
         if topic not in TOPICS:
             parser.error(f"there is no topic {topic!r}; there are {', '.join(TOPICS)}")
     for name, short in QUICK.items():
         if getattr(options, name) < 1:
-            parser.error(f"--{name} must be positive")
+            parser.error(f"--{name.replace('_', '-')} must be positive")
         if options.quick:
             setattr(options, name, min(short, getattr(options, name)))
     if options.many < 1:
@@ -115,10 +117,12 @@ class Bench:
         """
         with ExitStack() as stack:
             stack.callback(self._noteOrphans)
-            path = stack.enter_context(tempfile.TemporaryDirectory(prefix="rvgahp-bench-"))
-            self._gahps = Gahps(Path(path), self._total)
-            wantsSSH = not self._options.no_ssh
-            self._everyone = gather(stack, Path(path), self._gahps, wantsSSH)
+            name = stack.enter_context(tempfile.TemporaryDirectory(prefix="rvgahp-bench-"))
+            self._path = Path(name)
+            self._gahps = Gahps(self._path, self._total)
+            if self._options.topics != ["tunnel"]:
+                wantsSSH = not self._options.no_ssh
+                self._everyone = gather(stack, self._path, self._gahps, wantsSSH)
             for topic in TOPICS:
                 if topic in self._options.topics:
                     getattr(self, f"_{topic}")()
@@ -185,6 +189,9 @@ class Bench:
         title = f"Round trip of a line of 64 bytes, {len(each.samples[RVGAHP])} lines"
         self._report.table(title, each, columns, TALKERS, SSH, pairs=blocks)
         self._report.criterion(Criterion("rvgahp / ssh", blocks.ratio(RVGAHP, SSH), 4))
+
+    def _tunnel(self) -> None:
+        TunnelBench(self._options, self._report, self._gahps, self._path).run()
 
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

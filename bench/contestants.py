@@ -8,7 +8,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -49,9 +49,13 @@ class Sandbox:
     C{rvgahp sandbox}, with the benchmark's GAHPs.
     """
 
-    def __init__(self, gahps: Gahps, directory: Path) -> None:
-        self._log = directory / "sandbox.log"
-        words = [*installed("rvgahp", "rvgahp.cli"), "sandbox"]
+    def __init__(self, gahps: Gahps, log: Path, options: Iterable[str] = ()) -> None:
+        """
+        @param log: a file for what it says.
+        @param options: of its command.
+        """
+        self._log = log
+        words = [*installed("rvgahp", "rvgahp.cli"), "sandbox", *options]
         for name in SCRIPTS:
             words += ["--gahp", f"{name}={shlex.join(gahps.words(name))}"]
         with self._log.open("wb") as stderr:
@@ -108,5 +112,5 @@ def gather(stack: ExitStack, directory: Path, gahps: Gahps, wantsSSH: bool) -> l
             Contestant(SSH_GCM, lambda name: sshd.words(gahps.words(name), cipher=GCM)),
             Contestant(SSH_SHARED, lambda name: sshd.words(gahps.words(name), shared=True)),
         ]
-    sandbox = stack.enter_context(Sandbox(gahps, directory))
+    sandbox = stack.enter_context(Sandbox(gahps, directory / "sandbox.log"))
     return [*contestants, Contestant(RVGAHP, sandbox.words)]

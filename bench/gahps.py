@@ -21,11 +21,26 @@ GO = b"go\n"
 
 _BANNER = "echo '$GahpVersion: 1.0.0 bench $'"
 
+#: The one that has tunnels: rvgahp gives them to none of another name.  It answers as far
+#: as a front asks.
+TUNNEL_GAHP = "condor_ft-gahp"
+
+_TUNNEL_GAHP = """\
+while read -r line; do
+  case $line in
+    COMMANDS*) echo 'S ASYNC_MODE_ON COMMANDS CONDOR_VERSION RESULTS VERSION' ;;
+    CONDOR_VERSION*) echo 'S bench' ;;
+    RESULTS*) echo 'S 0' ;;
+    *) echo S ;;
+  esac
+done"""
+
 SCRIPTS = {
     "bench-banner": "exec cat > /dev/null",
     "bench-echo": "exec cat",
     "bench-sink": "exec wc -c",
     "bench-source": "read go; exec cat {files}",
+    TUNNEL_GAHP: _TUNNEL_GAHP,
 }
 
 

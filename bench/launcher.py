@@ -8,10 +8,11 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -63,6 +64,15 @@ def waitUntil(done: Callable[[], Any], seconds: float, what: str) -> Any:
     raise BenchError(f"{what}: it did not come up within {seconds:g} s")
 
 
+def freePort() -> int:
+    """
+    @return: a port of loopback that nobody has now.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Launcher:
     """
     One run of a launcher.
@@ -70,10 +80,13 @@ class Launcher:
     @ivar begun: C{time.perf_counter} just before it was started.
     """
 
-    def __init__(self, name: str, words: list[str]) -> None:
+    def __init__(
+        self, name: str, words: list[str], environ: Mapping[str, str] | None = None
+    ) -> None:
         """
         @param name: whose it is, for sentences.
         @param words: the command.
+        @param environ: its environment; L{None}: ours.
         """
         self.name = name
         self._stderr = tempfile.TemporaryFile()
@@ -84,6 +97,7 @@ class Launcher:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
+            env=environ,
             start_new_session=True,  # Ctrl-C is for us, and a terminal is for nobody
         )
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -157,13 +171,19 @@ class Launcher:
                 f" expected: {self.complaint()}"
             )
 
+    def said(self) -> bytes:
+        """
+        @return: what it has said on stderr.
+        """
+        # Not by seek: the offset is the launcher's too.
+        return os.pread(self._stderr.fileno(), 1 << 20, 0)
+
     def complaint(self) -> str:
         """
         @return: the last of what it said on stderr.
         """
         self._process.poll()
-        self._stderr.seek(0)
-        lines = self._stderr.read().decode("utf-8", "replace").split("\n")
+        lines = self.said().decode("utf-8", "replace").split("\n")
         return (
             " / ".join([line.strip() for line in lines if line.strip()][-3:]) or "no reason given"
         )

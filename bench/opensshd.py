@@ -11,9 +11,10 @@ import shlex
 import shutil
 import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
-from launcher import PATIENCE, BenchError, Daemon, waitUntil
+from launcher import PATIENCE, BenchError, Daemon, freePort, waitUntil
 
 #: The cipher to beat, since the channels of rvgahp have the same.
 GCM = "aes256-gcm@openssh.com"
@@ -27,6 +28,7 @@ _ATTEMPTS = 5
 # once.
 _SERVER = """\
 ListenAddress 127.0.0.1:{port}
+AddressFamily inet
 HostKey {dir}/host
 AuthorizedKeysFile {dir}/user.pub
 PidFile none
@@ -61,6 +63,7 @@ UserKnownHostsFile {dir}/known_hosts
 GlobalKnownHostsFile /dev/null
 StrictHostKeyChecking yes
 CheckHostIP no
+HostKeyAlias bench
 UpdateHostKeys no
 BatchMode yes
 ConnectTimeout 10
@@ -100,12 +103,15 @@ def _run(words: list[str]) -> tuple[int, str]:
 class PrivateSSHD:
     """
     The sshd, and a shared connection to it.
+
+    @ivar port: where it listens.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._daemons: list[Daemon] = []
         self._madeRun = False
+        self.port = 0
         self._logFile = directory / "sshd.log"
 
     def __enter__(self) -> PrivateSSHD:
@@ -129,11 +135,18 @@ class PrivateSSHD:
         if self._madeRun:
             _RUN.rmdir()
 
-    def words(self, gahp: list[str], cipher: str | None = None, shared: bool = False) -> list[str]:
+    def words(
+        self,
+        gahp: list[str],
+        cipher: str | None = None,
+        shared: bool = False,
+        options: Sequence[str] = (),
+    ) -> list[str]:
         """
+        @param options: of ssh.
         @return: the command that starts C{gahp} by ssh.
         """
-        options = ["-c", cipher] if cipher else []
+        options = [*options, *(["-c", cipher] if cipher else [])]
         if shared:
             options += ["-S", self._controlPath]
         return ["ssh", "-F", self._config, *options, "bench", "exec " + shlex.join(gahp)]
@@ -157,15 +170,13 @@ class PrivateSSHD:
         """
         @return: whether it came up; if not, its port was taken meanwhile.
         """
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        self.port = port = freePort()
         values = {"port": port, "dir": self._directory, "user": getpass.getuser()}
         config = self._directory / "sshd_config"
         config.write_text(_SERVER.format(**values))
         Path(self._config).write_text(_CLIENT.format(**values))
         key = (self._directory / "host.pub").read_text()
-        (self._directory / "known_hosts").write_text(f"[127.0.0.1]:{port} {key}")
+        (self._directory / "known_hosts").write_text(f"bench {key}")
         daemon = Daemon([_SSHD, "-D", "-f", str(config), "-E", str(self._logFile)])
         self._daemons.append(daemon)
         return bool(waitUntil(lambda: self._state(daemon, port), PATIENCE, "sshd") == "up")

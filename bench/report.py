@@ -88,6 +88,7 @@ class Report:
         ssh: str,
         pairs: Series | None = None,
         extra: dict[str, dict[str, int]] | None = None,
+        plain: tuple[str, str] = ("/pipe", PIPE),
     ) -> None:
         """
         Print a table.
@@ -96,19 +97,20 @@ class Report:
         @param ssh: which contestant the column C{/ssh} is of.
         @param pairs: of which ratios are made, where not of C{series}.
         @param extra: further columns.
+        @param plain: title and contestant of the column before C{/ssh}.
         """
         pairs, extra = pairs or series, extra or {}
-        titles = [*(column.title for column in columns), "/pipe", "/ssh", *extra]
+        titles = [*(column.title for column in columns), plain[0], "/ssh", *extra]
         print(f"\n{title}\n{_line('', titles)}")
         for name in rows:
             cells = [column.cell(series, name) for column in columns]
-            cells += [_shown(pairs.ratio(name, other)) for other in (PIPE, ssh)]
+            cells += [_shown(pairs.ratio(name, other)) for other in (plain[1], ssh)]
             cells += [str(values.get(name, "-")) for values in extra.values()]
             print(_line(name, cells))
         sys.stdout.flush()
         self._data["tables"][title] = {
             "samples": series.samples,
-            "ratiosToPipe": {name: pairs.ratio(name, PIPE) for name in series.names},
+            "ratiosToPlain": {name: pairs.ratio(name, plain[1]) for name in series.names},
             "ratiosToSSH": {name: pairs.ratio(name, ssh) for name in series.names},
             **extra,
         }

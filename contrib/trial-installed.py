@@ -20,6 +20,9 @@ ROOT = Path(__file__).parents[1]
 #: The tests of real processes; they are divided among processes of their own.
 WHOLE = "test_whole_"
 
+#: Those that go with one half of them, so that all parts take equally long.
+BESIDE = "test_gridmanager"
+
 
 class TestsFinder(importlib.machinery.PathFinder):
     """
@@ -50,10 +53,11 @@ def trialAll():
     """
     names = [f"tests.{path.stem}" for path in sorted((ROOT / "tests").glob("test_*.py"))]
     whole = [name for name in names if name.startswith(f"tests.{WHOLE}")]
-    rest = [name for name in names if name not in whole]
+    beside = [name for name in names if name.startswith(f"tests.{BESIDE}")]
+    rest = [name for name in names if name not in (*whole, *beside)]
     itself = sys.orig_argv[: sys.orig_argv.index(sys.argv[0]) + 1]
     parts = []
-    for number, words in enumerate((whole[::2], whole[1::2])):
+    for number, words in enumerate(([*whole[::2], *beside], whole[1::2])):
         output = tempfile.TemporaryFile()
         words = [f"--temp-directory=_trial_temp_{number}", *words]
         parts.append((subprocess.Popen([*itself, *words], stdout=output, stderr=output), output))

@@ -60,6 +60,10 @@ class Carrier:
     @ivar stream: what is carried.
     @ivar generation: of the last confirmed channel; 0 before the first.
     @ivar lastHeard: when, by the loop's clock, the last valid record came.
+    @ivar problem: what the peer, or somebody between, has done to the last channel that
+        broke for that; empty if it was the network.
+    @ivar isRefused: whether the peer has said, provably, that the stream is over there, or
+        has sent in it what makes no sense: no other channel is of use.
     """
 
     def __init__(self, loop: Loop, stream: Stream, user: StreamUser) -> None:
@@ -70,7 +74,9 @@ class Carrier:
         self._former: Channel | None = None
         self._shakingHands: set[Channel] = set()
         self._acknowledgement: Any = None  # the delayed call that sends it
-        self._isClosed = False
+        self._isClosed = self.isRefused = False
+        self.problem = ""
+        self._signs = (0, 0)  # of life, at the last tick
         self.generation = 0
         self.lastHeard = loop.seconds()
         self._lastSent = self.lastHeard
@@ -130,6 +136,33 @@ class Carrier:
         @return: whether there is a channel now.
         """
         return self._channel is not None
+
+    def drop(self, reason: str) -> None:
+        """
+        Have no channel, as if it had broken.
+        """
+        if self._channel is not None:
+            self._channel.lose(reason)
+
+    def dropHandshakes(self) -> None:
+        """
+        Have no other channel than the present one, and none in the making.
+        """
+        for channel in list(self._shakingHands):
+            channel.close()
+        self._shakingHands.clear()
+
+    def handshakes(self) -> int:
+        """
+        @return: channels whose handshake is going on.
+        """
+        return len(self._shakingHands)
+
+    def takesAnother(self) -> bool:
+        """
+        @return: whether one more channel may begin its handshake.
+        """
+        return len(self._shakingHands) < limits.HANDSHAKES
 
     def close(self) -> None:
         """
@@ -250,6 +283,19 @@ class Carrier:
         wait = pingDue - now
         if silenceDue > 0:
             wait = min(wait, silenceDue)
-        self._tick = self._loop.callLater(wait, self._ticked)
+        # Not so soon that a clock of floating point would not have moved.
+        self._tick = self._loop.callLater(max(wait, 0.001), self._ticked)
+        showsLife = self._showsLife()
         if silenceDue <= 0:
-            self._user.peerSilent(silent)
+            if not showsLife:
+                self.drop(f"nothing was heard for {silent:.0f} s")
+            if not self._isClosed:
+                self._user.peerSilent(silent)
+
+    def _showsLife(self) -> bool:
+        """
+        @return: whether anything came, or was taken of what the kernel could not take at
+            once, since this was asked last: over a slow link a record takes its time.
+        """
+        former, self._signs = self._signs, self._channel.signs() if self._channel else (0, 0)
+        return self._signs != former

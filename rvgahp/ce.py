@@ -7,35 +7,30 @@ Layer 4: a reactor is passed in.
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable
 from random import SystemRandom
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, ensureDeferred, succeed
+from twisted.internet.defer import Deferred, DeferredList, ensureDeferred, fail, succeed
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from rvgahp import __version__, commands, limits
-from rvgahp.accounts import checkAsked
 from rvgahp.backoff import Backoff
+from rvgahp.cesessions import CESessions
 from rvgahp.control import ControlConnection, QuietFactory, Responders
-from rvgahp.errors import CredentialError, RvgahpError, SessionGone, SiteTaken, StartFailed
-from rvgahp.gahpenvironment import GAHPEnvironment
+from rvgahp.errors import ChannelLost, CredentialError, SiteTaken, StartFailed
 from rvgahp.gahpsession import STOPPED, GAHPSession
 from rvgahp.gahptable import GAHPTable
 from rvgahp.policy import Policy
-from rvgahp.processlauncher import ProcessLauncher
-from rvgahp.protection import checkAgreed, checkRenewal, checkStart
-from rvgahp.session import SecuritySession
 from rvgahp.settings import Settings
-from rvgahp.stream import Budget
 from rvgahp.tcpdial import dialTCP
 from rvgahp.tls import checkHost, explain
+from rvgahp.way import Way
 
 
 class CE(Service, Responders):
@@ -72,13 +67,24 @@ class CE(Service, Responders):
             self._host,
             settings.get("RVGAHP_BROKER_PORT"),
         )
-        self._descriptors = descriptors
         self._gahps = gahps
         self._tlsOptions = tlsOptions
         self._ready = ready
         self._instance = secrets.token_bytes(16)
-        self._budget = Budget(settings.get("RVGAHP_REPLAY_TOTAL"))
-        self._launcher = ProcessLauncher(reactor, settings.get("RVGAHP_KILL_GRACE"))
+        self._here = CESessions(
+            reactor,
+            settings,
+            site,
+            gahps,
+            descriptors,
+            Way(
+                lambda: ensureDeferred(dialTCP(reactor, *self._target)),
+                self._openChannel,
+                lambda: self._accepted and self._control is not None,
+            ),
+            self._over,
+        )
+        self.sessions = self._here.running
         self._backoff = Backoff(SystemRandom())
         self._control: ControlConnection | None = None
         self._refusal = ""
@@ -86,17 +92,12 @@ class CE(Service, Responders):
         self._connecting: Deferred[Any] | None = None
         self._accepted = False
         self._proxyPolicy: Policy = settings.policy  # until it says its own
-        self.sessions: dict[str, GAHPSession] = {}
 
     # -- service ------------------------------------------------------------
 
     def startService(self) -> None:
         super().startService()
-        # Now: before, twistd may still change the account.
-        self._environment = GAHPEnvironment(
-            os.environ, self._settings.get("RVGAHP_UMASK"), self._descriptors
-        )
-        self._launcher.start()
+        self._here.open()
         self._connect()
 
     def stopService(self) -> Deferred[None]:
@@ -111,18 +112,15 @@ class CE(Service, Responders):
             self._timer.cancel()
         if self._connecting is not None:
             self._connecting.cancel()
-        for session in list(self.sessions.values()):
-            if not session.started.called:
-                session.kill()  # which refuses its start
+        self._here.refuseStarts()
         told = [self._tellEnd(session, STOPPED) for session in self.sessions.values()]
         return DeferredList(told).addCallback(lambda _: self._endAll())
 
     def _endAll(self) -> Deferred[None]:
-        for session in list(self.sessions.values()):
-            session.kill()
+        ended = self._here.close()
         if self._control is not None:
             self._control.close()
-        return self._launcher.stop()
+        return ended
 
     # -- the control connection ---------------------------------------------
 
@@ -175,16 +173,15 @@ class CE(Service, Responders):
     def _greeted(self, answer: dict[str, Any], control: ControlConnection) -> Deferred[Any]:
         self._proxyPolicy = Policy.decode(answer["policy"])
         control.greeted()
-        return self._listSessions(control, list(self.sessions.values())).addCallback(
+        return self._listSessions(control, self._here.listed()).addCallback(
             lambda _: self._nowReady(control, answer)
         )
 
     def _listSessions(
-        self, control: ControlConnection, sessions: list[GAHPSession]
+        self, control: ControlConnection, sessions: list[dict[str, Any]]
     ) -> Deferred[Any]:
         now, later = sessions[: limits.SESSIONS_PER_CALL], sessions[limits.SESSIONS_PER_CALL :]
-        entries = [{"session": one.sessionId, "claim": one.keys.claimKey} for one in now]
-        asked = control.caller.call(commands.Sessions, sessions=entries, last=not later)
+        asked = control.caller.call(commands.Sessions, sessions=now, last=not later)
         asked.addCallback(self._endGone)
         if later:
             asked.addCallback(lambda _: self._listSessions(control, later))
@@ -239,74 +236,18 @@ class CE(Service, Responders):
         return {}
 
     @commands.StartGAHP.responder
-    def startGAHP(
-        self,
-        session: str,
-        key: bytes,
-        keyNumber: int,
-        gahp: str,
-        account: str,
-        tunnel: bool,
-        owner: str,
-        serverPolicy: str,
-        outcome: str,
-        method: str,
-        duration: int,
-        lease: int,
-        commands: list[str],
-        tickets: list[bytes],
-    ) -> Deferred[dict[str, Any]]:
+    def startGAHP(self, **arguments: Any) -> Deferred[dict[str, Any]]:
         if not self.running:
             raise StartFailed("rvgahp-ce at the site is being stopped")
-        checkAsked(account, self._site)
-        command = self._gahps.find(gahp)
-        server = Policy.decode(serverPolicy)
-        agreed = SecuritySession(
-            session, key, server, self._settings.policy, duration, lease, keyNumber
-        )
-        checkAgreed(agreed, outcome, method)
-        checkStart(self._settings, agreed.outcome, self._peer(), gahp, command.requiresEncryption)
-        if session in self.sessions:
-            raise StartFailed(f"session {session} runs already")
-        self.log.info(
-            "Session {session}: starting {gahp} for {owner}",
-            session=session,
-            gahp=gahp,
-            owner=owner,
-        )
-        try:
-            started = GAHPSession(
-                self._reactor,
-                agreed,
-                self._settings,
-                self._budget,
-                self._launcher,
-                lambda: ensureDeferred(dialTCP(self._reactor, *self._target)),
-                tickets,
-                self._over,
-            )
-        except OSError as e:
-            raise StartFailed(f"rvgahp-ce at the site has no descriptors left: {e}") from None
-        self.sessions[session] = started
-        started.start(command, self._environment)
-        return started.started.addCallback(lambda _: {"tunnelPort": 0})
+        return self._here.start(self._peer(), **arguments)
 
     @commands.RenewKey.responder
-    def renewKey(self, session: str, key: bytes, keyNumber: int, duration: int) -> dict[str, Any]:
-        running = self.sessions.get(session)
-        if running is None:
-            raise SessionGone("no such session runs at the site")
-        keys, ours = running.keys, self._settings
-        try:
-            checkRenewal(ours, keys.present, self._proxyPolicy, ours.policy, self._peer())
-            keys.renew(key, keyNumber, duration, self._reactor.seconds())
-        except RvgahpError as e:
-            self.log.warn(
-                "Session {session}: its key is not renewed: {reason}", session=session, reason=e
-            )
-            raise
-        self.log.info("Session {session}: has key {number}", session=session, number=keyNumber)
-        return {}
+    def renewKey(self, **arguments: Any) -> dict[str, Any]:
+        return self._here.renewKey(self._peer(), self._proxyPolicy, **arguments)
+
+    @commands.DialTunnel.responder
+    def dialTunnel(self, **arguments: Any) -> Deferred[dict[str, Any]]:
+        return self._here.dialTunnel(**arguments)
 
     def _peer(self) -> str:
         """
@@ -314,6 +255,11 @@ class CE(Service, Responders):
         """
         assert self._control is not None
         return str(self._control.transport.getPeer().host)
+
+    @commands.Redial.responder
+    def redial(self, session: str, stream: int, generation: int) -> dict[str, Any]:
+        self._here.redial(session, stream, generation)
+        return {}
 
     @commands.EndSession.responder
     def endSession(self, session: str, reason: str) -> dict[str, Any]:
@@ -323,13 +269,16 @@ class CE(Service, Responders):
 
     # -- sessions -----------------------------------------------------------
 
+    def _openChannel(self, sessionId: str, stream: int) -> Deferred[bytes]:
+        """
+        Ask the proxy for a ticket.
+        """
+        if self._control is None or not self._accepted:
+            return fail(ChannelLost("the site is not connected to the proxy"))
+        asked = self._control.caller.call(commands.OpenChannel, session=sessionId, stream=stream)
+        return asked.addCallback(lambda answer: answer["ticket"])
+
     def _over(self, session: GAHPSession, reason: str) -> None:
-        del self.sessions[session.sessionId]
-        self.log.info(
-            "Session {session}: over: {reason}",
-            session=session.sessionId,
-            reason=reason or "in good order",
-        )
         if self.running:  # else that has been told
             self._tellEnd(session, reason)
 

@@ -14,6 +14,7 @@ from twisted.application.service import MultiService
 from twisted.logger import Logger
 from twisted.plugin import getPlugins
 
+from rvgahp.bootclock import useBootClock
 from rvgahp.ce import CE
 from rvgahp.control import ControlConnection
 from rvgahp.credentials import siteOf
@@ -132,6 +133,7 @@ def makeService(options: Options) -> CEService:
     """
     from twisted.internet import reactor
 
+    useBootClock(reactor)
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     changed = raiseDescriptorLimit() != soft
     service = CEService(options)

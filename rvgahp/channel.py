@@ -9,11 +9,20 @@ after it, is for its L{rvgahp.carrier.Carrier}.
 
 from __future__ import annotations
 
+import fcntl
 import os
+import termios
+from array import array
 
 from rvgahp import limits
 from rvgahp.descriptor import Descriptor
-from rvgahp.errors import PolicyConflict, ProtocolError, RvgahpError
+from rvgahp.errors import (
+    PolicyConflict,
+    ProtocolError,
+    RvgahpError,
+    StreamBroken,
+    StreamOver,
+)
 from rvgahp.handshake import Answerer, ChannelKeys, Dialer, refusal
 from rvgahp.handshakemessages import (
     KEY_NUMBER,
@@ -36,6 +45,19 @@ if TYPE_CHECKING:
     from rvgahp.records import Buffer
 
 
+def unacknowledged(fd: int) -> int:
+    """
+    @return: bytes written to a TCP socket that its peer's kernel has not acknowledged
+        (SIOCOUTQ; tcp(7)); 0 for a socket of another kind.
+    """
+    count = array("i", [0])
+    try:
+        fcntl.ioctl(fd, termios.TIOCOUTQ, count)
+    except OSError:
+        return 0
+    return count[0]
+
+
 class Channel(Descriptor):
     """
     What both ends have in common.
@@ -56,6 +78,7 @@ class Channel(Descriptor):
         self._sealer: Sealer | None = None
         self._opener: Opener | None = None
         self._deadline = loop.callLater(limits.HANDSHAKE_TIMEOUT, self._late)
+        self._reads = self._taken = 0
         self.isOpen = False
         carrier.channelMade(self)
 
@@ -64,6 +87,22 @@ class Channel(Descriptor):
             self._deadline.cancel()
         self.isOpen = False
         super().close()
+
+    def lose(self, reason: str) -> None:
+        """
+        It is broken, or as good as that.
+        """
+        if not self.isClosed:
+            self.close()
+            self._carrier.channelLost(self, reason)
+
+    def signs(self) -> tuple[int, int]:
+        """
+        @return: two numbers of which one has changed if bytes have come meanwhile, or if
+            the peer's kernel has taken some while ours could take no more.
+        """
+        taken = self._taken - unacknowledged(self._fd) if self.unsent else 0
+        return self._reads, taken
 
     def pump(self) -> None:
         """
@@ -101,27 +140,31 @@ class Channel(Descriptor):
         except BlockingIOError:
             return
         except OSError as e:
-            self._lost(f"the connection broke ({e.strerror})")
+            self.lose(f"the connection broke ({e.strerror})")
             return
         if not count:
-            self._lost("the other end closed the connection")
+            self.lose("the other end closed the connection")
             return
         self._buffer.filled(count)
+        self._reads += 1
         try:
             self._read()
         except RvgahpError as e:
-            self._lost(str(e))
+            self._carrier.isRefused |= isinstance(e, (StreamOver, StreamBroken))
+            self._carrier.problem = str(e)
+            self.lose(str(e))
 
     def progressed(self, count: int) -> None:
+        self._taken += count
         if self._writing and self.unsent < limits.UNSENT_BYTES and self.isOpen:
             self.pump()
             self._carrier.pumped()
 
     def readEnded(self, problem: str) -> None:
-        self._lost(problem or "the other end closed the connection")
+        self.lose(problem or "the other end closed the connection")
 
     def writeFailed(self, problem: str) -> None:
-        self._lost(f"the connection broke ({problem})")
+        self.lose(f"the connection broke ({problem})")
 
     # -- inside -------------------------------------------------------------
 
@@ -182,12 +225,7 @@ class Channel(Descriptor):
         self.isOpen = True
 
     def _late(self) -> None:
-        self._lost(f"its handshake was not complete after {limits.HANDSHAKE_TIMEOUT:.0f} s")
-
-    def _lost(self, reason: str) -> None:
-        if not self.isClosed:
-            self.close()
-            self._carrier.channelLost(self, reason)
+        self.lose(f"its handshake was not complete after {limits.HANDSHAKE_TIMEOUT:.0f} s")
 
 
 class DialingChannel(Channel):

@@ -9,26 +9,45 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from random import SystemRandom
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, succeed
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rvgahp import limits
+from rvgahp.backoff import Backoff
 from rvgahp.carrier import Carrier
 from rvgahp.channel import DialingChannel
-from rvgahp.errors import ChannelLost
+from rvgahp.errors import ChannelLost, NotAuthorized, SessionGone
 from rvgahp.handshakemessages import GAHP_STREAM
 from rvgahp.session import SessionKeys
 
 
+def _discard(dialling: Deferred[socket.socket]) -> None:
+    """
+    Nobody wants the connection any more, be it there or not.
+    """
+    dialling.cancel()
+    dialling.addCallbacks(lambda connection: connection.close(), lambda _: None)
+
+
 class ChannelDialer:
     """
-    Dials until a channel comes to be, as often as there are tickets: a lost packet may
-    have been all, and what else made a dial fail will do so again.  A dial or handshake
-    that takes long is not given up, but another is begun beside it while tickets open
-    the gate; the first that comes through carries the stream.
+    Dials a stream's channels, the first and each that follows a broken one.  A dial or
+    handshake that takes long is not given up, but another is begun beside it; the first
+    that comes through carries the stream.
+
+    With tickets in hand it dials as often as there are tickets: a lost packet may have
+    been all, and what else made a dial fail will do so again.  After that it asks the proxy
+    for one each time, less and less often, until it is closed; but if it has never come
+    through with those that it was given, it gives up.
+
+    @ivar problem: why the last try that failed did; empty if none has.
     """
+
+    log = Logger()
 
     def __init__(
         self,
@@ -36,72 +55,152 @@ class ChannelDialer:
         keys: SessionKeys,
         carrier: Carrier,
         dial: Callable[[], Deferred[socket.socket]],
-        tickets: list[bytes],
+        openChannel: Callable[[], Deferred[bytes]],
         failed: Callable[[str], object],
+        tickets: list[bytes] | None = None,
+        names: tuple[int, int] = (0, GAHP_STREAM),
     ) -> None:
         """
         @param dial: makes a connection to the proxy's port.
-        @param tickets: for the stream 0.  B{Secret} until they are used.
-        @param failed: called with the reason of the last failure when no ticket is left.
+        @param openChannel: asks the proxy for a ticket.
+        @param failed: called with the reason when it has given up, or the stream is over
+            at the other side.
+        @param tickets: the first.  B{Secret} until they are used.
+        @param names: the stream's number and kind.
         """
         self._reactor = reactor
         self._keys = keys
         self._carrier = carrier
         self._dial = dial
-        self._tickets = list(tickets)
+        self._openChannel = openChannel
         self._failed = failed
+        self._tickets = list(tickets or ())
+        self._mayAsk = not self._tickets
+        self._names = names
+        self._backoff = Backoff(SystemRandom())
         self._generation = 0
         self._dialling: set[Deferred[None]] = set()
         self._underway = 0  # dials and handshakes
         self._timer: Any = None
-        self._isClosed = False
+        self._isWanted = self._isClosed = False
+        self._progress = -1  # of the stream, when the last channel opened
+        self._openedAt = 0.0
+        self._toldAt = -limits.LOSSES_PERIOD
+        self.problem = ""
 
     def start(self) -> None:
         """
         Dial.
         """
+        self._isWanted = True
         self._attempt("there is no ticket")
 
-    def again(self, reason: str) -> None:
+    def opened(self) -> None:
         """
-        A channel did not come to be: dial once more, after a moment.
+        A channel carries the stream.
         """
-        self._underway -= 1
-        if self._tickets or not self._underway:
+        self._stop()
+        self._carrier.dropHandshakes()
+        self._underway = 0
+        progress = self._carrier.stream.progress()
+        if progress != self._progress:
+            self._backoff.succeeded()  # the one before was of use
+        self._progress, self._openedAt = progress, self._reactor.seconds()
+        self._tickets.clear()
+        self._mayAsk = True
+
+    def lost(self, reason: str) -> None:
+        """
+        The channel broke, or one did not come to be: dial after a moment.
+        """
+        self.problem = reason
+        if self._isClosed:
+            return
+        if self._carrier.isRefused:
+            self.close()
+            self._failed(reason)
+            return
+        if self._isWanted:
+            self._underway -= 1
+        else:
+            self._broke(reason)
+        self._isWanted = True
+        if self._mayAsk:
+            self._schedule(self._backoff.delay(), reason)
+        elif self._tickets or not self._underway:
             self._schedule(limits.REDIAL_FIRST, reason)
+
+    def _broke(self, reason: str) -> None:
+        """
+        It was the channel that carried the stream.
+        """
+        now = self._reactor.seconds()
+        if now - self._openedAt >= limits.CHANNEL_LIVED:
+            self._backoff.succeeded()
+        if now - self._toldAt >= limits.LOSSES_PERIOD:
+            self._toldAt = now
+            self.log.info(
+                "Session {session}: stream {stream}: its channel was lost, and is dialled again:"
+                " {reason}",
+                session=self._keys.present.sessionId,
+                stream=self._names[0],
+                reason=reason,
+            )
+
+    def redial(self, generation: int) -> None:
+        """
+        The client says that the channel of this generation is lost.  Where that is known, and
+        the next dial is still far, it is made now: word of the client came through.
+        """
+        if not self._carrier.isConnected():
+            if self._isWanted and not self._underway:
+                self._schedule(0, "its other end asked for it")
+        elif generation == self._carrier.generation:
+            self._carrier.drop("its other end has lost it")
 
     def close(self) -> None:
         """
-        Dial no more: a channel carries the stream, or none ever will.
+        Dial no more.
         """
         self._isClosed = True
+        self._stop()
+
+    def _stop(self) -> None:
+        self._isWanted = False
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         for dialling in list(self._dialling):
             dialling.cancel()
 
     def _schedule(self, delay: float, reason: str) -> None:
-        if self._isClosed:
-            return
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._timer = self._reactor.callLater(delay, self._attempt, reason)
 
     def _attempt(self, reason: str) -> None:
-        if not self._tickets:
+        if not (self._tickets or self._mayAsk):
             self._failed(reason)
             return
-        ticket = self._tickets.pop(0)
+        ticket = succeed(self._tickets.pop(0)) if self._tickets else self._openChannel()
         self._underway += 1
-        if self._tickets:
+        if self._tickets or (self._mayAsk and self._underway < limits.TICKETS_PER_START):
             self._schedule(limits.SPARE_DIAL_DELAY, "")
-        dialling = self._dial().addCallback(self._dialled, ticket)
+        dialling = ensureDeferred(self._connect(ticket))
         self._dialling.add(dialling)
         dialling.addErrback(self._notDialled)
         dialling.addBoth(lambda _: self._dialling.discard(dialling))
 
+    async def _connect(self, asked: Deferred[bytes]) -> None:
+        dialling = self._dial()  # while the proxy is asked
+        try:
+            ticket = await asked
+        except BaseException:
+            _discard(dialling)
+            raise
+        self._dialled(await dialling, ticket)
+
     def _dialled(self, connection: socket.socket, ticket: bytes) -> None:
-        if self._isClosed:
+        if not self._isWanted:
             connection.close()
             return
         ended = self._keys.objection(self._keys.present, self._reactor.seconds())
@@ -114,12 +213,16 @@ class ChannelDialer:
             connection,
             self._carrier,
             self._keys.present,
-            0,
-            GAHP_STREAM,
+            *self._names,
             self._generation,
             ticket,
         )
 
     def _notDialled(self, failure: Failure) -> None:
-        if not failure.check(CancelledError):
-            self.again(failure.getErrorMessage())
+        if failure.check(CancelledError):
+            return
+        if failure.check(SessionGone, NotAuthorized):
+            self.close()
+            self._failed(failure.getErrorMessage())
+        else:
+            self.lost(failure.getErrorMessage())

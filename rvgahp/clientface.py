@@ -98,6 +98,11 @@ class Face:
         """
         self._client.sessionRunning()
 
+    def resumed(self) -> None:
+        """
+        Another channel is open, and has carried nothing yet.
+        """
+
     def channelFailed(self, reason: str) -> None:
         """
         A channel did not come to be; another may.

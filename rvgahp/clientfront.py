@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import os
 import signal
-from collections import deque
 
-from rvgahp import frames, limits
+from rvgahp import limits
 from rvgahp.clientface import Face
+from rvgahp.clientlink import SiteLink
 from rvgahp.complaint import FAILURE
 from rvgahp.front import Front
 from rvgahp.frontrules import Timers
@@ -41,8 +41,7 @@ class FrontFace(Face):
         self._lease = grant.session.lease
         self._stopNumber = 0
         self._isLive = self._stdinOver = self._isLetGo = self._isDetached = False
-        self._given = 0  # bytes for the GAHP's stdin
-        self._unconfirmed: deque[tuple[int, int]] = deque()  # stream offset, bytes given by then
+        self._link: SiteLink | None = None
         self._timer: Any = None
         self._due = 0.0
         self._halfLine = b""  # of the GAHP's stderr
@@ -52,6 +51,7 @@ class FrontFace(Face):
 
     def sessionMade(self, session: ClientSession) -> None:
         super().sessionMade(session)
+        self._link = SiteLink(session.carrier)
         self._front.siteStarted()
         self._settle()
 
@@ -110,12 +110,12 @@ class FrontFace(Face):
 
     # -- from the session ---------------------------------------------------
 
+    def resumed(self) -> None:
+        self._front.resumed()
+        self._settle()
+
     def roomMade(self) -> None:
-        confirmed = 0
-        if self._session is not None:
-            stream = self._session.carrier.stream
-            while self._unconfirmed and stream.isAcknowledged(self._unconfirmed[0][0]):
-                confirmed = self._unconfirmed.popleft()[1]
+        confirmed = self._link.confirmed() if self._link is not None else 0
         if confirmed:
             self._front.confirmed(confirmed)
         self._settle()
@@ -163,13 +163,15 @@ class FrontFace(Face):
     def toGridmanager(self, data: bytes) -> None:
         self._stdout.put(data, len(data))
 
-    def toSite(self, data: bytes) -> None:
-        assert self._session is not None
-        carrier = self._session.carrier
-        for begin in range(0, len(data), limits.FRAME_PAYLOAD_BYTES):
-            carrier.send(frames.STDIN, data[begin : begin + limits.FRAME_PAYLOAD_BYTES])
-        self._given += len(data)
-        self._unconfirmed.append((carrier.stream.end, self._given))
+    def toSite(self, lines: list[bytes]) -> None:
+        assert self._link is not None
+        self._link.send(lines)
+
+    def takeBack(self) -> int:
+        count = self._link.takeBack() if self._link is not None else 0
+        if count and self._isLetGo:
+            self._endSite()  # its end was taken back too
+        return count
 
     def endSite(self) -> None:
         self._isLetGo = True
@@ -177,6 +179,10 @@ class FrontFace(Face):
             self._client.leave()  # there is no GAHP now, and none is needed any more
             self.conclude(0)
             return
+        self._endSite()
+
+    def _endSite(self) -> None:
+        assert self._session is not None
         self._session.endInput()
         if self._stopNumber:
             self._session.tellStop(self._stopNumber)
@@ -187,10 +193,8 @@ class FrontFace(Face):
             self.complain(f"{sentence}; it is started again when that can be done")
         if self._session is not None and self._session.hasExited:
             self._session.acknowledgeExit()
-        self._session = None
+        self._session = self._link = None
         self._isLive = False
-        self._given = 0
-        self._unconfirmed.clear()
         self._client.restart()
 
     def ready(self) -> None:
@@ -215,9 +219,8 @@ class FrontFace(Face):
         if self._isOver or self._status is not None:
             return
         now = self._loop.seconds()
-        carrier = self._session.carrier if self._session is not None else None
-        quiet = now - carrier.lastHeard if carrier is not None else 0.0
-        isLive = carrier is not None and carrier.isConnected() and quiet < limits.FRONT_LIVE
+        quiet = self._link.quiet(now) if self._link is not None else limits.FRONT_LIVE
+        isLive = quiet < limits.FRONT_LIVE
         if isLive != self._isLive:
             self._isLive = isLive
             self._front.linkChanged(isLive)

@@ -8,23 +8,28 @@ Layer 4: the standard library, C{cryptography}, and layers 0 and 1.
 from __future__ import annotations
 
 import gc
+import os
 
 from rvgahp import limits
-from rvgahp.complaint import FAILURE, sayLast
-from rvgahp.errors import RvgahpError, SessionGone
+from rvgahp.complaint import FAILURE, announce, complain, sayLast
+from rvgahp.errors import ConfigurationError, ProtocolError, RvgahpError, SessionGone
 from rvgahp.frontrules import hasFront
+from rvgahp.names import FILE_TRANSFER_GAHP
 from rvgahp.proxylink import ProxyLink
 from rvgahp.proxysocket import ProxyAbsent, connect, findSocket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
+    from rvgahp.clientclaim import Claimant
     from rvgahp.clientcopy import CopyFace
     from rvgahp.clientface import Face
     from rvgahp.clientfront import FrontFace
-    from rvgahp.clientsession import ClientSession
+    from rvgahp.clientsession import ClientSession, Grant
     from rvgahp.clientwords import Arguments
+    from rvgahp.forward import Forward
     from rvgahp.poller import DelayedCall, Poller
 
 
@@ -47,6 +52,8 @@ class Client:
         self._link: ProxyLink | None = None
         self._face: Face | None = None
         self._session: ClientSession | None = None
+        self._claimant: Claimant | None = None
+        self._forward: Forward | None = None
         self._problem = ""
         self._delay = limits.SITE_RETRY_FIRST
         self._readySince: float | None = None
@@ -63,9 +70,20 @@ class Client:
         except RvgahpError as e:
             self.fail(str(e))
             return
+        inherit = os.environ.get("CONDOR_INHERIT")
+        if self.role == FILE_TRANSFER_GAHP and inherit:
+            self._findForward(inherit)
         self._ask()
         if self.status is None:
             self._kindOfFace()  # the answer takes longer than this import
+
+    def _findForward(self, inherit: str) -> None:
+        from rvgahp.forward import Forward
+
+        try:
+            self._forward = Forward(inherit)
+        except ConfigurationError as e:
+            complain(self.describe(f"it gets no tunnel: {e}"))
 
     def _ask(self) -> None:
         try:
@@ -77,7 +95,9 @@ class Client:
         else:
             self._link = ProxyLink(self._loop, connection, self)
             asked = self._arguments
-            self._link.request(asked.site, self.gahp, asked.account)
+            forward = self._forward
+            port = forward.sitePort if forward is not None else 0
+            self._link.request(asked.site, self.gahp, asked.account, forward is not None, port)
 
     def _askAgain(self, sentence: str) -> None:
         """
@@ -154,11 +174,10 @@ class Client:
         self._timer.cancel()
         if self._asking is not None:
             self._asking.cancel()
-        if self._link is not None:
-            self._link.close()
-        if self._session is not None:
-            self._session.close()
-        self._link = self._session = None
+        for one in (self._claimant, self._link, self._session):
+            if one is not None:
+                one.close()
+        self._claimant = self._link = self._session = None
 
     def restart(self) -> None:
         """
@@ -209,6 +228,7 @@ class Client:
 
         try:
             grant = Grant(box)
+            forward = self._tunnelled(grant)
         except (RvgahpError, KeyError, ValueError) as e:
             self._trouble(
                 f"the proxy's answer was not understood ({e}); is it of another version of rvgahp?"
@@ -218,17 +238,50 @@ class Client:
         self._timer = self._loop.callLater(limits.FIRST_CHANNEL_TIMEOUT, self._unreached)
         if self._face is None:
             self._face = self._kindOfFace()(self._loop, grant, self)
-        self._session = ClientSession(self._loop, grant, self._face)
+        self._session = ClientSession(self._loop, grant, self._face, self._askRedial, forward)
         self._face.sessionMade(self._session)
+
+    def _tunnelled(self, grant: Grant) -> Forward | None:
+        """
+        The gridmanager is told of the tunnel's port before it hears anything else, and
+        only once in our life.
+
+        @return: where the tunnels of this session go; L{None}: it has none.
+        @raise ProtocolError: the site's port is not the one that was told, or the
+            channels are not encrypted.
+        """
+        forward = self._forward
+        if forward is None:
+            return None
+        if not (forward.sitePort or grant.tunnelPort):
+            complain(self.describe("it gets no tunnel: the site has given it no port"))
+            return None
+        if grant.session.outcome.value != "encrypt":
+            raise ProtocolError("a tunnel is given, and its channels are not encrypted")
+        if forward.sitePort:
+            if grant.tunnelPort != forward.sitePort:
+                raise ProtocolError(
+                    f"the site has tunnel port {grant.tunnelPort}, and the gridmanager knows"
+                    f" {forward.sitePort}"
+                )
+            return forward
+        try:
+            forward.redirect(grant.forwardTo)
+        except ConfigurationError as e:
+            complain(self.describe(f"it gets no tunnel: {e}"))
+            return None
+        forward.sitePort = grant.tunnelPort
+        announce(forward.announcement().encode("utf-8"))
+        return forward
 
     def refused(self, sentence: str) -> None:
         self._trouble(sentence)
 
     def channelHanded(self, stream: int, connection: socket.socket) -> None:
-        if self._session is None or stream != 0:
+        if self._session is None:
             connection.close()
             return
-        self._session.channelHanded(connection)
+        self._session.channelHanded(stream, connection)
 
     def renewKey(self, box: dict[bytes, bytes]) -> None:
         if self._session is None:
@@ -246,6 +299,31 @@ class Client:
             self._askAgain(sentence)
         elif self._session is None or not self._session.hasChannel():
             self._trouble(sentence)
+        else:
+            self._reclaim(self._session)
+
+    def _reclaim(self, session: ClientSession) -> None:
+        """
+        The session goes on without the proxy, but no new channel of it can be had.
+        """
+        if self._claimant is None:
+            from rvgahp.clientclaim import Claimant
+
+            self._claimant = Claimant(
+                self._loop, self._path, session, self, self._reclaimed, self.sessionLost
+            )
+        self._claimant.start()
+
+    def _reclaimed(self, link: ProxyLink) -> None:
+        self._claimant = None
+        self._link = link
+
+    def _askRedial(self, stream: int, generation: int, gone: Callable[[str], object]) -> None:
+        """
+        Have a stream dialled again, if the proxy is there to be asked.
+        """
+        if self._link is not None and self._session is not None:
+            self._link.redial(self._session.keys.present.sessionId, stream, generation, gone)
 
     # -- time ---------------------------------------------------------------
 

@@ -191,7 +191,7 @@ class Arguments:
         if self._script and names != [_TRANSFERS]:
             # As in remote_gahp, where the gridmanager's own word is then an argument.
             names = [self._script, *names[1:]]
-        if not names:
+        if not (self._bare and names):
             self._missing(words)
         if len(names) > 1:
             raise Misuse(f"{names[1][:80]!a} is one word too many")

@@ -60,7 +60,22 @@ class Sessions(Command):
     """
 
     arguments = [
-        (b"sessions", BoxList([(b"session", Unicode()), (b"claim", String())])),
+        (
+            b"sessions",
+            BoxList(
+                [
+                    (b"session", Unicode()),
+                    (b"claim", String()),
+                    (b"owner", Unicode()),
+                    (b"gahp", Unicode()),
+                    (b"tunnel", Boolean()),
+                    (b"keyNumber", Integer()),
+                    (b"left", Integer()),
+                    (b"outcome", Unicode()),
+                    (b"method", Unicode()),
+                ]
+            ),
+        ),
         (b"last", Boolean()),
     ]
     response = [(b"gone", ListOf(Unicode()))]
@@ -87,6 +102,7 @@ class StartGAHP(Command):
         (b"gahp", Unicode()),
         (b"account", Unicode()),
         (b"tunnel", Boolean()),
+        (b"tunnelPort", Integer()),
         (b"owner", Unicode()),
         (b"serverPolicy", Unicode()),
         (b"outcome", Unicode()),
@@ -128,6 +144,38 @@ class OpenChannel(Command):
     errors = _ERRORS
 
 
+class Redial(Command):
+    """
+    Client to proxy, then proxy to CE: this generation of the stream's channels is lost.
+    """
+
+    arguments = [
+        (b"session", Unicode()),
+        (b"stream", Integer()),
+        (b"generation", Integer()),
+    ]
+    errors = _ERRORS
+
+
+class Claim(Command):
+    """
+    Client to proxy, which has been restarted: this session is mine.
+    """
+
+    arguments = [(b"session", Unicode()), (b"site", Unicode())]
+    response = [(b"nonce", String())]
+    errors = _ERRORS
+
+
+class Prove(Command):
+    """
+    Client to proxy: the proof of it.
+    """
+
+    arguments = [(b"session", Unicode()), (b"proof", String())]
+    errors = _ERRORS
+
+
 class RenewKey(Command):
     """
     Proxy to CE, then proxy to client: the session's next key.  C{key} is B{secret}.
@@ -153,6 +201,7 @@ class RequestGAHP(Command):
         (b"gahp", Unicode()),
         (b"account", Unicode()),
         (b"tunnel", Boolean()),
+        (b"tunnelPort", Integer()),
     ]
     response = [
         (b"version", Integer()),
@@ -173,6 +222,7 @@ class RequestGAHP(Command):
         (b"responseTimeout", Integer()),
         (b"site", Unicode()),
         (b"tunnelPort", Integer()),
+        (b"forwardTo", Unicode()),
     ]
     errors = _ERRORS
 
@@ -206,6 +256,26 @@ class DescribeSite(Command):
         (b"method", Unicode()),
         (b"conflict", Unicode()),
     ]
+    errors = _ERRORS
+
+
+class ProbeTunnel(Command):
+    """
+    Client to proxy: have the CE use the tunnel of that process's session.
+    """
+
+    arguments = [(b"process", Integer()), (b"request", String())]
+    response = [(b"answer", String()), (b"problem", Unicode())]
+    errors = _ERRORS
+
+
+class DialTunnel(Command):
+    """
+    Proxy to CE: connect to this session's tunnel port, as its GAHP would.
+    """
+
+    arguments = [(b"session", Unicode()), (b"request", String())]
+    response = [(b"answer", String()), (b"problem", Unicode())]
     errors = _ERRORS
 
 

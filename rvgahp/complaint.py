@@ -28,10 +28,15 @@ def encodeComplaint(sentence: str) -> bytes:
 
 def complain(sentence: str) -> None:
     """
-    One line on stderr, in one write if it is not a very long one.  A stderr that nobody
-    reads is not waited for for ever.
+    One line on stderr, in one write if it is not a very long one.
     """
-    data = encodeComplaint(sentence)
+    announce(encodeComplaint(sentence))
+
+
+def announce(data: bytes) -> None:
+    """
+    Lines on stderr as they are.  A stderr that nobody reads is not waited for for ever.
+    """
     poll = select.poll()
     poll.register(2, select.POLLOUT)
     try:

@@ -3,29 +3,65 @@
 What the proxy tells of itself and of its sites to local users who look for the cause
 of a trouble.  C{doc/protocol.rst}, step 4a.
 
-Layer 4.  Nothing here is secret, and nothing is started.
+Layer 4.  Nothing here is secret, and no GAHP is started.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, TimeoutError
+from twisted.protocols.amp import UnhandledCommand
+from twisted.python.failure import Failure
 
-from rvgahp.errors import PolicyConflict
+from rvgahp import commands, limits
+from rvgahp.control import Responders
+from rvgahp.errors import (
+    Busy,
+    InternalError,
+    NoSuchSite,
+    NotAuthorized,
+    PolicyConflict,
+    RvgahpError,
+    VersionMismatch,
+)
 from rvgahp.names import SITE_URI
 from rvgahp.policy import resolve
 from rvgahp.proxy import Proxy
+from rvgahp.proxysession import ProxySession
 from rvgahp.siteconnection import SOFTWARE, SiteConnection
 from rvgahp.sites import candidates
 
 if TYPE_CHECKING:
     from rvgahp.local import LocalConnection
 
-#: Of what a CE says of itself, so much is passed on, so that the answer fits in a box:
-#: characters of its software, bytes of its GAHPs.
+#: Of what a CE says, so much is passed on, so that the answer fits in a box: characters of
+#: its software, bytes of its GAHPs, characters of why a tunnel ended.
 _SOFTWARE_LENGTH = 200
 _GAHPS_BYTES = 8 * 1024
+_PROBLEM_LENGTH = 2000
+
+
+class Questions(Responders):
+    """
+    Takes them from one client.
+    """
+
+    def __init__(self, connection: LocalConnection, describer: Describer) -> None:
+        self._connection = connection
+        self._describer = describer
+
+    @commands.DescribeProxy.responder
+    def describeProxy(self) -> dict[str, Any]:
+        return self._describer.describeProxy(self._connection)
+
+    @commands.DescribeSite.responder
+    def describeSite(self, **arguments: Any) -> Deferred[dict[str, Any]]:
+        return self._describer.describeSite(self._connection, **arguments)
+
+    @commands.ProbeTunnel.responder
+    def probeTunnel(self, **arguments: Any) -> Deferred[dict[str, Any]]:
+        return self._describer.probeTunnel(self._connection, **arguments)
 
 
 class Describer:
@@ -82,6 +118,66 @@ class Describer:
         except PolicyConflict as e:
             found["conflict"] = str(e)
         return found
+
+    # -- tunnels ------------------------------------------------------------
+
+    def probeTunnel(
+        self, client: LocalConnection, process: int, request: bytes
+    ) -> Deferred[dict[str, Any]]:
+        """
+        Have the CE use the tunnel of a client's session.
+
+        @param process: the client's.
+        @return: fires with the values of L{rvgahp.commands.ProbeTunnel}; fails with its
+            errors.
+        @raise RvgahpError: the CE is not asked.
+        """
+        record = self._tunnelled(client, process)
+        site = self._proxy.sites.get(record.site)
+        if site is None:
+            raise NoSuchSite(f"site {record.site} is not connected to the proxy")
+        if record.isProbed:
+            raise Busy(f"process {process} has its tunnel probed already; try again later")
+        record.isProbed = True
+        asked = site.dialTunnel(record.sessionId, request)
+        asked.addCallbacks(_probed, _notProbed, errbackArgs=(site,))
+
+        def over(result: Any) -> Any:
+            record.isProbed = False
+            return result
+
+        return asked.addBoth(over)
+
+    def _tunnelled(self, client: LocalConnection, process: int) -> ProxySession:
+        asker = client.user.uid
+        for record in self._proxy.sessions.values():
+            user = record.client.user
+            if record.hasTunnels and user.pid == process and asker in (0, user.uid):
+                return record
+        raise NotAuthorized(
+            f"process {process} is no client of {client.user.name} whose GAHP has a tunnel"
+        )
+
+
+def _probed(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "answer": values["answer"][: limits.PEEK_BYTES],
+        "problem": values["problem"][:_PROBLEM_LENGTH],
+    }
+
+
+def _notProbed(failure: Failure, site: SiteConnection) -> Failure:
+    if failure.check(RvgahpError):
+        return failure
+    if failure.check(UnhandledCommand):
+        raise VersionMismatch(
+            f"rvgahp-ce at site {site.site} cannot probe tunnels: it is older than the proxy"
+        )
+    if failure.check(TimeoutError):
+        raise Busy(f"rvgahp-ce at site {site.site} gave {failure.getErrorMessage()} (DialTunnel)")
+    if not site.control.connected:
+        raise NoSuchSite(f"the connection to site {site.site} was lost; try again")
+    raise InternalError(f"the answer of site {site.site} to DialTunnel was not understood")
 
 
 def _clipped(names: list[str]) -> list[str]:

@@ -44,6 +44,13 @@ class ProtocolError(RvgahpError):
     """
 
 
+class StreamBroken(ProtocolError):
+    """
+    What the peer has put into a stream makes no sense.  No other channel would mend that,
+    so the stream is over.
+    """
+
+
 class VersionMismatch(RvgahpError):
     """
     The two ends have no protocol version in common.  Upgrade the older one.
@@ -111,4 +118,10 @@ class InternalError(RvgahpError):
 class ChannelLost(RvgahpError):
     """
     A channel broke or was refused before its stream was at its end.
+    """
+
+
+class StreamOver(ChannelLost):
+    """
+    A channel was refused because its stream is over at the other end.
     """

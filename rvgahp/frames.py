@@ -10,7 +10,7 @@ from __future__ import annotations
 from struct import Struct
 
 from rvgahp import limits
-from rvgahp.errors import ProtocolError
+from rvgahp.errors import ProtocolError, StreamBroken
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 END_STDIN, END_STDOUT, END_STDERR = 16, 17, 18
@@ -56,10 +56,10 @@ def encodeExit(signalled: bool, value: int, sentence: str = "") -> bytes:
 def decodeExit(payload: bytes) -> tuple[bool, int, str]:
     """
     @return: whether a signal ended it, the status or signal, and the sentence.
-    @raise ProtocolError: it is no payload of an EXIT frame.
+    @raise StreamBroken: it is no payload of an EXIT frame.
     """
     if len(payload) < 2 or payload[0] not in (EXITED, SIGNALLED):
-        raise ProtocolError("An exit status of unknown form came.")
+        raise StreamBroken("An exit status of unknown form came.")
     return payload[0] == SIGNALLED, payload[1], payload[2:].decode("utf-8", "replace")
 
 
@@ -102,11 +102,11 @@ class FrameReader:
 
     def read(self, data: bytes) -> list[Frame]:
         """
-        @raise ProtocolError: a frame of unknown kind or impossible length came,
+        @raise StreamBroken: a frame of unknown kind or impossible length came,
             now or before: where the next one begins cannot be known.
         """
         if self._isSpoilt:
-            raise ProtocolError("The stream has had a frame that is none.")
+            raise StreamBroken("The stream has had a frame that is none.")
         frames: list[Frame] = []
         view = memoryview(data)
         start, size = 0, len(view)
@@ -116,7 +116,7 @@ class FrameReader:
                     start = self._payload(view, start, frames)
                 else:
                     start = self._header(view, start, frames)
-        except ProtocolError:
+        except StreamBroken:
             self._isSpoilt = True
             raise
         return frames
@@ -155,7 +155,7 @@ class FrameReader:
 
     def _begin(self, kind: int, length: int, frames: list[Frame]) -> None:
         if length > limits.FRAME_PAYLOAD_BYTES:
-            raise ProtocolError(f"A frame of kind {kind} claims {length} bytes.")
+            raise StreamBroken(f"A frame of kind {kind} claims {length} bytes.")
         self._kind, self._left = kind, length
         self._unclaimed = HEADER.size
         if not length:
@@ -165,7 +165,7 @@ class FrameReader:
         self, view: memoryview, start: int, kind: int, length: int, frames: list[Frame]
     ) -> int:
         if length > _longest(kind):
-            raise ProtocolError(f"A frame of kind {kind} and {length} bytes came.")
+            raise StreamBroken(f"A frame of kind {kind} and {length} bytes came.")
         size = HEADER.size + length
         start = self._hold(view, start, size)
         if len(self._held) == size:
@@ -192,4 +192,4 @@ def _check(kind: int, payload: bytes) -> None:
     if kind == EXIT:
         decodeExit(payload)
     elif kind == STOP and len(payload) != 1:
-        raise ProtocolError("A request to stop of unknown form came.")
+        raise StreamBroken("A request to stop of unknown form came.")

@@ -16,7 +16,8 @@ How it is driven, by the client, which makes it when the first GAHP runs:
     GAHP, its stdout in any portions, and its end.
   - L{Front.linkChanged}: whether an authenticated byte came in the last 12 s.  It begins
     as not live.
-  - L{Front.confirmed}: how many bytes of all that went to C{toSite} the CE has delivered.
+  - L{Front.resumed}: another channel carries the stream, and what the CE has got is known.
+  - L{Front.confirmed}: how many more lines of C{toSite} the CE has delivered.
   - L{Front.nextDeadline} and L{Front.tick}: the front starts no timers.  After each of
     the calls above the client asks when C{tick} is due, and calls it then.
   - L{Front.heldBytes}: what it holds of its input; above a limit, read stdin no more.
@@ -158,11 +159,20 @@ class Front:
         The link has become live, or is not live any more.
         """
         self._answers.linkChanged(isLive)
+        self.resumed()
+
+    def resumed(self) -> None:
+        """
+        The stream has another channel, which has carried nothing yet.
+        """
+        problem = self._takeBack()
+        if problem:
+            self._siteOver(None, problem)
         self._settle()
 
     def confirmed(self, count: int) -> None:
         """
-        @param count: bytes of all that went to C{toSite} that the CE has delivered.
+        @param count: so many more of the lines that went to C{toSite} the CE has delivered.
         """
         self._site.confirmed(count, self._clock())
         self._settle()
@@ -195,7 +205,7 @@ class Front:
         if self._isAwaited():
             times.append(self._readyBy)
         if self._hasEnded:
-            times.append(self._site.graceEnd(now))
+            times.append(self._site.requests.graceEnd(now))
         return min([time for time in times if time is not None], default=None)
 
     def owes(self) -> bool:
@@ -277,8 +287,18 @@ class Front:
             self._finish(status, sentence)
         elif not self._isOver:
             self._readyBy = _EVER
+            self._takeBack()
             self._answers.siteOver()
             self._output.siteOver(sentence)
+
+    def _takeBack(self) -> str:
+        """
+        Hold again what has certainly not reached the site.
+
+        @return: why the GAHP must be ended, or nothing.
+        """
+        count = 0 if self._isOver else self._output.takeBack()
+        return self._answers.takeBack(count) if count and not self._isLetGo else ""
 
     def _greeted(self) -> None:
         self._output.ready()

@@ -12,6 +12,7 @@ job's state; and the result codes -100 to -103, which the gridmanager takes for 
 from __future__ import annotations
 
 from rvgahp import limits
+from rvgahp.errors import ProtocolError
 from rvgahp.frontpaths import SandboxPaths
 from rvgahp.frontqueue import HELD, Command, CommandQueue
 from rvgahp.frontreplies import Deadlines, ReplyQueue, refusal
@@ -134,7 +135,7 @@ class Answers:
         """
         lost, self.site = self.site, self._newSite()
         self._queue.reopen()
-        for command in [*lost.pending.values(), *self.replies.waiting()]:
+        for command in [*lost.requests, *self.replies.waiting()]:
             if not command.isAnswered and command.state != HELD:
                 self._act(command.rule.over, command, _OVER)
         for command in self._first.values():
@@ -178,7 +179,7 @@ class Answers:
     def _problemWith(self, requestId: bytes) -> str:
         if not requestId.isdigit() or len(requestId) > limits.REQUEST_ID_DIGITS:
             return "a request id must be a decimal number"
-        for known in (self._open, self.results, self.site.pending):
+        for known in (self._open, self.results, self.site.requests):
             if requestId in known:
                 return "this request id is in use"
         if len(self.results) >= limits.RESULTS_HELD:
@@ -205,6 +206,21 @@ class Answers:
         if not isLive:
             for command in [*self._open.values(), *self.replies.waiting()]:
                 self._act(command.rule.notLive, command, _NOT_LIVE)
+
+    def takeBack(self, count: int) -> str:
+        """
+        @param count: so many of the last lines for the GAHP will not reach it.  The rules
+            decide anew what becomes of their commands.
+        @return: why the GAHP must be ended, or nothing.
+        """
+        try:
+            again = self.site.takeBack(count)
+        except ProtocolError as e:
+            return str(e)
+        for command in again:
+            if not command.isAnswered:
+                self.returned(command)
+        return ""
 
     def nextDeadline(self) -> float | None:
         """

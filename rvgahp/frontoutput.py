@@ -22,10 +22,17 @@ class Output(Protocol):
         Whole lines for our stdout.
         """
 
-    def toSite(self, data: bytes) -> None:
+    def toSite(self, lines: list[bytes]) -> None:
         """
-        Whole lines for the GAHP's stdin, which are sent now: it is called only while
-        the link is live.  They may hold a B{secret}.
+        Lines for the GAHP's stdin, with their ends, which are sent now: it is called only
+        while the link is live.  They may hold a B{secret}.
+        """
+
+    def takeBack(self) -> int:
+        """
+        Do not send any more what has certainly not reached the CE, not even in part.
+
+        @return: how many lines these are, the last of all that went to L{toSite}.
         """
 
     def endSite(self) -> None:
@@ -42,7 +49,7 @@ class Output(Protocol):
         """
         End what is left of the GAHP and its session, and have it started again as soon
         as that can be done: L{Front.siteStarted}.  Nothing of the former may come after
-        this, and the bytes that went to C{toSite} are counted anew.
+        this, and the lines that go to C{toSite} are counted anew.
         """
 
     def complain(self, sentence: str) -> None:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from rvgahp.frontrules import Rule
 
-# How far a command has come.  It only goes back by "Threads limit reached", and when the
-# GAHP is over.
+# How far a command has come.  It only goes back by "Threads limit reached", when it is taken
+# back, and when the GAHP is over.
 HELD = 0  #: not sent, and so it can be withdrawn
 SENT = 1  #: its first line of answer has not come
 RUNNING = 2  #: acknowledged; the site's result has not come
@@ -38,14 +38,12 @@ class Command:
     @ivar isAnswered: whether there is a result, or a reply if it has no request id.
     @ivar reply: that reply.
     @ivar sandbox: the sandbox id, if it has one.
-    @ivar end: how many bytes had been sent when it had been.
     @ivar owedUntil: when it has had its time at the GAHP, if it is owed and sent:
         never, as long as the CE has not acknowledged it.
     """
 
     __slots__ = (
         "came",
-        "end",
         "isAnswered",
         "line",
         "name",
@@ -69,7 +67,6 @@ class Command:
         self.state = HELD
         self.isAnswered = False
         self.reply = b""
-        self.end = 0
         self.owedUntil = 0.0
 
     @property
@@ -126,7 +123,8 @@ class CommandQueue:
         Hold what was sent, at the head, behind what came before it and is there too.
         """
         command.state = HELD
-        queue = self._refused if command.rule.who == AT_ONCE else self._kinds[command.rule.queue]
+        isFirst = command.rule.who != AT_ONCE and command.rule.queue != ORDER
+        queue = self._kinds[command.rule.queue] if isFirst else self._refused
         queue[command.number] = command
         for number in [number for number in queue if number > command.number]:
             queue.move_to_end(number)

@@ -19,7 +19,8 @@ from rvgahp import limits
 from rvgahp.errors import ProtocolError
 from rvgahp.frontbanner import BannerFinder
 from rvgahp.frontqueue import OVER, RUNNING, SENT, Command, CommandQueue
-from rvgahp.frontrules import AGAIN, AT_ONCE, FIRST, MUTE
+from rvgahp.frontrules import AGAIN, AT_ONCE, FIRST, MUTE, PROMISE
+from rvgahp.frontsent import Lines, Requests
 from rvgahp.gahplines import LineSplitter, countTokens, firstTokens, plainLine, splitTokens
 
 TYPE_CHECKING = False
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from rvgahp.frontoutput import SiteUser
     from rvgahp.frontrules import Timers
+    from rvgahp.frontsent import Sent
 
 #: The reason with which a GAHP asks for fewer requests at a time (C{GahpOverloadError}).
 _OVERLOADED = b"Threads limit reached"
@@ -44,7 +46,7 @@ class Site:
     dialogue raises L{ProtocolError}, and it should then be ended.
 
     @ivar queue: the commands that are held.
-    @ivar pending: by request id, the requests sent whose result has not come.
+    @ivar requests: those that were sent and whose results have not come.
     @ivar isLive: whether commands may be sent.
     @ivar isReady: whether it has been greeted.
     @ivar banner: the GAHP's first line as it came, with its end.
@@ -63,7 +65,7 @@ class Site:
         @param greeted: called when the GAHP is ready for commands.
         """
         self.queue = queue
-        self.pending: dict[bytes, Command] = {}
+        self.requests = Requests(timers)
         self.isLive = self.isReady = False
         self.banner = b""
         self.commands: list[bytes] = []
@@ -73,12 +75,11 @@ class Site:
         self._finder = BannerFinder()
         self._lines = LineSplitter(limits.SITE_LINE_BYTES, b"\n")
         self._own: deque[tuple[bytes, Callable[[list[bytes]], None]]] = deque()
-        self._expected: deque[Command | Callable[[list[bytes]], None]] = deque()
+        self._expected: deque[Sent] = deque()
         self._left = 0  # lines of an answer to RESULTS
         self._wantsResults = self._asking = False
         self._asked = self._heard = now
-        self._sent = 0
-        self._unconfirmed: deque[Command] = deque()
+        self._sent = Lines()
 
     # -- toward the site ----------------------------------------------------
 
@@ -88,18 +89,16 @@ class Site:
         """
         if isLive and not self.isLive:
             self._heard = now
-            for command in self.pending.values():
-                if command.owedUntil < _EVER:
-                    command.owedUntil = now + limits.FRONT_LAST_RESULT
+            self.requests.renew(now)
         self.isLive = isLive
 
-    def send(self, now: float, hasRoom: bool) -> bytes:
+    def send(self, now: float, hasRoom: bool) -> list[bytes]:
         """
         @param hasRoom: whether results are welcome.
-        @return: the lines that go to the GAHP now.
+        @return: the lines that go to the GAHP now, with their ends.
         """
         if not self.isLive:
-            return b""
+            return []
         if self._wantsResults and hasRoom and not self._asking:
             self._wantsResults, self._asking, self._asked = False, True, now
             self._own.append((b"RESULTS", self._resultsCounted))
@@ -107,72 +106,80 @@ class Site:
             self._heard = now
         lines = []
         while len(self._expected) < limits.FRONT_UNANSWERED:
-            line = self._next(now)
-            if line is None:
+            sending = self._next(now)
+            if sending is None:
                 break
-            lines.append(line + _END)
-            self._sent += len(lines[-1])
-        return b"".join(lines)
+            self._sent.add(*sending)
+            self._expected.append(sending[1])
+            lines.append(sending[0] + _END)
+        return lines
 
-    def _next(self, now: float) -> bytes | None:
+    def _next(self, now: float) -> tuple[bytes, Sent] | None:
         if self._own:
-            line, handler = self._own.popleft()
-            self._expected.append(handler)
-            return line
+            return self._own.popleft()
         if not self.isReady or not len(self.queue):
             return None
-        command = self.queue.take(self._isOpen(now))
+        isOpen = now >= self.queue.closedUntil and self.requests.hasRoom(self.queue.window, now)
+        command = self.queue.take(isOpen)
         if command is None:
             return None
-        self._expected.append(command)
         command.state = SENT
         line = command.line
         if command.rule.who == AT_ONCE:
             self._remember(command, now)
         elif command.rule.over != AGAIN:
             command.line = b""
-        command.end = self._sent + len(line) + len(_END)
         if command.rule.isOwed:
             command.owedUntil = _EVER
-            self._unconfirmed.append(command)
-        return line
+        return line, command
 
     def _remember(self, command: Command, now: float) -> None:
         """
         A result is to come.
         """
-        if not self.pending:
+        if not len(self.requests):
             self._asked = now
-        if len(self.pending) >= limits.FRONT_FORGOTTEN:
-            oldest = next(
-                (one for one in self.pending.values() if not self._isBusy(one, now)), None
-            )
-            if oldest is not None:
-                del self.pending[oldest.requestId]
-                self._user.forgotten(oldest)
-        self.pending[command.requestId] = command
-
-    def _isBusy(self, command: Command, now: float) -> bool:
-        """
-        @return: whether the gridmanager still waits for it.
-        """
-        patience = self._timers.seconds[command.rule.timer]
-        return not command.isAnswered and now < command.came + patience
-
-    def _isOpen(self, now: float) -> bool:
-        if now < self.queue.closedUntil:
-            return False
-        if len(self.pending) < self.queue.window:
-            return True
-        busy = sum([self._isBusy(command, now) for command in self.pending.values()])
-        return busy < self.queue.window
+        forgotten = self.requests.add(command, now)
+        if forgotten is not None:
+            self._user.forgotten(forgotten)
 
     def confirmed(self, count: int, now: float) -> None:
         """
-        @param count: bytes of all that L{send} returned that are with the GAHP.
+        @param count: so many more of the lines that L{send} returned are with the GAHP.
         """
-        while self._unconfirmed and self._unconfirmed[0].end <= count:
-            self._unconfirmed.popleft().owedUntil = now + limits.FRONT_LAST_RESULT
+        for sent in self._sent.confirmed(count):
+            if isinstance(sent, Command) and sent.rule.isOwed:
+                sent.owedUntil = now + limits.FRONT_LAST_RESULT
+
+    def takeBack(self, count: int) -> list[Command]:
+        """
+        @param count: so many of the last lines that L{send} returned are not with the GAHP,
+            and will not be: it is as if they had not been sent.
+        @return: the commands that are held again for it; those that have been answered
+            for meanwhile are not.
+        @raise ProtocolError: the GAHP has answered some, and must be ended.
+        """
+        if count > len(self._expected):
+            raise ProtocolError("it has answered a line that it was not sent")
+        again = []
+        for line, sent in self._sent.takeBack(count):
+            self._expected.pop()
+            if not isinstance(sent, Command):
+                self._own.appendleft((line, sent))
+            elif self._holdAgain(sent, line):
+                again.append(sent)
+        return again
+
+    def _holdAgain(self, command: Command, line: bytes) -> bool:
+        self.requests.remove(command)
+        command.owedUntil = 0.0
+        if command.isAnswered and command.rule.unsent != PROMISE:
+            command.state = OVER
+            command.line = b""
+            return False
+        command.line = line
+        self.queue.holdAgain(command)
+        return True
 
     def owes(self, now: float) -> bool:
         """
@@ -181,15 +188,7 @@ class Site:
         """
         if any(command.rule.isOwed for command in self.queue):
             return True
-        owed = [command for command in self.pending.values() if command.rule.isOwed]
-        return any(command.owedUntil > now or not self.isLive for command in owed)
-
-    def graceEnd(self, now: float) -> float | None:
-        """
-        @return: when the next of what is owed and delivered has had its time.
-        """
-        times = [command.owedUntil for command in self.pending.values()]
-        return min([time for time in times if now < time < _EVER], default=None)
+        return self.requests.owe(now, self.isLive)
 
     # -- time ---------------------------------------------------------------
 
@@ -200,7 +199,7 @@ class Site:
         if not self.isLive:
             return None
         times = []
-        if self.pending and not self._asking and not self._wantsResults:
+        if len(self.requests) and not self._asking and not self._wantsResults:
             times.append(self._asked + limits.FRONT_POLL)
         if len(self.queue) and self.queue.closedUntil > now:
             times.append(self.queue.closedUntil)
@@ -216,7 +215,7 @@ class Site:
         """
         if self.isReady and self.isLive and self._owesLine():
             self._checkSilence(now)
-        if self.pending and now >= self._asked + limits.FRONT_POLL:
+        if len(self.requests) and now >= self._asked + limits.FRONT_POLL:
             self._wantsResults = True
 
     def _checkSilence(self, now: float) -> None:
@@ -291,9 +290,7 @@ class Site:
         else:
             self._answerReceived(self._expected.popleft(), line, now)
 
-    def _answerReceived(
-        self, expected: Command | Callable[[list[bytes]], None], line: bytes, now: float
-    ) -> None:
+    def _answerReceived(self, expected: Sent, line: bytes, now: float) -> None:
         tokens = splitTokens(line)
         if tokens[0] not in (b"S", b"F", b"E"):
             raise ProtocolError("it sent something else than a reply")
@@ -314,13 +311,12 @@ class Site:
                 command.line = b""
             return
         reason = tokens[1] if len(tokens) > 1 else b""
-        self.pending.pop(command.requestId, None)
+        self.requests.remove(command)
         command.state = OVER
         if command.isAnswered:
             return
         if reason == _OVERLOADED:
-            running = [one for one in self.pending.values() if one.state == RUNNING]
-            self.queue.putBack(command, len(running), now)
+            self.queue.putBack(command, self.requests.running(), now)
             self._user.returned(command)
         else:
             self._user.refused(command, reason)
@@ -336,10 +332,10 @@ class Site:
         requestId = firstTokens(line, 1)[0]
         if not requestId[:1].isdigit():
             raise ProtocolError("it sent something else than a result")
-        command = self.pending.get(requestId)
+        command = self.requests.get(requestId)
         if command is None or command.state != RUNNING:
             return  # unknown, or forgotten
-        del self.pending[requestId]
+        self.requests.remove(command)
         command.state = OVER
         self.queue.closedUntil = 0.0
         if not command.isAnswered:

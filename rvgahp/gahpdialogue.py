@@ -10,10 +10,11 @@ after HTCondor 25.14, C{src/condor_gridmanager/gahp-client.cpp}.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,6 +38,13 @@ _STDERR_LINES = 4
 
 _STDERR_BYTES = 4096
 _COMPLAINT = "rvgahp_client: "
+
+#: How the gridmanager learns of a tunnel's port: the first such line with a number that is
+#: not 0 (C{err_pipe_ready}).
+_ANNOUNCEMENT = re.compile(
+    rb"^Allocated\sport\s([1-9][0-9]{0,4})\sfor\sremote\sforward\sto\s(.*)\n", re.M
+)
+
 _LINE_BYTES = 1 << 20
 _FIRST_POLL, _LAST_POLL = 0.02, 0.5  # seconds between two RESULTS
 
@@ -78,11 +86,19 @@ class Dialogue:
     One client, and the conversation with its GAHP.
 
     @ivar pid: the client's process.
+    @ivar tunnel: the port at the site that the client has announced on stderr, and the
+        address that it leads to; L{None}: none so far.
     """
 
-    def __init__(self, words: Sequence[str], patience: Patience) -> None:
+    def __init__(
+        self,
+        words: Sequence[str],
+        patience: Patience,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
         """
         @param words: the client's command line.
+        @param environ: its environment; by default ours.
         @raise OSError: it cannot be started.
         """
         self._patience = patience
@@ -94,6 +110,7 @@ class Dialogue:
             stderr=subprocess.PIPE,
             bufsize=0,
             start_new_session=True,
+            env=environ,
         )
         self.pid = self._process.pid
         assert self._process.stdin and self._process.stdout and self._process.stderr
@@ -105,6 +122,7 @@ class Dialogue:
         self._open = {self._stdout, self._stderr}
         self._heard = b""
         self._complaints = b""
+        self.tunnel: tuple[int, str] | None = None
         self._count = 1
         self._asked = ""  # the command whose reply is to be read next
         self._due = 0  # results that are to be read next
@@ -239,9 +257,29 @@ class Dialogue:
         """
         with suppress(BlockingIOError):
             data = os.read(self._stderr, 65536)
-            self._complaints = (self._complaints + data)[-_STDERR_BYTES:]
+            self._complaints += data
+            announced = _ANNOUNCEMENT.search(self._complaints)
+            if announced and self.tunnel is None:
+                self.tunnel = int(announced[1]), announced[2].decode("utf-8", "replace")
+            self._complaints = self._complaints[-_STDERR_BYTES:]
             if not data:
                 self._open.discard(self._stderr)
+
+    def complaint(self, word: str, limit: float) -> str:
+        """
+        @return: the first line of stderr that has C{word}, without the client's name.
+        @raise TookTooLong: none came within C{limit} seconds.
+        @raise Ended: none can come any more.
+        """
+        wait = self._patience.wait("the client's word on it", limit)
+        while True:
+            for line in self._complaints.decode("utf-8", "replace").splitlines(keepends=True):
+                if word in line and line.endswith("\n"):
+                    return line.removeprefix(_COMPLAINT).rstrip()
+            if self._stderr not in self._open:
+                raise self._ended()
+            wait.readable(self._stderr)
+            self._hearComplaints()
 
     def lastWords(self) -> str:
         """

@@ -9,46 +9,34 @@ Layer 4: a reactor is passed in.
 from __future__ import annotations
 
 import signal
-import socket
 from collections.abc import Callable
-from enum import Enum
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from rvgahp import frames, limits
+from rvgahp.budget import Budget
 from rvgahp.carrier import Carrier
+from rvgahp.cetunnels import CETunnels
 from rvgahp.channeldialer import ChannelDialer
-from rvgahp.errors import ProtocolError, StartFailed
+from rvgahp.delayedcalls import DelayedCalls
+from rvgahp.errors import StartFailed, StreamBroken
 from rvgahp.frames import Frame
 from rvgahp.gahpenvironment import GAHPEnvironment
+from rvgahp.gahpoutput import GAHPOutput
 from rvgahp.gahpprocess import GAHPProcess, describeEnd
 from rvgahp.igahp import GAHPCommand
+from rvgahp.phase import Phase
 from rvgahp.processlauncher import ProcessLauncher
 from rvgahp.session import SecuritySession, SessionKeys
 from rvgahp.settings import Settings
-from rvgahp.stderrqueue import StderrQueue
-from rvgahp.stream import Budget, Stream
+from rvgahp.stream import Stream
+from rvgahp.way import Way
 
 #: Why sessions end when the CE is stopped.
 STOPPED = "rvgahp-ce at the site was stopped"
-
-
-class Phase(Enum):
-    """
-    Where a session is.
-
-    STARTING: the GAHP's program is not executed yet.  RUNNING: it is.  ENDING: it
-    has been asked to end.  EXITED: it has; its output and status are on their way.
-    OVER: nothing is left.
-    """
-
-    STARTING = "starting"
-    RUNNING = "running"
-    ENDING = "ending"
-    EXITED = "exited"
-    OVER = "over"
 
 
 class GAHPSession:
@@ -58,7 +46,13 @@ class GAHPSession:
     @ivar started: fires with C{None} when the program runs; fails with
         L{StartFailed}.
     @ivar phase: where it is.
+    @ivar sessionId: the session's id.
     @ivar keys: the session's, as they are known here.
+    @ivar owner: the local user on the submit host.
+    @ivar gahp: its name.
+    @ivar tunnels: of the GAHP's connections to the submit host, if it has any.
+    @ivar way: to the proxy.
+    @ivar makeStream: makes our end of one more stream.
     @ivar isAbandoned: the proxy has said that its client is gone.
     """
 
@@ -71,12 +65,11 @@ class GAHPSession:
         settings: Settings,
         budget: Budget,
         launcher: ProcessLauncher,
-        dial: Callable[[], Deferred[socket.socket]],
+        way: Way,
         tickets: list[bytes],
         over: Callable[[GAHPSession, str], object],
     ) -> None:
         """
-        @param dial: makes a connection to the proxy's port.
         @param tickets: for the stream 0.  B{Secret} until they are used.
         @param over: called once, when nothing is left, with the reason, which is
             empty if all was in good order.
@@ -84,29 +77,32 @@ class GAHPSession:
         """
         self._process = GAHPProcess(reactor, launcher, self)
         self._reactor = reactor
+        self.sessionId = session.sessionId
         self.keys = SessionKeys(session, reactor.seconds())
         self._stdinGrace: float = settings.get("RVGAHP_STDIN_GRACE")
         self._killGrace: float = settings.get("RVGAHP_KILL_GRACE")
+        self.way = way
+        self.owner = self.gahp = ""
         self._over = over
         self.phase = Phase.STARTING
         self.started: Deferred[None] = Deferred()
-        self._carrier = Carrier(reactor, Stream(settings.get("RVGAHP_REPLAY_LIMIT"), budget), self)
+        self.makeStream = partial(Stream, settings.get("RVGAHP_REPLAY_LIMIT"), budget)
+        self._carrier = Carrier(reactor, self.makeStream(), self)
+        self.tunnels: CETunnels | None = None
         self._dialer = ChannelDialer(
-            reactor, self.keys, self._carrier, dial, tickets, self._unreachable
+            reactor,
+            self.keys,
+            self._carrier,
+            way.dial,
+            lambda: way.openChannel(self.sessionId, 0),
+            self._unreachable,
+            tickets,
         )
-        self._stderr = StderrQueue()
+        self._output = GAHPOutput(self._carrier)
         self._status: tuple[bool, int] | None = None
-        self._stdoutOpen = self._stderrOpen = True
-        self.isAbandoned = self._discarding = self._told = self._stdinOver = False
+        self.isAbandoned = self._discarding = self._stdinOver = False
         self._lastOutput = 0.0
-        self._timers: list[Any] = []
-
-    @property
-    def sessionId(self) -> str:
-        """
-        The session's id.
-        """
-        return self.keys.present.sessionId
+        self._calls = DelayedCalls(reactor)
 
     # -- requests -----------------------------------------------------------
 
@@ -121,6 +117,20 @@ class GAHPSession:
             return
         if self.phase is not Phase.OVER:  # the failure may be known already
             self._dialer.start()
+
+    def signal(self, number: int) -> None:
+        """
+        Send a signal to the GAHP and to the processes it has started.
+        """
+        self._process.signal(number)
+
+    def isReachable(self) -> bool:
+        """
+        @return: whether the submit host is: something was heard of the client just now, and
+            the proxy is there.
+        """
+        quiet = self._reactor.seconds() - self._carrier.lastHeard
+        return self._carrier.isConnected() and quiet < limits.PAUSE_AFTER and self.way.isUp()
 
     def clientGone(self, reason: str) -> None:
         """
@@ -145,24 +155,29 @@ class GAHPSession:
 
     def _unreachable(self, reason: str) -> None:
         """
-        The first channel did not come to be.
+        There will be no channel, or no more.
         """
         self._lostForGood(f"the site could not open a channel: {reason}")
 
     def channelOpened(self) -> None:
-        self._dialer.close()
+        self._dialer.opened()
         self.roomMade()
 
     def channelLost(self, reason: str) -> None:
-        if not self._carrier.generation:
-            self._dialer.again(reason)
-        else:
-            self._lostForGood(f"the channel was lost: {reason}")
+        if not self._discarding:
+            self._dialer.lost(reason)
+
+    def redial(self, generation: int) -> None:
+        """
+        The client has lost its channel.
+        """
+        self._dialer.redial(generation)
 
     def _lostForGood(self, reason: str) -> None:
         if self.phase is Phase.OVER:
             return
         self._discarding = True
+        self._dialer.close()
         if self.phase is Phase.EXITED:
             self._finish("" if self._carrier.stream.isAcknowledged() else reason)
         else:
@@ -171,7 +186,7 @@ class GAHPSession:
 
     def peerSilent(self, seconds: float) -> None:
         lease = self.keys.present.lease
-        if seconds >= lease + 60 and not self._discarding:
+        if seconds >= lease + limits.SITE_LEASE_MORE and not self._discarding:
             self._lostForGood(f"nothing was heard for the lease of {lease} s")
 
     # -- from the stream ----------------------------------------------------
@@ -181,8 +196,8 @@ class GAHPSession:
             return
         if self._carrier.room():
             self._process.stdout.resumeReading()
-            self._sendStderr()
-        if self._told and self._carrier.stream.isAcknowledged():
+            self._output.sendStderr()
+        if self._output.isComplete and self._carrier.stream.isAcknowledged():
             self._finish("")
 
     def framesReceived(self, received: list[Frame]) -> None:
@@ -197,7 +212,7 @@ class GAHPSession:
                 self._carrier.deliver(frame.cost)
                 self._end("its client was told to end", "")
             else:
-                raise ProtocolError(f"a frame of kind {frame.kind} is not for a CE")
+                raise StreamBroken(f"a frame of kind {frame.kind} is not for a CE")
 
     def stdinDelivered(self, cost: int) -> None:
         if self.phase is not Phase.OVER:
@@ -206,7 +221,7 @@ class GAHPSession:
     def _stdinEnded(self) -> None:
         self._stdinOver = True
         self._lastOutput = self._reactor.seconds()
-        self._later(self._stdinGrace, self._checkOutput)
+        self._calls.later(self._stdinGrace, self._checkOutput)
 
     def _checkOutput(self) -> None:
         """
@@ -218,7 +233,7 @@ class GAHPSession:
             self._lastOutput = self._reactor.seconds()  # it may be waiting for us
         left = self._lastOutput + self._stdinGrace - self._reactor.seconds()
         if left > 0:
-            self._later(max(left, 0.01), self._checkOutput)
+            self._calls.later(max(left, 0.01), self._checkOutput)
         else:
             self._end(f"it gave no output for {self._stdinGrace:g} s after its input")
 
@@ -235,32 +250,21 @@ class GAHPSession:
 
     def stdoutReceived(self, data: bytes) -> None:
         self._lastOutput = self._reactor.seconds()
-        if self._discarding:
-            return
-        self._carrier.send(frames.STDOUT, data)
-        if not self._carrier.room():
+        if not self._discarding and not self._output.stdout(data):
             self._process.stdout.pauseReading()
 
     def stdoutEnded(self) -> None:
-        self._stdoutOpen = False
-        if not self._discarding:
-            self._carrier.send(frames.END_STDOUT)
+        self._output.endStdout()
         self._tellExit()
 
     def stderrReceived(self, data: bytes) -> None:
         self._lastOutput = self._reactor.seconds()
         if not self._discarding:
-            self._stderr.put(data)
-            self._sendStderr()
+            self._output.stderr(data)
 
     def stderrEnded(self) -> None:
-        self._stderrOpen = False
+        self._output.endStderr()
         self._tellExit()
-
-    def _sendStderr(self, room: int = 0) -> None:
-        room = room or self._carrier.room()
-        if len(self._stderr) and room and not self._told:
-            self._carrier.send(frames.STDERR, self._stderr.take(min(room, limits.STDERR_BYTES)))
 
     def exited(self, signalled: bool, value: int, why: str = "") -> None:
         if self.phase is Phase.OVER:
@@ -275,34 +279,30 @@ class GAHPSession:
             return
         self.phase = Phase.EXITED
         self._tellExit()
-        if not self._told:
-            self._later(limits.OUTPUT_GRACE, self._waitNoLonger)
+        if not self._output.isComplete:
+            self._calls.later(limits.OUTPUT_GRACE, self._waitNoLonger)
 
     def _waitNoLonger(self) -> None:
         """
         It has exited, and some child of its own holds its output open.
         """
-        if self.phase is not Phase.EXITED or self._told:
+        if self.phase is not Phase.EXITED or self._output.isComplete:
             return
-        blocked = self._stdoutOpen and not self._carrier.room()
+        blocked = self._output.isStdoutOpen and not self._carrier.room()
         left = self._lastOutput + limits.OUTPUT_GRACE - self._reactor.seconds()
         if blocked or left > 0:
-            self._later(limits.OUTPUT_GRACE if blocked else max(left, 0.01), self._waitNoLonger)
+            self._calls.later(
+                limits.OUTPUT_GRACE if blocked else max(left, 0.01), self._waitNoLonger
+            )
             return
-        if self._stdoutOpen:
-            self._process.stdout.close()
-            self._carrier.send(frames.END_STDOUT)
-        self._stdoutOpen = self._stderrOpen = False
+        self._process.stdout.close()
+        self._output.endStdout()
+        self._output.endStderr()
         self._tellExit()
 
     def _tellExit(self) -> None:
-        waits = self._stdoutOpen or self._stderrOpen or self._status is None
-        if waits or self._told or self._discarding or self._status is None:
-            return
-        self._sendStderr(limits.STDERR_BYTES)
-        self._told = True
-        self._carrier.send(frames.END_STDERR)
-        self._carrier.send(frames.EXIT, frames.encodeExit(*self._status, self._endReason))
+        if self._status is not None and not self._discarding:
+            self._output.tellExit(*self._status, self._endReason)
 
     # -- the end ------------------------------------------------------------
 
@@ -322,16 +322,14 @@ class GAHPSession:
         self.log.info(
             "Session {session}: ending the GAHP: {reason}", session=self.sessionId, reason=reason
         )
+        if self.tunnels is not None:
+            self.tunnels.letGo()
         self._process.stdin.close()
-        self._later(0 if self._stdinOver else limits.ORPHAN_GRACE, self._terminate)
+        self._calls.later(0 if self._stdinOver else limits.ORPHAN_GRACE, self._terminate)
 
     def _terminate(self) -> None:
         self._process.signal(signal.SIGTERM)
-        self._later(self._killGrace, self._process.signal, signal.SIGKILL)
-
-    def _later(self, delay: float, callable: Callable[..., object], *arguments: Any) -> None:
-        self._timers = [timer for timer in self._timers if timer.active()]
-        self._timers.append(self._reactor.callLater(delay, callable, *arguments))
+        self._calls.later(self._killGrace, self._process.signal, signal.SIGKILL)
 
     def _finish(self, reason: str) -> None:
         if self.phase is Phase.OVER:
@@ -339,9 +337,9 @@ class GAHPSession:
         self.phase = Phase.OVER
         if not self.started.called:
             self.started.errback(StartFailed(reason or "it ended while it was being started"))
-        for timer in self._timers:
-            if timer.active():
-                timer.cancel()
+        self._calls.cancel()
+        if self.tunnels is not None:
+            self.tunnels.close("its session is over")
         self._dialer.close()
         self._carrier.close()
         self._process.close()

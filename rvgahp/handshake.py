@@ -9,12 +9,13 @@ L{Answerer}; what both are left with is a L{ChannelKeys}.
 from __future__ import annotations
 
 from rvgahp import limits
-from rvgahp.errors import ChannelLost, PolicyConflict, ProtocolError
+from rvgahp.errors import ChannelLost, PolicyConflict, ProtocolError, StreamOver
 from rvgahp.handshakemessages import (
     ACCEPT,
     CONFIRM,
     DIAL,
     NAMES,
+    NO_STREAM,
     OFFSETS,
     OUTCOMES,
     PROOF_BYTES,
@@ -115,10 +116,11 @@ class Dialer:
 
         @return: the Confirm message, with its header, and the channel's keys.
         @raise ChannelLost: the client refused, provably.
+        @raise StreamOver: it did because the stream is over there.
         @raise ProtocolError: the answer is malformed or proves nothing.
         """
         if body[:1] == bytes((REFUSAL,)):
-            raise ChannelLost(self._refusal(body))
+            raise self._refusal(body)
         fields = Fields(body)
         if fields.byte() != ACCEPT:
             raise ProtocolError("The answer to a Dial is neither Accept nor Refusal.")
@@ -147,7 +149,7 @@ class Dialer:
         if not agreed or policyText != session.serverPolicy.encode():
             raise ProtocolError("The client's Accept names another security policy than StartGAHP.")
 
-    def _refusal(self, body: bytes) -> str:
+    def _refusal(self, body: bytes) -> ChannelLost:
         fields = Fields(body)
         fields.byte()
         reason = fields.byte()
@@ -158,7 +160,8 @@ class Dialer:
         said = b"refusal" + sha256(self._dial) + proven
         if not proves(self._session.proofKey(), said, proof):
             raise ProtocolError("A refusal of a channel proves no knowledge of the session key.")
-        return f"The client refused the channel (reason {reason}): {sentence}"
+        kind = StreamOver if reason == NO_STREAM else ChannelLost
+        return kind(f"The client refused the channel (reason {reason}): {sentence}")
 
 
 class Answerer:

@@ -9,7 +9,8 @@ Layer 6.  For commands that have no reactor.
 from __future__ import annotations
 
 import socket
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from twisted.protocols.amp import UNHANDLED_ERROR_CODE, AmpBox, Command
 
@@ -25,6 +26,22 @@ _LIMIT = 10.0
 _FIRST_LIMIT = 3.0
 
 _TAG = b"1"
+
+
+class Companion(Protocol):
+    """
+    What is to be served while an answer is waited for.
+    """
+
+    def descriptors(self) -> Sequence[int]:
+        """
+        @return: those that are to be watched.
+        """
+
+    def serve(self, ready: Sequence[int]) -> None:
+        """
+        Some descriptors have something to read; ours may be among them.
+        """
 
 
 class NoProxy(RvgahpError):
@@ -46,6 +63,7 @@ class Inquiry:
         self._patience = patience
         self._reader = BoxReader(limits.LOCAL_BOX_BYTES)
         self._isProxy = False  # as far as is known
+        self._companion: Companion | None = None
 
     def close(self) -> None:
         """
@@ -53,19 +71,38 @@ class Inquiry:
         """
         self._connection.close()
 
-    def ask(self, command: type[Command], **arguments: str) -> dict[str, Any]:
+    def askBeside(
+        self, companion: Companion, limit: float, command: type[Command], **arguments: Any
+    ) -> dict[str, Any]:
+        """
+        L{ask}, and serve another meanwhile.
+
+        @param limit: seconds for the answer.
+        """
+        self._companion = companion
+        try:
+            return self._ask(limit, command, arguments)
+        finally:
+            self._companion = None
+
+    def ask(self, command: type[Command], **arguments: Any) -> dict[str, Any]:
         """
         @return: the values of the answer.
         @raise NoProxy: nothing has come yet that only a proxy would send.
         @raise RvgahpError: the proxy refused, in its own words and class; or it gave no
             answer that can be understood.
         """
+        return self._ask(_LIMIT if self._isProxy else _FIRST_LIMIT, command, arguments)
+
+    def _ask(
+        self, limit: float, command: type[Command], arguments: dict[str, Any]
+    ) -> dict[str, Any]:
         name = command.commandName.decode("ascii")
-        question = command.makeArguments(dict(arguments), None)
+        question = command.makeArguments(arguments, None)
         question.update({b"_command": command.commandName, b"_ask": _TAG})
         try:
             self._connection.sendall(AmpBox(question).serialize())
-            answer = self._receive(name)
+            answer = self._receive(self._patience.wait(f"the proxy's answer to {name}", limit))
         except OSError as e:
             raise ProtocolError(f"the proxy was lost: {e.strerror or e}") from None
         if answer.get(b"_error") == _TAG:
@@ -78,9 +115,7 @@ class Inquiry:
             ) from None
         return values
 
-    def _receive(self, name: str) -> dict[bytes, bytes]:
-        limit = _LIMIT if self._isProxy else _FIRST_LIMIT
-        wait = self._patience.wait(f"the proxy's answer to {name}", limit)
+    def _receive(self, wait: Wait) -> dict[bytes, bytes]:
         while True:
             for box in self._boxes(wait):
                 self._isProxy = True
@@ -92,7 +127,7 @@ class Inquiry:
 
     def _boxes(self, wait: Wait) -> list[dict[bytes, bytes]]:
         try:
-            wait.readable(self._connection.fileno())
+            self._await(wait)
             data = self._connection.recv(limits.LOCAL_BOX_BYTES)
             boxes = self._reader.read(data)
         except (TookTooLong, ProtocolError) as e:
@@ -105,6 +140,14 @@ class Inquiry:
         if not data:
             raise ProtocolError("the proxy closed the connection without a word")
         return boxes
+
+    def _await(self, wait: Wait) -> None:
+        own, companion = self._connection.fileno(), self._companion
+        ready: Sequence[int] = ()
+        while own not in ready:
+            ready = wait.readable(own, *(companion.descriptors() if companion else ()))
+            if companion is not None:
+                companion.serve(ready)
 
     @staticmethod
     def _refusal(command: type[Command], box: dict[bytes, bytes]) -> RvgahpError:

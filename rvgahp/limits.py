@@ -62,7 +62,7 @@ PING_INTERVAL = 4.0
 SILENCE_LIMIT = 15.0
 
 #: Bytes of one box on the control connection after Hello, keys and values.
-#: 200 sessions of a C{Sessions} call need about 40 KiB.
+#: 100 sessions of a C{Sessions} call need at most 48 KiB.
 CONTROL_BOX_BYTES = 128 * 1024
 
 #: The same before Hello is answered: nobody is known yet.
@@ -72,7 +72,7 @@ GREETING_BOX_BYTES = 16 * 1024
 LOCAL_BOX_BYTES = 16 * 1024
 
 #: Sessions in one C{Sessions} call.
-SESSIONS_PER_CALL = 200
+SESSIONS_PER_CALL = 100
 
 # -- local: proxy -----------------------------------------------------------
 
@@ -109,6 +109,9 @@ LOCAL_CONNECTIONS_PER_USER = 2000
 
 #: Descriptors that the proxy and the CE ask for (RLIMIT_NOFILE), if they may.
 WANTED_DESCRIPTORS = 65536
+
+#: Sessions of one site, at the most: each takes its CE three descriptors and more.
+LISTED_SESSIONS = WANTED_DESCRIPTORS // 3
 
 #: Accepts in one turn of the reactor, so that others have theirs.
 ACCEPTS_PER_TURN = 64
@@ -147,6 +150,10 @@ DIAL_TIMEOUT = 10.0
 #: dials before the client has its answer; with a hundred starts at once that can be
 #: seconds.
 HANDSHAKE_TIMEOUT = 15.0
+
+#: Handshakes of one stream that the client has under way at one time: the CE's
+#: TICKETS_PER_START, and one that it knows to be lost.
+HANDSHAKES = 4
 
 #: Seconds after a dial that has not become a channel, before another is begun beside
 #: it: three of them fall into the life of a ticket.
@@ -319,6 +326,93 @@ SANDBOX_PATH_BYTES = 8192
 
 #: Bytes counted for a command that is held, beside its line.
 COMMAND_COST = 256
+
+# -- local: tunnels ---------------------------------------------------------
+
+#: Tunnels of one session at one time: a gridmanager has at most 50 transfers under way
+#: (GRIDMANAGER_MAX_PENDING_REQUESTS), and fetches of proxies beside them.
+TUNNELS = 64
+
+#: Numbers of tunnels that have ended, remembered so that a late channel of one opens no
+#: other.
+ENDED_TUNNELS = 1024
+
+#: The highest number of a stream: it has four bytes.
+LAST_STREAM = 2**32 - 1
+
+#: Tickets of one session at one time: three for each of its tunnels, and some for its
+#: GAHP.
+TICKETS_PER_SESSION = 3 * TUNNELS + 8
+
+#: Seconds from a connection to the tunnel's port until its channel: less than the 20 s
+#: for which condor_ft-gahp waits for an answer.  A probe of a tunnel waits longer, since
+#: what is said then says more.
+TUNNEL_OPEN_TIMEOUT = 15.0
+PROBE_TIMEOUT = 18.0
+
+#: Seconds within which refusals of its connections for one reason are told by their
+#: number: anyone with a login at the site can make as many as he likes.
+REFUSALS_PERIOD = 1.0
+
+#: Seconds that the end of a tunnel that has failed is waited to be told to the other.
+TUNNEL_END_TIMEOUT = 10.0
+
+#: Bytes of the first message of a tunnel's connection.  HTCondor's has two strings of
+#: some tens or hundreds of bytes and 31 more; one over 1023 its shared port refuses.
+PEEK_BYTES = 2048
+
+#: Seconds for that message.  A client writes it at once, and condor_ft-gahp gives a
+#: transfer up after 30: one that is refused sooner has its reason in a log.
+PEEK_TIMEOUT = 10.0
+
+# -- local: resumption ------------------------------------------------------
+
+#: Seconds without a channel after which the client asks the CE to dial, at first: a CE
+#: that has noticed by itself has dialled by then; and from then on.
+REDIAL_ASK_FIRST = 0.25
+REDIAL_ASK_AGAIN = 2.0
+
+#: Seconds after the loss of the proxy until the client looks for it, at first and at the
+#: most; each time it is twice as long.
+RECLAIM_FIRST = 0.05
+RECLAIM_LONGEST = 5.0
+
+#: Seconds for which a proxy that is busy is waited for then: the client's streams wait, too.
+RECLAIM_CONNECT = 0.02
+
+#: Seconds until a session is claimed again of which the proxy knows nothing yet: its CE
+#: is about to list it.
+RECLAIM_SOON = 0.25
+
+#: Bytes of the question for a proof.
+NONCE_BYTES = 32
+
+#: Seconds for which the proxy's question for a proof is good.
+CLAIM_LIFETIME = 10.0
+
+#: Seconds without an authenticated byte in a tunnel after which its GAHP is stopped: three
+#: pings, and less than the 20 s for which condor_ft-gahp waits.
+PAUSE_AFTER = 12.0
+
+#: Seconds between two looks for that.
+PAUSE_POLL = 1.0
+
+#: Seconds for which all tunnels have had a channel before it goes on: what was on its way
+#: lies in its sockets by then.
+PAUSE_END = 1.0
+
+#: Seconds that a channel must have lived for its loss to count as the first: one that
+#: breaks sooner, and has carried nothing, will do so again.
+CHANNEL_LIVED = 5.0
+
+#: Seconds between two words of the client on connections that were spoilt.
+PROBLEM_PERIOD = 60.0
+
+#: Seconds between two lines of the CE's log on the lost channels of one stream.
+LOSSES_PERIOD = 1.0
+
+#: Seconds that the CE keeps a session longer than the client: the client decides.
+SITE_LEASE_MORE = 60
 
 # -- local: maps and lists ----------------------------------------------------
 

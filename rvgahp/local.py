@@ -30,9 +30,10 @@ from zope.interface import implementer
 
 from rvgahp import commands, limits
 from rvgahp.boxes import BoxReader, encodeBox
-from rvgahp.control import Caller, Responders
+from rvgahp.control import Caller
 from rvgahp.descriptor import Descriptor
 from rvgahp.errors import Busy, NotAuthorized, ProtocolError
+from rvgahp.localrequests import Requests
 from rvgahp.peercred import LocalUser, peerOf
 
 if TYPE_CHECKING:
@@ -48,35 +49,14 @@ _RETRY = 0.05
 _GONE = (errno.EPIPE, errno.ECONNRESET)
 
 
-class Requests(Responders):
-    """
-    Answers a client's calls.
-    """
-
-    def __init__(self, connection: LocalConnection, describer: Any) -> None:
-        self._connection = connection
-        self._describer = describer
-
-    @commands.RequestGAHP.responder
-    def requestGAHP(self, **arguments: Any) -> Deferred[dict[str, Any]]:
-        return self._connection.requested(arguments)
-
-    @commands.DescribeProxy.responder
-    def describeProxy(self) -> Any:
-        return self._describer.describeProxy(self._connection)
-
-    @commands.DescribeSite.responder
-    def describeSite(self, **arguments: Any) -> Any:
-        return self._describer.describeSite(self._connection, **arguments)
-
-
 @implementer(IBoxSender)
 class LocalConnection(Descriptor):
     """
-    One client.  A client serves one session.
+    One client.  A client serves one session, which it has asked for or claimed.
 
     @ivar user: who it is.
     @ivar site: the site that the socket is for; empty on the main one.
+    @ivar session: what it serves; L{None} before that.
     """
 
     log = Logger()
@@ -96,11 +76,11 @@ class LocalConnection(Descriptor):
         self._clients = clients
         self._boxes: deque[tuple[memoryview, socket.socket | None]] = deque()
         self._reader = BoxReader(limits.LOCAL_BOX_BYTES)
-        self._session: ProxySession | None = None
-        self._asked = False
+        self.session: ProxySession | None = None
+        self._asked = ""
         self._handing: socket.socket | None = None
         self._retrying: Any = None
-        self._dispatcher = BoxDispatcher(Requests(self, clients.describer))
+        self._dispatcher = BoxDispatcher(Requests(self, clients))
         self._dispatcher.startReceivingBoxes(self)
         self.caller = Caller(self._dispatcher, loop)
         self.resumeReading()
@@ -115,30 +95,43 @@ class LocalConnection(Descriptor):
         """
         if self._asked:
             raise Busy("this connection has asked for a GAHP already; open another")
-        self._asked = True
+        self._asked = "GAHP"
         answer: Deferred[dict[str, Any]] = self._clients.requestGAHP(self, **arguments)
         return answer
+
+    def claimed(self) -> None:
+        """
+        The client claims a session.
+
+        @raise Busy: it has one, or has asked for one.
+        """
+        if self._asked == "GAHP" or self.session is not None:
+            raise Busy("this connection has a session already; open another")
+        self._asked = "claim"
 
     def serves(self, session: ProxySession) -> None:
         """
         From now on this is the client of C{session}.
         """
-        self._session = session
+        self.session = session
 
     def handOver(
-        self, session: str, stream: int, connection: socket.socket
+        self,
+        session: str,
+        stream: int,
+        connection: socket.socket,
+        timeout: float = limits.SILENCE_LIMIT,
     ) -> Deferred[dict[str, Any]]:
         """
         Pass C{connection} on; our copy is closed when that is done, or cannot be.
 
+        @param timeout: seconds for the client to take it.
         @return: fires when the client has taken it; may fail with the reason why
             it has not.
         """
         self._handing = connection
         # Synchronous down to sendBox(), which takes the connection.
-        taken = self.caller.call(
-            commands.Channel, limits.SILENCE_LIMIT, session=session, stream=stream
-        )
+        taken = self.caller.call(commands.Channel, timeout, session=session, stream=stream)
         if self._handing is not None:  # the client is gone; it was not even tried
             self._handing = None
             connection.close()
@@ -253,8 +246,8 @@ class LocalConnection(Descriptor):
             )
         self.close()
         self._clients.gone(self)
-        if self._session is not None:
-            self._session.clientGone()
+        if self.session is not None:
+            self.session.clientGone()
 
     def close(self) -> None:
         if self.isClosed:
@@ -276,16 +269,20 @@ class Clients:
 
     log = Logger()
 
-    def __init__(self, loop: Any, requestGAHP: Any, mostPerUser: int, describer: Any) -> None:
+    def __init__(
+        self, loop: Any, requestGAHP: Any, mostPerUser: int, describer: Any, claims: Any = None
+    ) -> None:
         """
         @param requestGAHP: called with a L{LocalConnection} and the arguments of
             L{commands.RequestGAHP}; returns a Deferred of its answer.
         @param mostPerUser: connections that one user may have.
         @param describer: a L{rvgahp.description.Describer}.
+        @param claims: a L{rvgahp.claims.Claims}.
         """
         self._loop = loop
         self.requestGAHP = requestGAHP
         self.describer = describer
+        self.claims = claims
         self._mostPerUser = mostPerUser
         self._perUser: dict[int, set[LocalConnection]] = {}
 
@@ -332,6 +329,8 @@ class Clients:
         """
         A client is gone.
         """
+        if self.claims is not None:
+            self.claims.gone(connection)
         ofUser = self._perUser.get(connection.user.uid, set())
         ofUser.discard(connection)
         if not ofUser:

@@ -18,15 +18,17 @@ _PEERCRED = struct.Struct("3i")
 
 class LocalUser:
     """
-    An account of this host.
+    An account of this host, in the shape of one of its processes.
 
     @ivar uid: its number.
     @ivar name: its name.
+    @ivar pid: the process; 0 if it is not in a namespace that we see.
     """
 
-    def __init__(self, uid: int, name: str) -> None:
+    def __init__(self, uid: int, name: str, pid: int) -> None:
         self.uid = uid
         self.name = name
+        self.pid = pid
 
 
 def peerOf(connection: socket.socket) -> LocalUser:
@@ -35,9 +37,9 @@ def peerOf(connection: socket.socket) -> LocalUser:
     @raise NotAuthorized: his uid has no account here.
     """
     data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEERCRED.size)
-    uid = _PEERCRED.unpack(data)[1]
+    pid, uid, _ = _PEERCRED.unpack(data)
     try:
-        return LocalUser(uid, pwd.getpwuid(uid).pw_name)
+        return LocalUser(uid, pwd.getpwuid(uid).pw_name, pid)
     except KeyError:
         raise NotAuthorized(
             f"uid {uid} has no account on this host; ask its administrator"

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import heapq
 import select
-import time
+
+from rvgahp.bootclock import bootSeconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Poller:
         """
         @return: seconds of a clock that goes on while the machine sleeps.
         """
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
+        return bootSeconds()
 
     def addReader(self, reader: Any) -> None:
         self._readers[reader.fileno()] = reader

@@ -20,10 +20,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rvgahp import limits
+from rvgahp.claims import Claims
 from rvgahp.errors import (
     Busy,
     ConfigurationError,
     NotAuthorized,
+    NotYet,
     RvgahpError,
     SessionGone,
     StartFailed,
@@ -70,6 +72,7 @@ class Proxy:
     @ivar startTimeout: seconds that a site has to start a GAHP.
     @ivar instance: random; tells this process from its predecessors.
     @ivar sites: the CEs that have said Hello, by site.
+    @ivar claims: of sessions that are older than this process.
     @ivar sessions: the sessions whose clients are here, by id.
     """
 
@@ -84,6 +87,7 @@ class Proxy:
         self.sessions: dict[str, ProxySession] = {}
         self._tickets: TicketBook[tuple[str, int]] = TicketBook(reactor)
         self._gone: dict[str, str] = {}  # session id: site
+        self.claims = Claims(self)
         self._count = 0
         self._name = f"{socket.gethostname()}:{os.getpid()}:{int(time.time())}"
 
@@ -97,6 +101,7 @@ class Proxy:
         gahp: str,
         account: str,
         tunnel: bool,
+        tunnelPort: int,
     ) -> Deferred[dict[str, Any]]:
         """
         A client asks for a GAHP.
@@ -110,7 +115,8 @@ class Proxy:
         except ConfigurationError as e:
             raise UnknownGAHP(str(e)) from None
         found = self.sites.find(candidates(site, account, client.site))
-        return found.addCallback(self._start, client, version, gahp, account, tunnel)
+        port = tunnelPort if tunnel else None
+        return found.addCallback(self._start, client, version, gahp, account, port)
 
     def _start(
         self,
@@ -119,15 +125,16 @@ class Proxy:
         version: int,
         gahp: str,
         account: str,
-        tunnel: bool,
+        tunnelPort: int | None,
     ) -> Deferred[dict[str, Any]]:
         if client.isClosed:
             raise StartFailed("the client has gone meanwhile")
         site = connection.site
         if account and site.startswith(f"{account}@"):
             account = ""  # it is a part of the site's name
-        session = self._makeSession(connection, gahp)
-        record = ProxySession(self, session, site, client)
+        hasTunnels = tunnelPort is not None
+        session = self._makeSession(connection, gahp, hasTunnels)
+        record = ProxySession(self, session, site, client, hasTunnels)
         self.sessions[session.sessionId] = record
         client.serves(record)
         self.log.info(
@@ -137,40 +144,44 @@ class Proxy:
             gahp=gahp,
             site=f"{account}@{site}" if account else site,
         )
-        started = connection.start(record, gahp, account, tunnel, self._issue(record))
-        started.addCallbacks(
-            self._started,
-            self._notStarted,
-            callbackArgs=(record, version),
-            errbackArgs=(record, connection),
+        tickets = self._issue(record.sessionId)
+        return connection.start(
+            record, gahp, account, hasTunnels, tunnelPort or 0, tickets
+        ).addCallbacks(
+            self._started, self._notStarted, (record, version), errbackArgs=(record, connection)
         )
-        return started
 
-    def _makeSession(self, connection: SiteConnection, gahp: str) -> SecuritySession:
+    def _makeSession(
+        self, connection: SiteConnection, gahp: str, hasTunnels: bool
+    ) -> SecuritySession:
         self._count += 1
         session = SecuritySession(
-            f"{self._name}:{self._count}",
+            # Not to be guessed: another site cannot list it as its own (Claims).
+            f"{self._name}:{self._count}:{secrets.token_hex(8)}",
             secrets.token_bytes(limits.KEY_BYTES),
             self.settings.policy,
             connection.policy,
             self.settings.get("SEC_DEFAULT_SESSION_DURATION"),
             self.settings.get("SEC_DEFAULT_SESSION_LEASE"),
         )
-        self.checkOutcome(session.outcome, connection, gahp)
+        self.checkOutcome(session.outcome, connection, gahp, hasTunnels)
         return session
 
-    def checkOutcome(self, outcome: Outcome, connection: SiteConnection, gahp: str) -> None:
+    def checkOutcome(
+        self, outcome: Outcome, connection: SiteConnection, gahp: str, hasTunnels: bool = False
+    ) -> None:
         """
         See that a GAHP may be started where channels are protected so.
 
         @param outcome: what the policies of proxy and site resolve to.
+        @param hasTunnels: whether it can reach the gridmanager.
         @raise PolicyConflict: it may not; the sentence says why.
         """
-        isConfidential = gahp in _CONFIDENTIAL
+        isConfidential = hasTunnels or gahp in _CONFIDENTIAL
         checkStart(self.settings, outcome, connection.address, gahp, isConfidential)
 
-    def _issue(self, record: ProxySession) -> list[bytes]:
-        return [self._tickets.issue((record.sessionId, 0)) for _ in range(limits.TICKETS_PER_START)]
+    def _issue(self, name: str) -> list[bytes]:
+        return [self._tickets.issue((name, 0), name) for _ in range(limits.TICKETS_PER_START)]
 
     def _started(
         self, answer: dict[str, Any], record: ProxySession, version: int
@@ -198,7 +209,8 @@ class Proxy:
             "callTimeout": self.settings.get("GRIDMANAGER_GAHP_CALL_TIMEOUT"),
             "responseTimeout": self.settings.get("GRIDMANAGER_GAHP_RESPONSE_TIMEOUT"),
             "site": record.site,
-            "tunnelPort": answer["tunnelPort"],
+            "tunnelPort": answer["tunnelPort"] if record.hasTunnels else 0,
+            "forwardTo": self.settings.get("RVGAHP_FORWARD_TO") or "",
         }
 
     def _notStarted(
@@ -275,21 +287,29 @@ class Proxy:
         @return: a ticket.  B{Secret} until it is used.
         @raise Busy: it has too many open.
         @raise NotAuthorized: the session is another site's.
-        @raise SessionGone: the session is not known here.
+        @raise NotYet: no client has claimed it since the proxy was started.
+        @raise SessionGone: the session is known to be over.
         """
         record = self.sessions.get(sessionId)
         if record is None:
+            if self.claims.isListed(sessionId, site):
+                raise NotYet(f"no client has claimed session {sessionId} yet")
             raise SessionGone(f"session {sessionId} has no client here")
         if record.site != site:
             raise NotAuthorized(f"session {sessionId} is not of site {site}")
-        if len(self._tickets) > 10 * limits.WANTED_DESCRIPTORS:
-            raise Busy("too many tickets are out")
-        return self._tickets.issue((sessionId, stream))
+        if stream and not record.hasTunnels:
+            raise NotAuthorized(f"session {sessionId} has no tunnels")
+        if not 0 <= stream <= limits.LAST_STREAM:
+            raise NotAuthorized(f"session {sessionId} cannot have a stream {stream}")
+        if self._tickets.heldBy(sessionId) >= limits.TICKETS_PER_SESSION:
+            raise Busy(f"{limits.TICKETS_PER_SESSION} tickets of session {sessionId} are out")
+        return self._tickets.issue((sessionId, stream), sessionId)
 
     def sessionEnded(self, site: str, sessionId: str, reason: str) -> None:
         """
         A CE has ended a session.
         """
+        self.claims.forget(sessionId, site)
         record = self.sessions.get(sessionId)
         if record is not None and record.site == site:
             self.log.info(
@@ -299,20 +319,24 @@ class Proxy:
             )
             record.lost(reason)
 
-    def sessionsListed(self, site: str, sessionIds: list[str]) -> list[str]:
+    def sessionsListed(self, site: str, entries: list[dict[str, Any]]) -> list[str]:
         """
         A CE lists some of its sessions.
 
+        @param entries: of L{rvgahp.commands.Sessions}.
         @return: those whose clients are known to be gone.
         """
         # They are kept: the answer may be lost, and then the CE lists them again.
-        return [name for name in sessionIds if self._gone.get(name) == site]
+        gone = [one["session"] for one in entries if self._gone.get(one["session"]) == site]
+        self.claims.listed(site, [one for one in entries if one["session"] not in gone])
+        return gone
 
     def siteReady(self, site: str, sessionIds: set[str]) -> None:
         """
         A CE has listed all its sessions; clients of others are told, and those who have
         waited for it.
         """
+        self.claims.complete(site, sessionIds)
         for record in list(self.sessions.values()):
             if record.site != site:
                 continue

@@ -18,6 +18,7 @@ from rvgahp.errors import ProtocolError, SessionGone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 
     from rvgahp.descriptor import Loop
@@ -76,7 +77,6 @@ def _asSocket(number: int) -> socket.socket | None:
         return None
 
 
-_REQUEST_TAG = b"1"
 _DESCRIPTORS = 4
 
 
@@ -91,24 +91,76 @@ class ProxyLink(Descriptor):
         self._user = user
         self._reader = BoxReader(limits.LOCAL_BOX_BYTES)
         self._handed: list[socket.socket] = []
+        self._asked = 0
+        self._asking: dict[
+            bytes, tuple[Callable[[Box], object], Callable[[bytes, str], object]]
+        ] = {}
         self.resumeReading()
 
-    def request(self, site: str, gahp: str, account: str = "", tunnel: bool = False) -> None:
+    def request(
+        self, site: str, gahp: str, account: str = "", tunnel: bool = False, tunnelPort: int = 0
+    ) -> None:
         """
         Ask for a GAHP; L{LinkUser.answered} or L{LinkUser.refused} tells the end.
+
+        @param tunnel: whether we can serve tunnels.
+        @param tunnelPort: the port that they must have at the site; 0: any.
         """
         versions = b"".join(b"\0\x01%d" % version for version in limits.PROTOCOL_VERSIONS)
-        self._send(
+        self.ask(
             {
                 b"_command": b"RequestGAHP",
-                b"_ask": _REQUEST_TAG,
                 b"versions": versions,
                 b"site": site.encode(),
                 b"gahp": gahp.encode(),
                 b"account": account.encode(),
                 b"tunnel": b"True" if tunnel else b"False",
-            }
+                b"tunnelPort": b"%d" % tunnelPort,
+            },
+            self._user.answered,
+            lambda code, sentence: self._user.refused(sentence),
         )
+
+    def redial(
+        self, session: str, stream: int, generation: int, gone: Callable[[str], object]
+    ) -> None:
+        """
+        Have the CE dial a stream again, whose channel of this generation is lost.
+
+        @param gone: called with a sentence if the CE knows the stream no more.
+        """
+        box = {
+            b"_command": b"Redial",
+            b"session": session.encode("ascii"),
+            b"stream": b"%d" % stream,
+            b"generation": b"%d" % generation,
+        }
+
+        def refused(code: bytes, sentence: str) -> None:
+            if code == b"SessionGone":
+                gone(sentence)
+
+        self.ask(box, lambda _: None, refused)
+
+    def ask(
+        self,
+        box: Box,
+        answered: Callable[[Box], object],
+        refused: Callable[[bytes, str], object],
+    ) -> None:
+        """
+        Call a command.
+
+        @param box: the command and its arguments.
+        @param answered: called with the answer; what it raises of L{ProtocolError},
+            C{KeyError} and C{ValueError} drops the connection.
+        @param refused: called with the error's code and sentence.  Neither is called when
+            the connection is lost.
+        """
+        self._asked += 1
+        tag = b"%d" % self._asked
+        self._asking[tag] = answered, refused
+        self._send({**box, b"_ask": tag})
 
     def _send(self, box: Box) -> None:
         self.write([encodeBox(box)])
@@ -154,10 +206,11 @@ class ProxyLink(Descriptor):
             return
         if b"_command" in box:
             self._commanded(box[b"_command"], box)
-        elif box.get(b"_answer") == _REQUEST_TAG:
-            self._user.answered(box)
-        elif box.get(b"_error") == _REQUEST_TAG:
-            self._user.refused(box[b"_error_description"].decode("utf-8", "replace"))
+        elif box.get(b"_answer") in self._asking:
+            self._asking.pop(box[b"_answer"])[0](box)
+        elif box.get(b"_error") in self._asking:
+            sentence = box[b"_error_description"].decode("utf-8", "replace")
+            self._asking.pop(box[b"_error"])[1](box[b"_error_code"], sentence)
 
     def _commanded(self, command: bytes, box: Box) -> None:
         if command == b"Channel":

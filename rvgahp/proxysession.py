@@ -11,11 +11,12 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import TimeoutError
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rvgahp import commands, limits
+from rvgahp.errors import Busy, NoSuchSite, RvgahpError
 from rvgahp.renewal import Renewal
 from rvgahp.session import SecuritySession
 
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     from rvgahp.local import LocalConnection
     from rvgahp.proxy import Proxy
 
-#: Channels of one session that wait for their client, at the most: each takes a
-#: descriptor, and a client that reads takes one in milliseconds.
-MOST_WAITING = 32
+#: Channels of one session that wait for their client, at the most: that of its GAHP and
+#: those of its tunnels.  Each takes a descriptor, and a client that reads takes one in
+#: milliseconds.
+MOST_WAITING = limits.TUNNELS + 1
 
 
 class ProxySession:
@@ -34,12 +36,28 @@ class ProxySession:
 
     @ivar session: it, with the last key that its CE is known to have.
     @ivar renewal: of this key.
+    @ivar hasTunnels: whether its client serves tunnels.
+    @ivar isProbed: whether its CE is at a probe of them.
     """
 
     log = Logger()
 
-    def __init__(self, proxy: Proxy, session: SecuritySession, site: str, client: LocalConnection):
+    def __init__(
+        self,
+        proxy: Proxy,
+        session: SecuritySession,
+        site: str,
+        client: LocalConnection,
+        hasTunnels: bool = False,
+        isRenewable: bool = True,
+    ) -> None:
+        """
+        @param isRenewable: whether its key is to be renewed.
+        """
         self._proxy = proxy
+        self.hasTunnels = hasTunnels
+        self._isRenewable = isRenewable
+        self.isProbed = False
         self.session = session
         self.site = site
         self.client = client
@@ -48,6 +66,7 @@ class ProxySession:
         self._awaited: float = proxy.startTimeout
         self._busy = False
         self._over = False
+        self._redials = 0  # of which the CE has still to answer
         self._waiting: dict[int, tuple[socket.socket, Any]] = {}
 
     @property
@@ -78,8 +97,34 @@ class ProxySession:
         The client has its answer.
         """
         if not self._over:
-            self.renewal.start()
+            if self._isRenewable:
+                self.renewal.start()
             self.release()
+
+    def redial(self, stream: int, generation: int) -> Deferred[dict[str, Any]]:
+        """
+        The client has lost a channel.
+
+        @return: fires when the CE knows; fails with errors of L{commands.Redial}.
+        @raise NoSuchSite: the CE is not there.
+        @raise Busy: so much is asked of it already.
+        """
+        site = self._proxy.sites.get(self.site)
+        if site is None or not site.isReady:
+            raise NoSuchSite(f"site {self.site} is not connected to the proxy")
+        if self._redials >= MOST_WAITING:
+            raise Busy(f"{MOST_WAITING} streams of session {self.sessionId} are being redialled")
+        self._redials += 1
+        asked = site.control.caller.call(
+            commands.Redial, session=self.sessionId, stream=stream, generation=generation
+        )
+        return asked.addBoth(self._redialled)
+
+    def _redialled(self, result: Any) -> Any:
+        self._redials -= 1
+        if isinstance(result, Failure) and not result.check(RvgahpError):
+            raise NoSuchSite(f"site {self.site} gave no answer ({result.getErrorMessage()})")
+        return result
 
     def hold(self, seconds: float) -> None:
         """
@@ -99,19 +144,29 @@ class ProxySession:
 
     def _hand(self, stream: int, connection: socket.socket) -> None:
         self._busy = True
-        taken = self.client.handOver(self.sessionId, stream, connection)
-        taken.addCallbacks(self._taken, self._notTaken)
+        lease = self.session.lease
+        taken = self.client.handOver(self.sessionId, stream, connection, lease)
+        late = self._proxy.reactor.callLater(limits.SILENCE_LIMIT, self._notRead)
+        taken.addCallbacks(self._taken, self._notTaken, (late,), errbackArgs=(late,))
 
-    def _taken(self, _: object) -> None:
+    def _taken(self, _: object, late: Any) -> None:
+        if late.active():
+            late.cancel()
         self._busy = False
         self._next()
 
-    def _notTaken(self, failure: Failure) -> None:
+    def _notRead(self) -> None:
         """
-        The client does not read, or is gone; it gets no second descriptor.
+        It gets no second descriptor before it has taken the first.
         """
-        if failure.check(TimeoutError):
-            self.log.warn("Session {session}: its client does not read", session=self.sessionId)
+        self.log.warn("Session {session}: its client does not read", session=self.sessionId)
+
+    def _notTaken(self, _: Failure, late: Any) -> None:
+        """
+        The client is gone, or as good as gone.
+        """
+        if late.active():
+            late.cancel()
 
     def _next(self) -> None:
         if self._waiting and not (self._awaited or self._busy):

@@ -29,6 +29,10 @@ DEFAULT_ACCOUNT = "rvgahp"
 _PEERCRED = struct.Struct("3i")
 _TIMEVAL = struct.Struct("@ll")
 
+#: Accounts that have been found to be the proxy's: the answer is not looked up again while
+#: streams wait.
+_known: set[int] = set()
+
 #: Bytes that the kernel takes as a UNIX socket's path, its end included.
 _PATH_BYTES = 108
 
@@ -135,10 +139,11 @@ def _mayBeProxy(uid: int) -> bool:
     return name == account or name == condorConfigVal("RVGAHP_ACCOUNT")
 
 
-def connect(path: str) -> socket.socket:
+def connect(path: str, patience: float = limits.CONNECT_TIMEOUT) -> socket.socket:
     """
     Connect to the proxy, and make sure that it is the proxy.
 
+    @param patience: seconds for which a listener that is busy is waited for.
     @return: the connection, non-blocking.
     @raise ProxyAbsent: nobody listens there, and a proxy that is just restarting may soon.
     @raise ConfigurationError: nobody does, or will.
@@ -146,8 +151,8 @@ def connect(path: str) -> socket.socket:
     """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # Not settimeout(): a non-blocking connect fails at once where others wait too.
-    seconds = int(limits.CONNECT_TIMEOUT)
-    limit = _TIMEVAL.pack(seconds, int((limits.CONNECT_TIMEOUT - seconds) * 1e6))
+    seconds = int(patience)
+    limit = _TIMEVAL.pack(seconds, int((patience - seconds) * 1e6))
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
     try:
         connection.connect(path)
@@ -164,11 +169,12 @@ def connect(path: str) -> socket.socket:
             " socket: --rvgahp-socket, _CONDOR_RVGAHP_SOCKET or the setting RVGAHP_SOCKET"
         ) from None
     uid = listenerUid(connection)
-    if not _mayBeProxy(uid):
+    if uid not in _known and not _mayBeProxy(uid):
         connection.close()
         raise NotAuthorized(
             f"{path} belongs to a process of {_accountName(uid)}, who is neither root, nor you,"
             " nor the proxy's account (RVGAHP_ACCOUNT); nothing was said to it"
         )
+    _known.add(uid)
     connection.setblocking(False)
     return connection

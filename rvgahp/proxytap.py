@@ -17,6 +17,7 @@ from twisted.application.service import Service
 from twisted.logger import Logger
 
 from rvgahp import limits
+from rvgahp.bootclock import useBootClock
 from rvgahp.description import Describer
 from rvgahp.descriptorlimit import raiseDescriptorLimit
 from rvgahp.errors import ConfigurationError
@@ -112,7 +113,11 @@ class ProxyService(Service):
         secure = partial(accept, self._proxy, self._tlsOptions, self._waiting)
         gate = Gate(self._reactor, self._waiting, secure, self._proxy.admit)
         self._clients = Clients(
-            self._reactor, self._proxy.requestGAHP, mostPerUser, Describer(self._proxy)
+            self._reactor,
+            self._proxy.requestGAHP,
+            mostPerUser,
+            Describer(self._proxy),
+            self._proxy.claims,
         )
         port = listenTCP(self._settings.get("RVGAHP_INTERFACE"), self._settings.get("RVGAHP_PORT"))
         self._listeners = [Listener(self._reactor, port, gate.arrived)]
@@ -167,5 +172,6 @@ def makeService(options: Options) -> ProxyService:
     """
     from twisted.internet import reactor
 
+    useBootClock(reactor)
     tlsOptions = serverOptions(options.credentials)
     return ProxyService(reactor, options.settings, tlsOptions, keptStderr(options))

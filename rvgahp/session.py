@@ -165,6 +165,12 @@ class SessionKeys:
                 return session
         return None
 
+    def left(self, now: float) -> float:
+        """
+        @return: seconds for which the present key still opens channels.
+        """
+        return max(0.0, self._presentEnds - now)
+
     def objection(self, session: SecuritySession, now: float) -> str:
         """
         @param session: L{present}, or what L{find} has found.

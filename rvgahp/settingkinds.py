@@ -25,6 +25,7 @@ from rvgahp.policy import Level
 __all__ = [
     "ACCOUNT",
     "ADDRESS",
+    "ADDRESS_PORT",
     "COMMAND",
     "GAHP_NAMES",
     "HOST",
@@ -173,6 +174,18 @@ def _parseHostPort(text: str) -> tuple[str, int]:
     return _parseHost(host), integer(1, 65535).parse(port)
 
 
+def _parseAddressPort(text: str) -> str:
+    """
+    The same, and no name: it is dialled by a program that resolves none, not even those of
+    interfaces.
+    """
+    host, port = _parseHostPort(text)
+    if "%" in host:
+        raise ValueError(text)
+    address = ipaddress.ip_address(host)
+    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+
+
 def _parseAddress(text: str) -> str:
     """
     An address, or C{*} for all, as in HTCondor's C{NETWORK_INTERFACE}.
@@ -273,6 +286,13 @@ HOST_PORT = Kind(
     _parseHostPort,
 )
 """Where to dial.  Value: a pair of C{str}, as of L{HOST}, and C{int}."""
+
+ADDRESS_PORT = Kind(
+    "address:port",
+    "an IP address, a colon and a port from 1 to 65535; an IPv6 address in brackets",
+    _parseAddressPort,
+)
+"""Where to dial without a resolver.  Value: C{str} of the same form."""
 
 ADDRESS = Kind(
     "address", "* for all, or the IP address of an interface of this host", _parseAddress

@@ -14,6 +14,7 @@ from rvgahp.policy import Level
 from rvgahp.settingkinds import (
     ACCOUNT,
     ADDRESS,
+    ADDRESS_PORT,
     GAHP_NAMES,
     HOST,
     HOST_PORT,
@@ -134,6 +135,13 @@ TABLE = (
         "and gets no other.  For users who have a path in ``grid_resource``, as with C rvgahp.",
     ),
     Setting("RVGAHP_SOCKET_MODE", MODE, PROXY, "The permissions of each of these sockets.", "0600"),
+    Setting(
+        "RVGAHP_FORWARD_TO",
+        ADDRESS_PORT,
+        PROXY,
+        "Where file transfers go in place of the gridmanager's address in CONDOR_INHERIT: "
+        "the address and port of HTCondor's shared port, as they are reached from this host.",
+    ),
     Setting(
         "RVGAHP_MAX_ARRIVALS",
         integer(1, 1 << 20),

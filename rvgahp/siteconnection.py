@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from rvgahp import __version__, commands, limits
 from rvgahp.control import ControlConnection, QuietFactory, Responders
 from rvgahp.credentials import siteOf
-from rvgahp.errors import CredentialError, NotAuthorized, SiteTaken
+from rvgahp.errors import Busy, CredentialError, NotAuthorized, SiteTaken
 from rvgahp.gate import WaitingRoom
 from rvgahp.policy import Policy
 from rvgahp.proxy import Proxy, commonVersion
@@ -206,12 +206,15 @@ class SiteConnection(Responders):
         self._checkGreeted()
         if self.isReady:
             raise NotAuthorized("the last Sessions call has been")
+        if len(self._listed) + len(sessions) > limits.LISTED_SESSIONS:
+            raise Busy(f"a site can have {limits.LISTED_SESSIONS} sessions at the most")
         names = [entry["session"] for entry in sessions]
         self._listed.update(names)
+        gone = self._proxy.sessionsListed(self.site, sessions)
         if last:
             self.isReady = True
             self._proxy.siteReady(self.site, self._listed)
-        return {"gone": self._proxy.sessionsListed(self.site, names)}
+        return {"gone": gone}
 
     @commands.Ping.responder
     def ping(self) -> dict[str, Any]:
@@ -231,7 +234,13 @@ class SiteConnection(Responders):
     # -- we call ------------------------------------------------------------
 
     def start(
-        self, record: ProxySession, gahp: str, account: str, tunnel: bool, tickets: list[bytes]
+        self,
+        record: ProxySession,
+        gahp: str,
+        account: str,
+        tunnel: bool,
+        tunnelPort: int,
+        tickets: list[bytes],
     ) -> Deferred[dict[str, Any]]:
         """
         Ask the CE to start a GAHP.
@@ -249,15 +258,26 @@ class SiteConnection(Responders):
             gahp=gahp,
             account=account,
             tunnel=tunnel,
+            tunnelPort=tunnelPort,
             owner=record.client.user.name,
             serverPolicy=session.serverPolicy.encode(),
             outcome=session.outcome.value,
             method=session.method,
             duration=session.duration,
             lease=session.lease,
-            commands=["gahp"],
+            commands=["gahp", "tunnel"] if tunnel else ["gahp"],
             tickets=tickets,
         )
+
+    def dialTunnel(self, sessionId: str, request: bytes) -> Deferred[dict[str, Any]]:
+        """
+        Ask the CE to connect to a session's tunnel port, as its GAHP would.
+
+        @return: fires with the values of L{commands.DialTunnel}; may fail as L{start}.
+        """
+        limit = limits.PROBE_TIMEOUT + limits.CALL_TIMEOUT
+        call = self.control.caller.call
+        return call(commands.DialTunnel, limit, session=sessionId, request=request)
 
     def end(self, sessionId: str, reason: str) -> None:
         """

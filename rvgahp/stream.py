@@ -11,61 +11,23 @@ from __future__ import annotations
 
 from collections import deque
 
-from rvgahp import limits
-from rvgahp.errors import ProtocolError
+from rvgahp import budget, limits
+from rvgahp.budget import Budget, Share
+from rvgahp.errors import ProtocolError, StreamBroken
 from rvgahp.frames import HEADER, Frame, FrameReader, encodeFrame
 
-#: Bytes that each direction of each stream may have whatever the others of the process
-#: have.  A peer that sends less than ACK_BYTES in ACK_DELAY never needs more, up to a
-#: round trip of 0.6 s.
-ASSURED_BYTES = 1024 * 1024
+#: Bytes that may be free at the end of the heap before glibc gives them to the kernel.  With
+#: its own 128 KiB, the pages of each record are given away, fetched and cleared again: a
+#: fifth of what a transfer takes of a processor.
+_HEAP_FREE_BYTES = 8 * 1024 * 1024
 
+# glibc sets it to twice the size of the largest mapping that was allocated and freed
+# (mallopt(3), M_MMAP_THRESHOLD).  Of this one no page is ever touched.
+_ = bytes(_HEAP_FREE_BYTES // 2)
+del _
 
-class Budget:
-    """
-    What all streams of a process may come to hold: what they have sent and must keep,
-    and what they have allowed their peers to send, whether it has come or not.  Only
-    what is sent without room may exceed it: of each stream a read that was under way,
-    the last of stderr, and frames that are no data.
-
-    @ivar total: bytes that all together may have above what is assured to each.
-    @ivar held: bytes that they have.
-    @ivar lent: of these, the bytes above what is assured.
-    """
-
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self.held = 0
-        self.lent = 0
-
-
-class Share:
-    """
-    What one direction of a stream has of its L{Budget}.
-
-    @ivar size: bytes.
-    """
-
-    def __init__(self, budget: Budget) -> None:
-        self._budget = budget
-        self.size = 0
-
-    def resize(self, size: int) -> None:
-        """
-        It has so many bytes now.
-        """
-        self._budget.held += size - self.size
-        self._budget.lent += max(0, size - ASSURED_BYTES) - max(0, self.size - ASSURED_BYTES)
-        self.size = size
-
-    def most(self) -> int:
-        """
-        @return: bytes that it may have now: what is assured, and above that no more than
-            is then left.  So busy streams come to equal shares, and however much idle
-            ones keep, something is left for the next.
-        """
-        own = max(0, self.size - ASSURED_BYTES)
-        return ASSURED_BYTES + max(0, self._budget.total - self._budget.lent + own) // 2
+#: Bytes of one record where larger ones do not get across.
+_SMALLEST = 4096
 
 
 class Stream:
@@ -79,7 +41,7 @@ class Stream:
     @ivar received: offset behind the last byte received.
     """
 
-    def __init__(self, window: int, budget: Budget) -> None:
+    def __init__(self, window: int, total: Budget) -> None:
         """
         @param window: bytes that we are willing to hold in either direction, at the most.
         """
@@ -93,14 +55,16 @@ class Stream:
         self._chunks: deque[bytes] = deque()  # from _first on
         self._first = 0
         self._unsent: deque[bytes | memoryview] = deque()  # from _next on
-        self._kept = Share(budget)  # from _first to end
+        self._piece = limits.RECORD_DATA_BYTES  # of one record, at the most
+        self._resumedAt = -1  # progress() at the last resume()
+        self._kept = Share(total)  # from _first to end
         # receiving
         self.received = 0
-        self.allowance = min(window, ASSURED_BYTES)
+        self.allowance = min(window, budget.ASSURED_BYTES)
         self._delivered = 0
         self._announced = 0
         self._limit = 0  # nothing may come before limit() has been told to the peer
-        self._promised = Share(budget)  # from _delivered to _limit
+        self._promised = Share(total)  # from _delivered to _limit
         self._reader = FrameReader()
         self._isClosed = False
 
@@ -143,7 +107,7 @@ class Stream:
         """
         if not self._unsent:
             return None
-        allowed = self._peerLimit - self._next
+        allowed = min(self._peerLimit - self._next, self._piece)
         if allowed <= 0:
             return None
         chunk = self._unsent.popleft()
@@ -160,11 +124,11 @@ class Stream:
         """
         The peer has delivered all before C{position} and takes up to C{limit}.
 
-        @raise ProtocolError: it acknowledges what was never sent.  One that is
+        @raise StreamBroken: it acknowledges what was never sent.  One that is
             older than another is ignored.
         """
         if position > self._sent:
-            raise ProtocolError("The peer acknowledged bytes that it was never sent.")
+            raise StreamBroken("The peer acknowledged bytes that it was never sent.")
         self._acknowledged = max(self._acknowledged, position)
         self._peerLimit = max(self._peerLimit, limit)
         while self._chunks and self._first + len(self._chunks[0]) <= self._acknowledged:
@@ -176,21 +140,66 @@ class Stream:
         A new channel is confirmed: begin again where the peer's bytes end, and tell
         once more what was delivered, for the last acknowledgement may be lost.
 
-        @raise ProtocolError: the peer claims bytes that it was never sent.
+        @raise StreamBroken: the peer claims bytes that it was never sent.
         """
         if peerReceived > self._sent:
-            raise ProtocolError("The peer claims to have bytes that it was never sent.")
+            raise StreamBroken("The peer claims to have bytes that it was never sent.")
         self._peerLimit = max(self._peerLimit, peerLimit)
         self._announced = 0
         # It may have acknowledged more since, over the channel that is replaced.
         self._next = max(peerReceived, self._acknowledged)
+        # A connection that never lives for long must get something whole across.
+        isStuck = self.progress() == self._resumedAt
+        self._piece = max(_SMALLEST, self._piece // 4) if isStuck else limits.RECORD_DATA_BYTES
+        self._resumedAt = self.progress()
+        self._queueFrom(self._next)
+
+    def _queueFrom(self, position: int) -> None:
+        """
+        All that is kept from C{position} on is to be sent.
+        """
         self._unsent.clear()
         offset = self._first
         for chunk in self._chunks:
-            skip = self._next - offset
+            skip = position - offset
             if skip < len(chunk):
                 self._unsent.append(memoryview(chunk)[skip:] if skip > 0 else chunk)
             offset += len(chunk)
+
+    def progress(self) -> int:
+        """
+        @return: just after L{resume}, a number that is greater than at the one before if
+            anything has got across meanwhile, either way.
+        """
+        return self.received + self._next
+
+    def position(self) -> int:
+        """
+        @return: offset of the first byte that the present channel has not been given; just
+            after L{resume}, of the first that the peer has not got.
+        """
+        return self._next
+
+    def retract(self, offset: int) -> None:
+        """
+        Take back what was written from C{offset} on: it is as if it had never been.
+
+        @param offset: where a frame begins that the peer has nothing of.
+        @raise ProtocolError: it is no such place.
+        """
+        ends = {self.end}
+        end = self.end
+        chunks = list(self._chunks)
+        while chunks and end > offset:
+            end -= len(chunks.pop())
+            ends.add(end)
+        if offset not in ends or offset < self._next:
+            raise ProtocolError("What the peer may have cannot be taken back.")
+        self._chunks = deque(chunks)
+        self.end = offset
+        self._sent = min(self._sent, offset)
+        self._kept.resize(self.end - self._first)
+        self._queueFrom(self._next)
 
     def isAcknowledged(self, offset: int | None = None) -> bool:
         """
@@ -206,16 +215,16 @@ class Stream:
         Bytes came, from offset C{position} on.
 
         @return: the frames in what is new of them.
-        @raise ProtocolError: bytes are missing before them, they go beyond our
+        @raise StreamBroken: bytes are missing before them, they go beyond our
             limit, or they are no frames.
         """
         if self._isClosed:
             return []
         if position > self.received:
-            raise ProtocolError("Bytes of the stream are missing.")
+            raise StreamBroken("Bytes of the stream are missing.")
         end = position + len(data)
         if end > self._limit:
-            raise ProtocolError("The peer sent beyond the window it was given.")
+            raise StreamBroken("The peer sent beyond the window it was given.")
         fresh = data[self.received - position :] if position < self.received else data
         if not fresh:
             return []
@@ -264,7 +273,7 @@ class Stream:
         What is owing came slowly: halve the allowance, down to what is assured.  What
         was promised before counts until it has been used, with an idle stream for good.
         """
-        self.allowance = max(self.allowance // 2, min(self.window, ASSURED_BYTES))
+        self.allowance = max(self.allowance // 2, min(self.window, budget.ASSURED_BYTES))
 
     def acknowledgement(self) -> tuple[int, int]:
         """

@@ -8,8 +8,6 @@ its habits.  The name is resolved anew at each dial, and each address tried.
 
 from __future__ import annotations
 
-import errno
-import os
 import socket
 from typing import Any
 
@@ -20,10 +18,8 @@ from twisted.internet.interfaces import IHostResolution, IResolutionReceiver
 from zope.interface import implementer
 
 from rvgahp import limits
-from rvgahp.descriptor import Descriptor
 from rvgahp.errors import ChannelLost
-
-_PENDING = (errno.EINPROGRESS, errno.EWOULDBLOCK)
+from rvgahp.tcpconnect import TCPConnect
 
 
 @implementer(IResolutionReceiver)
@@ -46,54 +42,21 @@ class _Addresses:
         self.complete.callback(self.found)
 
 
-class _Attempt(Descriptor):
+def _attempt(loop: Any, address: IPv4Address | IPv6Address) -> Deferred[socket.socket]:
     """
-    One address being dialled.
+    @return: fires with a connected socket; fails with L{ChannelLost}; may be cancelled.
+    @raise OSError: no descriptor, or no IPv6 on this host.
     """
-
-    def __init__(self, loop: Any, address: IPv4Address | IPv6Address) -> None:
-        family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
-        self.connection = socket.socket(family, socket.SOCK_STREAM)
-        self.connection.setblocking(False)
-        super().__init__(loop, self.connection.fileno(), self.connection)
-        self.done: Deferred[socket.socket] = Deferred(lambda _: self._giveUp())
-        self._deadline = loop.callLater(
-            limits.DIAL_TIMEOUT, self._failed, f"no answer within {limits.DIAL_TIMEOUT:g} s"
-        )
-        problem = self.connection.connect_ex((address.host, address.port))
-        if problem and problem not in _PENDING:
-            loop.callLater(0, self._failed, os.strerror(problem))
-        else:
-            self._writing = True
-            loop.addWriter(self)
-
-    def doWrite(self) -> None:
-        problem = self.connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if problem:
-            self._failed(os.strerror(problem))
-            return
-        self._loop.removeWriter(self)
-        self._writing = False
-        self.isClosed = True  # the socket is the caller's now
-        self._deadline.cancel()
-        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self.done.callback(self.connection)
-
-    def connectionLost(self, reason: object) -> None:
-        self._writing = False
-        problem = self.connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        self._failed(os.strerror(problem) if problem else "the connection was refused")
-
-    def _failed(self, problem: str) -> None:
-        if not self.isClosed:
-            self._giveUp()
-            self.done.errback(ChannelLost(problem))
-
-    def _giveUp(self) -> None:
-        if self._deadline.active():
-            self._deadline.cancel()
-        self.close()
+    done: Deferred[socket.socket] = Deferred(lambda _: attempt.close())
+    attempt = TCPConnect(
+        loop,
+        address.host,
+        address.port,
+        limits.DIAL_TIMEOUT,
+        done.callback,
+        lambda problem: done.errback(ChannelLost(problem)),
+    )
+    return done
 
 
 def _resolve(reactor: Any, host: str, port: int) -> Deferred[list[IPv4Address | IPv6Address]]:
@@ -120,7 +83,7 @@ async def dialTCP(reactor: Any, host: str, port: int) -> socket.socket:
     problem = "the name does not resolve"
     for address in await _resolve(reactor, host, port):
         try:
-            return await _Attempt(reactor, address).done
+            return await _attempt(reactor, address)
         except ChannelLost as e:
             problem = str(e)
         except OSError as e:  # no descriptor, or no IPv6 on this host

@@ -31,6 +31,10 @@ Take the way of the gridmanager to a site, step by step, and show what is seen a
   gahp       rvgahp_client starts the GAHP, and its banner comes
   commands   what the GAHP can do
   ping       whether it can use the batch system
+  files      where the site offers condor_ft-gahp: it is started too
+  tunnel     the port at the site for its connections, and where they lead
+  passage    a connection from that port comes here, and an answer goes back
+  guard      one that asks for another daemon is refused
   job        with --job: a small job, from the submit to its output
 
 The first step that fails is shown at once, with what to do.  Run it as the user who has

@@ -25,6 +25,7 @@ from rvgahp.names import FILE_TRANSFER_GAHP
 from rvgahp.proxysocket import connect, findSocket
 from rvgahp.trace import Observer, Result, Skipped, Trace, Trouble
 from rvgahp.tracejob import EchoJob
+from rvgahp.tracetunnel import TunnelTrace
 from rvgahp.tracewords import (
     NO_FILE_TRANSFER,
     NOT_OFFERED,
@@ -64,6 +65,7 @@ class SiteTrace:
         self._saw = self._trace.saw
         self._inquiry: Inquiry | None = None
         self._dialogue: Dialogue | None = None
+        self._tunnel: TunnelTrace | None = None
         self._path = self._client = self._banner = ""
         self._site: dict[str, Any] = {}
         self._commands: list[str] = []
@@ -83,6 +85,10 @@ class SiteTrace:
             "gahp": self._gahp,
             "commands": self._askCommands,
             "ping": self._ping,
+            "files": self._files,
+            "tunnel": self._through(TunnelTrace.announced),
+            "passage": self._through(TunnelTrace.passed),
+            "guard": self._through(TunnelTrace.guarded),
             "job": self._job,
         }
         try:
@@ -90,8 +96,12 @@ class SiteTrace:
             if failed is None and self._dialogue is not None:
                 with suppress(RvgahpError):
                     self._dialogue.quit()
+            if failed is None and self._tunnel is not None:
+                self._tunnel.quit()
             return failed
         finally:
+            if self._tunnel is not None:
+                self._tunnel.close()
             if self._inquiry is not None:
                 self._inquiry.close()
             if self._dialogue is not None:
@@ -185,6 +195,26 @@ class SiteTrace:
         if rc != "0":
             raise RvgahpError(f"the batch system cannot be used: {error}")
         self._saw("answer", error)
+
+    def _files(self) -> None:
+        assert self._inquiry is not None
+        if FILE_TRANSFER_GAHP not in self._site["gahps"]:
+            raise Skipped(f"the site offers no {FILE_TRANSFER_GAHP}")
+        words = [self._client, *self._words[:-1], FILE_TRANSFER_GAHP]
+        self._tunnel = TunnelTrace(words, self._inquiry, self._trace)
+        self._tunnel.start()
+
+    def _through(self, step: Callable[[TunnelTrace], None]) -> Callable[[], None]:
+        """
+        @return: a step that needs the tunnel.
+        """
+
+        def take() -> None:
+            if self._tunnel is None:
+                raise Skipped("there is no tunnel to be tried")
+            step(self._tunnel)
+
+        return take
 
     def _job(self) -> None:
         assert self._dialogue is not None

@@ -31,6 +31,13 @@ REMEDIES = {
     " start its command by hand and type COMMANDS.",
     "ping": "At the site, as the account of rvgahp-ce, try the batch system's own command (sinfo,"
     " qstat); see that --lrms names the batch system.",
+    "files": "At the site, as the account of rvgahp-ce, start the command of FT_GAHP by hand: a"
+    " line that begins with $ must come. See the logs of rvgahp-ce and of the proxy.",
+    "passage": "See the log of rvgahp-ce at the site. If the kernel there does not tell whose"
+    " connection it is, load its module tcp_diag (modprobe tcp_diag); if no channel came, find out"
+    " what lets only some of the site's connections reach the proxy's port.",
+    "guard": "See the log of rvgahp-ce at the site, and run it again: the client must have refused"
+    " the connection.",
     "job": "At the site, ask the batch system for the job; submit one like it by hand, as the"
     " account of rvgahp-ce.",
 }
@@ -46,6 +53,24 @@ REFUSED = "If that says too little, see the logs of the proxy and of rvgahp-ce a
 NOT_OFFERED = (
     "Name one that the site offers (--gahp), or have the site offer it: BATCH_GAHP, FT_GAHP or"
     " RVGAHP_GAHP_NAMES in the configuration of rvgahp-ce."
+)
+
+#: Where there is no port at the site.
+NO_TUNNEL = (
+    "Upgrade the proxy, or rvgahp-ce at the site: one of them is too old for tunnels. Where the"
+    " client gives another reason, follow that one."
+)
+
+#: Where connections are passed to another port than ours.
+FORWARDED = (
+    "See that HTCondor's shared port listens at the address of RVGAHP_FORWARD_TO, in the proxy's"
+    " configuration, and that it is reached from this host."
+)
+
+#: Where what must not be was.
+UNGUARDED = (
+    "This host's rvgahp_client does not guard its daemons: install it anew, and use no site that"
+    " you do not trust until this step is good. If it is good nowhere, tell the makers of rvgahp."
 )
 
 #: Said where all steps may pass, and no job would run.

@@ -5,8 +5,10 @@ UNIX sockets.
 
 from __future__ import annotations
 
+import os
+import pwd
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -31,6 +33,24 @@ from tests.tlspair import TWISTED_WARNINGS, TLSPair
 POLICY = "R:R:AES"
 
 
+def entryOf(session: str, **changes: Any) -> dict[str, Any]:
+    """
+    @return: what a CE lists of a session.
+    """
+    entry = {
+        "session": session,
+        "claim": bytes(32),
+        "owner": pwd.getpwuid(os.getuid()).pw_name,
+        "gahp": "blahpd",
+        "tunnel": False,
+        "keyNumber": 1,
+        "left": 86400,
+        "outcome": "encrypt",
+        "method": "AES",
+    }
+    return {**entry, **changes}
+
+
 class CEDouble(Responders):
     """
     A CE that says and answers what a test wants.
@@ -40,6 +60,10 @@ class CEDouble(Responders):
     @ivar answer: makes the answer to StartGAHP.
     @ivar renewals: the arguments of each RenewKey.
     @ivar answerRenewal: makes the answer to RenewKey.
+    @ivar redials: the arguments of each Redial.
+    @ivar answerRedial: makes the answer to Redial.
+    @ivar probes: the arguments of each DialTunnel.
+    @ivar answerProbe: makes the answer to DialTunnel.
     @ivar answersPings: whether it seems alive.
     @ivar reason: why its connection ended, once it has.
     """
@@ -52,6 +76,10 @@ class CEDouble(Responders):
         self.answer: Callable[[], Any] = lambda: {"tunnelPort": 0}
         self.renewals: list[dict[str, Any]] = []
         self.answerRenewal: Callable[[], Any] = dict
+        self.redials: list[dict[str, Any]] = []
+        self.answerRedial: Callable[[], Any] = dict
+        self.probes: list[dict[str, Any]] = []
+        self.answerProbe: Callable[[], Any] = lambda: {"answer": b"", "problem": ""}
         self.answersPings = True
         self.reason: Failure | None = None
         self.control = ControlConnection(clock, self, lambda _: None, self._lost)
@@ -83,8 +111,15 @@ class CEDouble(Responders):
         """
         List sessions.
         """
-        entries = [{"session": name, "claim": bytes(32)} for name in sessions]
-        return self.call(commands.Sessions, sessions=entries, last=last)
+        return self.listEntries([entryOf(name) for name in sessions], last)
+
+    def listEntries(
+        self, entries: Sequence[dict[str, Any]], last: bool = True
+    ) -> Deferred[dict[str, Any]]:
+        """
+        List sessions of which more than their names counts.
+        """
+        return self.call(commands.Sessions, sessions=[*entries], last=last)
 
     @commands.StartGAHP.responder
     def start(self, **arguments: Any) -> Any:
@@ -100,6 +135,16 @@ class CEDouble(Responders):
     def renew(self, **arguments: Any) -> Any:
         self.renewals.append(arguments)
         return self.answerRenewal()
+
+    @commands.Redial.responder
+    def redial(self, **arguments: Any) -> Any:
+        self.redials.append(arguments)
+        return self.answerRedial()
+
+    @commands.DialTunnel.responder
+    def dialTunnel(self, **arguments: Any) -> Any:
+        self.probes.append(arguments)
+        return self.answerProbe()
 
     @commands.Ping.responder
     def ping(self) -> Any:
@@ -126,7 +171,13 @@ class BrokerTestCase(SynchronousTestCase):
         settings = settingsFrom("proxy", Configuration(None, self.settings))
         self.proxy = Proxy(self.loop, settings)
         self.room = WaitingRoom(100, 100)
-        self.clients = Clients(self.loop, self.proxy.requestGAHP, 100, Describer(self.proxy))
+        self.clients = Clients(
+            self.loop,
+            self.proxy.requestGAHP,
+            100,
+            Describer(self.proxy),
+            self.proxy.claims,
+        )
         self.local: list[LocalClient] = []
         self.pairs: list[TLSPair] = []
         self.kept: list[socket.socket] = []

@@ -86,6 +86,14 @@ class Boxes:
             self._boxes = self._reader.read(data)
         return self._boxes.pop(0)
 
+    def holds(self) -> bool:
+        """
+        @return: whether there is something to be received without another read from the
+            connection.
+        """
+        waits = isinstance(self.connection, ssl.SSLSocket) and self.connection.pending() > 0
+        return bool(self._boxes) or waits
+
     def _read(self) -> bytes:
         try:
             if isinstance(self.connection, ssl.SSLSocket):
@@ -163,6 +171,7 @@ class HandClient(Boxes):
             "gahp": gahp.encode(),
             "account": b"",
             "tunnel": b"False",
+            "tunnelPort": b"0",
         }
 
     def request(self, gahp: str, site: str = "sandbox") -> Box:
@@ -274,6 +283,7 @@ class ProxySide(Boxes):
             "gahp": b"cat",
             "account": b"",
             "tunnel": b"False",
+            "tunnelPort": b"0",
             "owner": b"someone",
             "serverPolicy": b"R:R:AES",
             "outcome": b"encrypt",

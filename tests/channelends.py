@@ -8,13 +8,14 @@ from __future__ import annotations
 import socket
 
 from rvgahp import limits
+from rvgahp.budget import Budget
 from rvgahp.carrier import Carrier
 from rvgahp.channel import AnsweringChannel, DialingChannel
 from rvgahp.frames import Frame
 from rvgahp.handshakemessages import GAHP_STREAM
 from rvgahp.policy import Outcome
 from rvgahp.session import SessionKeys
-from rvgahp.stream import Budget, Stream
+from rvgahp.stream import Stream
 from tests.sessions import makeSession
 from tests.steppedloop import SteppedLoop, socketPair
 from tests.test_frames import joined

@@ -15,10 +15,11 @@ from typing import Any, BinaryIO
 
 from rvgahp import commands, frames, limits
 from rvgahp.boxes import BoxReader, encodeBox
+from rvgahp.budget import Budget
 from rvgahp.carrier import Carrier
 from rvgahp.channel import DialingChannel
 from rvgahp.handshakemessages import GAHP_STREAM
-from rvgahp.stream import Budget, Stream
+from rvgahp.stream import Stream
 from tests.channelends import User
 from tests.privatereactor import PATIENCE, ReactorTestCase
 from tests.sessions import KEY, SESSION_ID, makeSession
@@ -43,6 +44,7 @@ ANSWER: dict[str, Any] = {
     "responseTimeout": 20,
     "site": "site.example.edu",
     "tunnelPort": 0,
+    "forwardTo": "",
 }
 
 #: Runs the client with other numbers than its own.
@@ -58,6 +60,7 @@ class ClientTestCase(ReactorTestCase):
 
     @ivar path: where the client will look.
     @ivar output: its stdout.
+    @ivar environ: what it has in its environment beside ours.
     @ivar user: who uses the CE's end of the stream.
     @ivar ce: the CE's end.
     """
@@ -68,6 +71,7 @@ class ClientTestCase(ReactorTestCase):
         """
         super().setUp()
         self.output: int | BinaryIO = subprocess.PIPE
+        self.environ: dict[str, str] = {}
         self.directory = tempfile.mkdtemp()
         self.path = os.path.join(self.directory, "proxy.sock")
         self.listen()
@@ -124,7 +128,7 @@ class ClientTestCase(ReactorTestCase):
             stdin=subprocess.PIPE,
             stdout=self.output,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **self.environ},
         )
 
     def asked(self, *words: str, **numbers: float) -> dict[bytes, bytes]:

@@ -50,7 +50,9 @@ class Recorder:
 
     @ivar said: what went to the gridmanager, and is not looked at yet.
     @ivar sent: what went to the GAHP, and is not looked at yet.
-    @ivar count: bytes that went to the GAHP that runs.
+    @ivar unconfirmed: lines that went to the GAHP that runs, and that the CE has not
+        acknowledged.
+    @ivar lost: how many of them are to be taken back next, of those not looked at yet.
     @ivar asked: how often the GAHP has been asked for results, and not answered.
     @ivar complaints: lines of stderr.
     @ivar ends: how often the GAHP's stdin was closed.
@@ -63,7 +65,7 @@ class Recorder:
         self.isLive = False
         self.said = b""
         self.sent = b""
-        self.count = self.asked = 0
+        self.unconfirmed = self.lost = self.asked = 0
         self.complaints: list[str] = []
         self.ends = self.greetings = 0
         self.over: list[str] = []
@@ -74,13 +76,25 @@ class Recorder:
         assert data.endswith(b"\n"), f"half a line: {data!r}"
         self.said += data
 
-    def toSite(self, data: bytes) -> None:
+    def toSite(self, lines: list[bytes]) -> None:
         assert self.isLive, "sent while the link is not live"
         assert not self.finished and not self.ends, "sent after the end"
-        assert data.endswith(b"\r\n"), f"half a line: {data!r}"
-        self.sent += data
-        self.asked += (b"\r\n" + data).count(b"\r\nRESULTS\r\n")
-        self.count += len(data)
+        for line in lines:
+            assert line.endswith(b"\r\n"), f"half a line: {line!r}"
+        self.sent += b"".join(lines)
+        self.asked += lines.count(b"RESULTS\r\n")
+        self.unconfirmed += len(lines)
+
+    def takeBack(self) -> int:
+        assert not self.finished, "taken back after the end"
+        count, self.lost = self.lost, 0
+        lines = self.sent.split(b"\r\n")[:-1]
+        kept = len(lines) - count
+        assert kept >= 0, "taken back what was looked at"
+        self.asked -= lines[kept:].count(b"RESULTS")
+        self.sent = b"".join([line + b"\r\n" for line in lines[:kept]])
+        self.unconfirmed -= count
+        return count
 
     def endSite(self) -> None:
         assert not self.finished and not self.ends, "closed twice"
@@ -94,7 +108,7 @@ class Recorder:
         assert not self.finished, "over after the end"
         self.isLive = False
         self.sent = b""
-        self.count = self.asked = 0
+        self.unconfirmed = self.lost = self.asked = 0
         self.over.append(sentence)
 
     def complain(self, sentence: str) -> None:
@@ -194,6 +208,17 @@ class World:
         self.front.linkChanged(isLive)
         return self.heard()
 
+    def resume(self, lost: int = 0) -> list[bytes]:
+        """
+        The stream has another channel, and the link is live.
+
+        @param lost: so many of the lines that were sent and not looked at have not arrived.
+        @return: the lines that reach the gridmanager.
+        """
+        self.output.lost = lost
+        self.front.resumed()
+        return self.link(True)
+
     def wait(self, seconds: float) -> list[bytes]:
         """
         Time passes, and C{tick} is called whenever it is due.
@@ -247,11 +272,18 @@ class World:
         self.output.asked -= 1
         return self.site(b"S %d" % len(results), *results)
 
+    def confirm(self, count: int) -> None:
+        """
+        The CE acknowledges so many more lines.
+        """
+        self.output.unconfirmed -= count
+        self.front.confirmed(count)
+
     def confirmAll(self) -> None:
         """
         The CE acknowledges all that was sent.
         """
-        self.front.confirmed(self.output.count)
+        self.confirm(self.output.unconfirmed)
 
 
 class PlayedGAHP:

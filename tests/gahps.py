@@ -188,6 +188,38 @@ def surroundings() -> None:
     _say(json.dumps([opened, os.getpgrp() == os.getpid(), dict(os.environ)]))
 
 
+def mirror() -> None:
+    """
+    Read one line, C{PATH STATUS COUNT}; say our pid on stdout and copy stdin to stdout; at
+    its end write COUNT numbered lines to stderr, and end with STATUS, or by a signal if that
+    is 128 and more.  What has come is written to PATH, and whether another one is at it.
+    """
+    import fcntl
+    import hashlib
+
+    source = os.fdopen(0, "rb")
+    path, status, count = source.readline().split()
+    report = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(report, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        _writeAll(report, b"double\n")
+    _writeAll(report, b"start\n")
+    _say(str(os.getpid()))
+    digest, size = hashlib.sha256(), 0
+    while True:
+        data = source.read1(1 << 16)
+        if not data:
+            break
+        digest.update(data)
+        size += len(data)
+        _writeAll(1, data)
+    _writeAll(report, f"end {size} {digest.hexdigest()}\n".encode())
+    for number in range(int(count)):
+        os.write(2, b"line %d\n" % number)
+    _leave(f"exit {int(status)}" if int(status) < 128 else f"signal {int(status) - 128}")
+
+
 _ALL = {
     function.__name__: function
     for function in (
@@ -204,6 +236,7 @@ _ALL = {
         both,
         slow,
         surroundings,
+        mirror,
     )
 }
 

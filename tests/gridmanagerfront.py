@@ -37,7 +37,7 @@ class FrontedGAHP:
         self._now = now
         self._output = self._errors = b""
         self._toSite: list[bytes] = []
-        self._sent = 0
+        self._lost = 0
         self._hasEnded = False
         self._delay = limits.SITE_RETRY_FIRST
         self._readySince: float | None = None
@@ -45,12 +45,17 @@ class FrontedGAHP:
         self._startAt: float | None = now()
         self._start()
 
-    def setLive(self, isLive: bool) -> None:
+    def setLive(self, isLive: bool, lost: int = 0) -> None:
         """
         The link is there, or is no more.  What is on its way arrives later.
+
+        @param lost: so many of the lines for the site do not, the last ones.
         """
         self.isLive = isLive
         if self.site is not None:
+            if isLive:
+                self._lost = min(lost, len(self._toSite))
+                self.front.resumed()
             self.front.linkChanged(isLive)
 
     def endSite(self) -> None:
@@ -92,7 +97,6 @@ class FrontedGAHP:
         self._startAt = None
         self.site = self._make()
         self.starts += 1
-        self._sent = 0
         self.front.siteStarted()
         self.front.linkChanged(self.isLive)
 
@@ -101,11 +105,10 @@ class FrontedGAHP:
         @return: whether there was anything.
         """
         toSite, self._toSite = self._toSite, []
-        for data in toSite:
+        for line in toSite:
             if site.status is None:
-                site.received(data)
-            self._sent += len(data)
-            self.front.confirmed(self._sent)
+                self.deliver(site, line)
+            self.front.confirmed(1)
         if self._hasEnded:
             site.inputEnded()
         site.elapse(now)
@@ -116,6 +119,12 @@ class FrontedGAHP:
             self.site = None
             self.front.siteEnded(site.status)
         return bool(toSite or output)
+
+    def deliver(self, site: PureGAHP, line: bytes) -> None:
+        """
+        A line arrives at the site.
+        """
+        site.received(line)
 
     def deadline(self) -> float | None:
         """
@@ -146,11 +155,20 @@ class FrontedGAHP:
         """
         self._output += data
 
-    def toSite(self, data: bytes) -> None:
+    def toSite(self, lines: list[bytes]) -> None:
         """
         Whole lines for the GAHP.
         """
-        self._toSite.append(data)
+        self._toSite += lines
+
+    def takeBack(self) -> int:
+        """
+        Those that are lost.
+        """
+        count, self._lost = self._lost, 0
+        if count:
+            del self._toSite[-count:]
+        return count
 
     def ready(self) -> None:
         """

@@ -13,7 +13,7 @@ from functools import partial
 from rvgahp.gahplines import LineSplitter
 from tests.gridmanagerfront import FrontedGAHP
 from tests.gridmanagerlines import CommandRefused, JobHeld, ResourceDown
-from tests.gridmanagermemory import Memory
+from tests.gridmanagermemory import Memory, PureGAHP
 from tests.rubbishgahp import RubbishGAHP
 
 #: What the real gridmanager survives: the rest must not be.
@@ -64,11 +64,19 @@ class WatchedGAHP(FrontedGAHP):
         self._lines = LineSplitter(1 << 24, b"\n")
         self._gahps: list[RubbishGAHP] = []
 
+        self._chance, self._rate = chance, rate
+
         def make() -> RubbishGAHP:
-            self._gahps.append(RubbishGAHP(chance.getrandbits(32), rate, (), name))
+            self._gahps.append(self.makeGAHP(name))
             return self._gahps[-1]
 
         super().__init__(name, make, now)
+
+    def makeGAHP(self, name: str) -> RubbishGAHP:
+        """
+        @return: one that starts now.
+        """
+        return RubbishGAHP(self._chance.getrandbits(32), self._rate, (), name)
 
     @property
     def wasLimited(self) -> bool:
@@ -111,30 +119,35 @@ class WatchedGAHP(FrontedGAHP):
                 self.results[line.split(b" ")[0]] += 1
         super().toGridmanager(data)
 
-    def toSite(self, data: bytes) -> None:
+    def deliver(self, site: PureGAHP, line: bytes) -> None:
         """
-        Note what is sent: no request twice, but what is owed or was refused for want of
+        Note what arrives: no request twice, but what is owed or was refused for want of
         threads; and before all others the gridmanager's version and the security session,
         once to each GAHP.
         """
-        for line in data.split(b"\r\n"):
-            if request := REQUESTS.match(line):
-                again = request[1] in OWED or self.wasLimited
-                assert request[2] not in self.sent or again, f"repeated: {line!r}"
-                self.sent.add(request[2])
-            if not line or line in (b"COMMANDS", b"ASYNC_MODE_ON", b"RESULTS"):
-                continue
-            if line.startswith(b"CONDOR_VERSION "):
-                assert self._isNew and not self._isToldVersion, f"the version: {line!r}"
-                self._isToldVersion = True
-                continue
-            isSession = line.startswith(b"CREATE_CONDOR_SECURITY_SESSION ")
-            if self.session:
-                assert isSession == self._isNew, f"the security session: {line!r}"
-            if isSession:
-                self.session = line
-            self._isNew = False
-        super().toSite(data)
+        self.note(line.rstrip(b"\r\n"))
+        super().deliver(site, line)
+
+    def note(self, line: bytes) -> None:
+        """
+        Look at one line.
+        """
+        if request := REQUESTS.match(line):
+            again = request[1] in OWED or self.wasLimited
+            assert request[2] not in self.sent or again, f"repeated: {line!r}"
+            self.sent.add(request[2])
+        if line in (b"COMMANDS", b"ASYNC_MODE_ON", b"RESULTS"):
+            return
+        if line.startswith(b"CONDOR_VERSION "):
+            assert self._isNew and not self._isToldVersion, f"the version: {line!r}"
+            self._isToldVersion = True
+            return
+        isSession = line.startswith(b"CREATE_CONDOR_SECURITY_SESSION ")
+        if self.session:
+            assert isSession == self._isNew, f"the security session: {line!r}"
+        if isSession:
+            self.session = line
+        self._isNew = False
 
     def siteOver(self, sentence: str) -> None:
         """
@@ -218,7 +231,7 @@ class Life:
         job = self.chance.choice(self.brain.jobs)
         kind = self.chance.randrange(6)
         if kind < 3 and self.clients:
-            self.chance.choice(self.clients).setLive(kind > 0)
+            self.chance.choice(self.clients).setLive(kind > 0, self.chance.randrange(4))
         elif kind == 3 and not job.isDone:
             job.renewProxy(b"/tmp/x509")
         elif kind == 4 and self.chance.random() < 0.5:

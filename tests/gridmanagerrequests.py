@@ -31,6 +31,7 @@ class Requests(Dialogue):
         were C{late}.
     @ivar limit: how many may be with the GAHP at a time.
     @ivar inFlight: how many are.
+    @ivar givenUp: the ids of those whose callers have given up.
     """
 
     def __init__(self, loop: Loop, name: str, launch: Callable[[Dialogue], Wire]) -> None:
@@ -39,6 +40,7 @@ class Requests(Dialogue):
         self._lastId = 1
         self.limit = MOST_REQUESTS
         self.inFlight = 0
+        self.givenUp: set[int] = set()
         self._table: dict[int, Caller | None] = {}
         self._waiting: deque[int] = deque()
 
@@ -65,6 +67,7 @@ class Requests(Dialogue):
         Its caller has given up; the id is not used again before its answer has come.
         """
         self._table[requestId] = None
+        self.givenUp.add(requestId)
         self.inFlight -= wasSent
 
     def _issue(self, caller: Caller) -> Steps[None]:

@@ -20,6 +20,7 @@ REQUEST: dict[str, Any] = {
     "gahp": "blahpd",
     "account": "",
     "tunnel": False,
+    "tunnelPort": 0,
 }
 
 

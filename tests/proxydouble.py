@@ -31,6 +31,7 @@ class ProxyDouble(Responders):
     @ivar listed: the ids of each Sessions call, and whether it was the last.
     @ivar claims: the claim keys of all.
     @ivar ended: session and reason of each SessionEnded.
+    @ivar opened: session and stream of each OpenChannel; the ticket is made of the latter.
     @ivar reason: why the connection ended, once it has.
     """
 
@@ -40,6 +41,7 @@ class ProxyDouble(Responders):
         self.listed: list[tuple[list[str], bool]] = []
         self.claims: list[bytes] = []
         self.ended: list[tuple[str, str]] = []
+        self.opened: list[tuple[str, int]] = []
         self.reason: Failure | None = None
         self.control = ControlConnection(port.reactor, self, lambda _: None, self._lost)
 
@@ -68,6 +70,11 @@ class ProxyDouble(Responders):
     def sessionEnded(self, session: str, reason: str) -> Any:
         self.ended.append((session, reason))
         return self._port.answerEnded()
+
+    @commands.OpenChannel.responder
+    def openChannel(self, session: str, stream: int) -> dict[str, Any]:
+        self.opened.append((session, stream))
+        return {"ticket": bytes((stream,)) * 16}
 
     @commands.Ping.responder
     def ping(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """
 A TCP relay for tests, between a CE and its proxy: it counts, keeps, alters, delays,
-swallows and cuts.
+swallows, holds, trickles, refuses and cuts.
 
 It runs in a thread of its own.  What is to be done with a connection is said when its
 first bytes have come: L{Relay.arrived} is called with it before they are passed on.
@@ -28,6 +28,9 @@ _KEPT = 8 << 20
 
 _TLS_HANDSHAKE = 0x16
 
+#: Seconds: for as long as nothing is to be done.
+_LONG = 60.0
+
 
 class Direction:
     """
@@ -38,30 +41,35 @@ class Direction:
     @ivar cutAt: after how many bytes the connection is cut; L{None}: it is not.
     @ivar delay: seconds for which each byte is held.
     @ivar swallows: whether bytes vanish.
+    @ivar isHeld: whether bytes stay where they are, as if every packet was lost: nothing
+        is read, the end is not seen, and it goes on when this is over.
+    @ivar pace: seconds from one byte to the next; 0: no such limit.
     """
 
-    def __init__(self, source: socket.socket, target: socket.socket) -> None:
+    def __init__(self, source: socket.socket, target: socket.socket, keeps: int) -> None:
         self.source = source
         self.target = target
         self.kept = bytearray()
+        self._keeps = keeps
         self.flips: dict[int, int] = {}
         self.cutAt: int | None = None
-        self.delay = 0.0
-        self.swallows = False
+        self.delay = self.pace = 0.0
+        self.swallows = self.isHeld = False
         self.passed = 0
         self.held = 0
         self.pending: deque[tuple[float, bytes]] = deque()
+        self._nextByte = 0.0
         self.sourceEnded = self.ended = False
 
     def take(self, data: bytes) -> None:
         """
         Bytes came from the source.
         """
-        self.kept += data[: max(0, _KEPT - len(self.kept))]
-        altered = bytearray(data)
+        self.kept += data[: max(0, self._keeps - len(self.kept))]
+        altered = bytearray(data) if self.flips else data
         for offset, mask in self.flips.items():
             if self.passed <= offset < self.passed + len(data):
-                altered[offset - self.passed] ^= mask
+                altered[offset - self.passed] ^= mask  # type: ignore[index]  # it is no bytes
         if self.cutAt is not None:
             altered = altered[: max(0, self.cutAt - self.passed)]
         self.passed += len(data)
@@ -81,24 +89,26 @@ class Direction:
 
         @return: seconds until more is due; 0 if it waits for the target.
         """
-        while self.pending:
+        while self.pending and not self.isHeld:
             due, data = self.pending[0]
-            left = due - time.monotonic()
+            left = max(due, self._nextByte) - time.monotonic()
             if left > 0:
                 return left
+            if self.pace:
+                self._nextByte = time.monotonic() + self.pace
             try:
-                count = self.target.send(data)
+                count = self.target.send(data[:1] if self.pace else data)
             except BlockingIOError:
                 return 0.0
             self.held -= count
             self.pending.popleft()
             if count < len(data):
                 self.pending.appendleft((0.0, data[count:]))
-        if self.sourceEnded and not self.ended:
+        if self.sourceEnded and not self.ended and not self.isHeld:
             self.ended = True
             with contextlib.suppress(OSError):  # the other end was quicker
                 self.target.shutdown(socket.SHUT_WR)
-        return 60.0
+        return _LONG
 
 
 class Connection:
@@ -110,18 +120,20 @@ class Connection:
     @ivar toProxy: what the CE says.
     @ivar toCE: what the proxy says, and after it the client.
     @ivar isOpen: whether both ends are there.
+    @ivar known: whether its first bytes have come.
     """
 
     number = 0
     isData = False
 
-    def __init__(self, ce: socket.socket, proxy: socket.socket) -> None:
+    def __init__(self, ce: socket.socket, proxy: socket.socket, keeps: int) -> None:
         self.ce = ce
         self.proxy = proxy
-        self.toProxy = Direction(ce, proxy)
-        self.toCE = Direction(proxy, ce)
+        self.toProxy = Direction(ce, proxy, keeps)
+        self.toCE = Direction(proxy, ce, keeps)
         self.isOpen = True
         self.known = False
+        self.watched: dict[socket.socket, int] = {ce: 0, proxy: 0}
 
     def close(self, reset: bool = False) -> None:
         """
@@ -145,20 +157,28 @@ class Relay:
         bytes have come.
     @ivar connections: all that came, in order.
     @ivar resets: whether what is cut is cut by RST.
+    @ivar refuses: whether new connections are reset at once.
+    @ivar keeps: bytes of one direction of a new connection that are kept, at the most.
     """
 
-    def __init__(self) -> None:
-        self._port = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, keeps: int = _KEPT) -> None:
+        self._port = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self._port.setblocking(False)
         self.address: tuple[str, int] = self._port.getsockname()
         self.target = ("127.0.0.1", 0)
         self.arrived: Callable[[Connection], object] = lambda connection: None
         self.connections: list[Connection] = []
-        self.resets = False
+        self.resets = self.refuses = False
+        self.keeps = keeps
+        self._holds = False, False
         self._former: list[Connection] = []
+        self._timed: dict[Connection, float] = {}  # when each has something to pass on
         self._orders: deque[Callable[[], object]] = deque()
         self._wake, self._woken = socket.socketpair()
         self._woken.setblocking(False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._port, selectors.EVENT_READ)
+        self._selector.register(self._woken, selectors.EVENT_READ)
         self._stopping = False
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -183,6 +203,12 @@ class Relay:
         """
         return [one for one in self.connections if one.known and not one.isData]
 
+    def live(self, isData: bool = True) -> list[Connection]:
+        """
+        @return: the data connections that are open, or the control connections.
+        """
+        return [one for one in self._open() if one.known and one.isData == isData]
+
     def awaitData(self, count: int) -> Connection:
         """
         @return: the data connection of that number, counted from 1, when it has come.
@@ -192,15 +218,12 @@ class Relay:
 
     def forget(self) -> None:
         """
-        Count connections from here on, and alter nothing more.
+        Count connections from here on, and alter, hold and refuse nothing more.
         """
         self.arrived = lambda connection: None
-        self.resets = False
-        forgotten = threading.Event()
-        self._order(self._forget)
-        self._order(forgotten.set)
-        if not forgotten.wait(PATIENCE):
-            raise AssertionError("the relay's thread does not answer")
+        self.resets = self.refuses = False
+        self.hold(False, False)
+        self._ordered(self._forget)
 
     def _forget(self) -> None:
         self._former = self._open()
@@ -210,13 +233,37 @@ class Relay:
         """
         Cut a connection now.
         """
+        self._ordered(lambda: self._close(connection, reset))
 
-        def close() -> None:
+    def hold(self, toProxy: bool = True, toCE: bool = True) -> None:
+        """
+        Hold either direction, or none, of all connections and of those to come.
+        """
+
+        def hold() -> None:
+            self._holds = toProxy, toCE
+            for one in self._open():
+                one.toProxy.isHeld, one.toCE.isHeld = self._holds
+                self._serve(one, {})
+
+        self._ordered(hold)
+
+    def alter(
+        self, connection: Connection, toProxy: bool = True, toCE: bool = True, **values: float
+    ) -> None:
+        """
+        Set C{values} of either direction of a connection, or of both.
+        """
+
+        def alter() -> None:
+            ways = ((connection.toProxy, toProxy), (connection.toCE, toCE))
+            for way in [way for way, isMeant in ways if isMeant]:
+                for name, value in values.items():
+                    setattr(way, name, value)
             if connection.isOpen:
-                connection.close(reset)
+                self._serve(connection, {})
 
-        self._order(close)
-        waitFor(lambda: not connection.isOpen, "the cut")
+        self._ordered(alter)
 
     def stop(self) -> None:
         """
@@ -227,6 +274,7 @@ class Relay:
         self._thread.join()
         for one in self._open():
             one.close()
+        self._selector.close()
         for end in (self._port, self._wake, self._woken):
             end.close()
 
@@ -234,28 +282,38 @@ class Relay:
         self._orders.append(order)
         self._wake.send(b"!")
 
+    def _ordered(self, order: Callable[[], object]) -> None:
+        """
+        Have it done in the relay's thread, now.
+        """
+        done = threading.Event()
+        self._order(order)
+        self._order(done.set)
+        if not done.wait(PATIENCE):
+            raise AssertionError("the relay's thread does not answer")
+
     # -- the thread ---------------------------------------------------------
 
     def _run(self) -> None:
         while not self._stopping:
-            with selectors.PollSelector() as selector:
-                selector.register(self._port, selectors.EVENT_READ)
-                selector.register(self._woken, selectors.EVENT_READ)
-                timeout = 60.0
-                for one in self._open():
-                    try:
-                        timeout = min(timeout, self._watch(selector, one))
-                    except OSError:  # an end is gone already
-                        one.close(reset=True)
-                ready = {key.fileobj: mask for key, mask in selector.select(timeout)}
+            timeout = min(self._timed.values(), default=_LONG + time.monotonic()) - time.monotonic()
+            ready = {
+                key.fileobj: (key.data, mask)
+                for key, mask in self._selector.select(max(0.0, timeout))
+            }
             if self._woken in ready:
                 self._woken.recv(4096)
             while self._orders:
                 self._orders.popleft()()
             if self._port in ready:
                 self._accept()
-            for one in self._open():
-                self._serve(one, ready)
+            masks = {end: mask for end, (_, mask) in ready.items()}
+            touched = {one for one, _ in ready.values() if one is not None}
+            now = time.monotonic()
+            touched.update(one for one, due in self._timed.items() if due <= now)
+            for one in touched:
+                if one.isOpen:
+                    self._serve(one, masks)
 
     def _open(self) -> list[Connection]:
         return [one for one in self.all() if one.isOpen]
@@ -263,49 +321,80 @@ class Relay:
     def _accept(self) -> None:
         ce, _ = self._port.accept()
         try:
+            if self.refuses:
+                ce.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                raise ConnectionRefusedError
             proxy = socket.create_connection(self.target)
         except OSError:
             ce.close()
             return
-        for one in (ce, proxy):
-            one.setblocking(False)
-            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.connections.append(Connection(ce, proxy))
+        for end in (ce, proxy):
+            end.setblocking(False)
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        one = Connection(ce, proxy, self.keeps)
+        one.toProxy.isHeld, one.toCE.isHeld = self._holds
+        self.connections.append(one)
+        self._watch(one)
 
-    def _watch(self, selector: selectors.BaseSelector, one: Connection) -> float:
+    def _watch(self, one: Connection) -> None:
         """
-        @return: seconds until something is due.
+        Say what is waited for.
         """
         wanted = {one.ce: 0, one.proxy: 0}
-        timeout = 60.0
+        left = _LONG
         for way in (one.toProxy, one.toCE):
-            left = way.give() if way.pending else 60.0
-            if left:
-                timeout = min(timeout, left)
-            else:
-                wanted[way.target] |= selectors.EVENT_WRITE
+            if way.isHeld:
+                continue
+            if way.pending:
+                wait = way.give()
+                left = min(left, wait or _LONG)
+                if not wait:
+                    wanted[way.target] |= selectors.EVENT_WRITE
             if not way.sourceEnded and way.held < _HELD:
                 wanted[way.source] |= selectors.EVENT_READ
         for end, events in wanted.items():
-            if events:
-                selector.register(end, events)
-        return timeout
+            former, one.watched[end] = one.watched[end], events
+            if events and not former:
+                self._selector.register(end, events, one)
+            elif events != former:
+                if events:
+                    self._selector.modify(end, events, one)
+                else:
+                    self._selector.unregister(end)
+        self._timed.pop(one, None)
+        if left < _LONG:
+            self._timed[one] = time.monotonic() + left
+
+    def _close(self, one: Connection, reset: bool = False) -> None:
+        if one.isOpen:
+            self._timed.pop(one, None)
+            for end, events in one.watched.items():
+                if events:
+                    self._selector.unregister(end)
+            one.close(reset)
 
     def _serve(self, one: Connection, ready: Mapping[Any, int]) -> None:
         try:
             for way in (one.toProxy, one.toCE):
-                if ready.get(way.source, 0) & selectors.EVENT_READ:
+                if ready.get(way.source, 0) & selectors.EVENT_READ and not way.isHeld:
                     self._read(one, way)
                 way.give()
             if one.toProxy.isCut() or one.toCE.isCut():
-                one.close(self.resets)
+                self._close(one, self.resets)
             elif one.toProxy.ended and one.toCE.ended:
-                one.close()
+                self._close(one)
+            else:
+                self._watch(one)
         except OSError:
-            one.close(reset=True)
+            self._close(one, reset=True)
 
     def _read(self, one: Connection, way: Direction) -> None:
-        data = way.source.recv(1 << 18)
+        if way.sourceEnded:
+            return
+        try:
+            data = way.source.recv(1 << 18)
+        except BlockingIOError:
+            return
         if not data:
             way.sourceEnded = True
             return

@@ -21,6 +21,7 @@ BENCH = Path(__file__).resolve().parent.parent / "bench" / "bench.py"
 PATIENCE = 180.0
 
 TINY = ["--no-ssh", "--starts=2", "--many=4", "--rounds=2", "--megabytes=4", "--lines=20"]
+TINY += ["--tunnel-megabytes=4"]
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -48,26 +49,52 @@ class BenchTests(SynchronousTestCase):
         if not BENCH.exists():
             self.skipTest("bench/ is not installed, and this is no checkout")
 
-    def test_everything(self) -> None:
+    def measured(self, *topics: str) -> dict[str, Any]:
         """
-        Every topic gives every contestant its samples, all of them positive, and
-        nothing is said on stderr.
+        @return: what a tiny run found, which said nothing on stderr.
         """
         path = self.mktemp()
-        done = run(*TINY, f"--json={path}")
+        done = run(*TINY, f"--json={path}", *topics)
         self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
-        found = json.loads(Path(path).read_text())
-        counts = [self.samples(table) for table in found["tables"].values()]
+        found: dict[str, Any] = json.loads(Path(path).read_text())
+        return found
+
+    def test_gahps(self) -> None:
+        """
+        Every topic of GAHPs gives every contestant its samples, all of them positive.
+        """
+        found = self.measured("start", "burst", "throughput", "roundtrip")
+        counts = [self.samples(table, "local pipe", "rvgahp") for table in found["tables"].values()]
         self.assertEqual(counts, [{2}, {2}, {2}, {2}, {2}, {20}])
         failed = [table["failed"] for table in found["tables"].values() if "failed" in table]
         self.assertEqual(failed, [{"local pipe": 0, "rvgahp": 0}])
 
-    def samples(self, table: dict[str, Any]) -> set[int]:
+    def test_tunnels(self) -> None:
         """
-        @return: how many samples the contestants of C{table} have.
+        Tunnels carry both ways, on loopback and over the long way, where nothing takes
+        less than a round trip; the GAHP answers meanwhile; and its replies are judged.
+        """
+        found = self.measured("tunnel")
+        counts = {
+            title: self.samples(table, "plain TCP", "rvgahp")
+            for title, table in found["tables"].items()
+        }
+        carried = [title for title in counts if "site" in title and title.startswith("Tunnel")]
+        opened = [title for title in counts if "connect" in title]
+        self.assertEqual([counts[title] for title in carried], [{2}] * 4)
+        self.assertEqual([counts[title] for title in opened], [{2}, {1}])
+        self.assertEqual(len(counts), 10)
+        long = found["tables"][opened[1]]["samples"]
+        self.assertGreater(min(long["plain TCP"] + long["rvgahp"]), 0.05)
+        judged = [one for one in found["criteria"] if "reply" in one["what"]]
+        self.assertEqual([one["bound"] for one in judged], [200] * 4)
+
+    def samples(self, table: dict[str, Any], *names: str) -> set[int]:
+        """
+        @return: how many samples the contestants of C{table} have, C{names} among them.
         """
         samples = table["samples"]
-        self.assertLessEqual({"local pipe", "rvgahp"}, set(samples))
+        self.assertLessEqual(set(names), set(samples))
         for name, values in samples.items():
             self.assertGreater(min(values), 0, name)
         return {len(values) for values in samples.values()}

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import limits, stream
+from rvgahp import budget as budgets
+from rvgahp import limits
+from rvgahp.budget import ASSURED_BYTES, Budget
 from rvgahp.carrier import Carrier
 from rvgahp.channel import AnsweringChannel, DialingChannel
 from rvgahp.frames import END_STDIN, END_STDOUT, FIRST_IGNORED, STDIN, STDOUT, Frame
@@ -19,7 +21,7 @@ from rvgahp.handshakemessages import GAHP_STREAM
 from rvgahp.policy import Outcome
 from rvgahp.session import SessionKeys
 from rvgahp.sink import Sink
-from rvgahp.stream import ASSURED_BYTES, Budget, Stream
+from rvgahp.stream import Stream
 from tests.channelends import TICKET, Ends, User
 from tests.loops import Polled, Twisted
 from tests.sessions import makeSession
@@ -370,7 +372,7 @@ class AllowanceTests(CarrierTestCase):
         comes through the others; then it does through these; no carrier keeps more than
         what it may and one read.
         """
-        self.patch(stream, "ASSURED_BYTES", 100_000)
+        self.patch(budgets, "ASSURED_BYTES", 100_000)
         budget = Budget(total)
         data = pattern(9, 1_500_000)
         everyone = [(*self.splices(window, data, data, budget), stuck) for window, stuck in streams]
@@ -718,8 +720,8 @@ class TimeTests(CarrierTestCase):
 
     def test_silence(self) -> None:
         """
-        When nothing has been heard for 15 s the user is told, and again every few
-        seconds, with the time since.
+        When nothing has been heard for 15 s the channel is dropped; the user is told, and
+        again every few seconds, with the time since, until something is heard.
         """
         ends, _ = self._connected()
         ends.loop.spend(3)
@@ -731,12 +733,12 @@ class TimeTests(CarrierTestCase):
         ends.loop.spend(0.2)
         self.assertEqual(len(ends.users[1].silences), 1)
         self.assertAlmostEqual(ends.users[1].silences[0], 15.0, 6)
+        self.assertEqual(ends.users[1].lost, ["nothing was heard for 15 s"])
         ends.loop.spend(20)
         self.assertGreater(len(ends.users[1].silences), 3)
         self.assertLess(len(ends.users[1].silences), 7)
         self.assertEqual(ends.users[1].silences, sorted(ends.users[1].silences))
-        self.assertEqual(ends.users[0].silences, [])
-        self.ways[0].resume()
+        ends.connect()
         ends.loop.spend(1)
         ends.users[1].silences.clear()
         ends.loop.spend(10)
@@ -746,6 +748,7 @@ class TimeTests(CarrierTestCase):
         """
         While bytes wait to be sent no ping is put behind them.
         """
+        self.patch(limits, "SILENCE_LIMIT", 3600.0)
         ends = self.ends(window=1 << 22)
         dialing, answering = ends.connect(buffer=8192)
         ends.loop.settle()
@@ -757,6 +760,24 @@ class TimeTests(CarrierTestCase):
         self.assertGreater(waiting, 0)
         ends.loop.spend(60)
         self.assertEqual(dialing.unsent, waiting)
+
+    def test_slowIsNotSilent(self) -> None:
+        """
+        A record that takes a minute to come, byte by byte, is no silence; when no more of
+        it comes, that is.
+        """
+        ends, _ = self._connected()
+        ends.loop.spend(0.5)
+        way = self.ways[0]
+        way.hold()
+        ends.ce.send(STDOUT, bytes(100))
+        for _ in range(60):
+            ends.loop.spend(1)
+            way._sink.sendall(way._source.recv(1))
+        self.assertEqual(ends.users[1].lost, [])
+        self.assertGreater(len(ends.users[1].silences), 8)
+        ends.loop.spend(8.1)
+        self.assertEqual(len(ends.users[1].lost), 1)
 
     def test_userClosesInSilence(self) -> None:
         """
@@ -773,6 +794,93 @@ class TimeTests(CarrierTestCase):
         self.patch(user, "peerSilent", giveUp)
         ends.loop.spend(60)
         self.assertEqual(len(user.silences), 1)
+
+
+class DropTests(CarrierTestCase):
+    """
+    Channels that are given up here.
+    """
+
+    def test_drop(self) -> None:
+        """
+        A channel that is dropped is as good as broken: the user is told, with the reason,
+        once; what comes over it is not heard; the next one goes on.
+        """
+        for number in (0, 1):
+            ends = self.ends()
+            channels = ends.connect()
+            ends.loop.settle()
+            ends.client.send(STDIN, b"one ")
+            ends.ce.send(STDOUT, b"one ")
+            for _ in range(2):
+                ends.carriers[number].drop("so we want it")
+            self.assertTrue(channels[number].isClosed)
+            self.assertFalse(ends.carriers[number].isConnected())
+            self.assertEqual(ends.users[number].lost, ["so we want it"])
+            ends.loop.settle()
+            self.assertEqual(len(ends.users[1 - number].lost), 1)
+            for carrier in ends.carriers:
+                carrier.drop("again")
+            ends.connect()
+            ends.client.send(STDIN, b"two")
+            ends.ce.send(STDOUT, b"two")
+            ends.loop.settle()
+            self.assertEqual(ends.users[0].frames(), [(STDIN, b"one two")])
+            self.assertEqual(ends.users[1].frames(), [(STDOUT, b"one two")])
+            self.assertEqual([len(user.lost) for user in ends.users], [1, 1])
+
+    def test_dropWithoutChannel(self) -> None:
+        """
+        Where there is none, nothing happens; a handshake that is going on goes on.
+        """
+        ends = self.ends()
+        ends.ce.drop("nothing")
+        ends.connect()
+        ends.ce.drop("nothing")
+        ends.loop.settle()
+        self.assertEqual((ends.users[0].opened, ends.users[0].lost), (1, []))
+
+    def test_dropHandshakes(self) -> None:
+        """
+        Handshakes that are going on can be given up, without a word to the user and
+        without harm to the present channel; others may begin.
+        """
+        ends = self.ends()
+        open_, _ = ends.connect()
+        ends.loop.settle()
+        pending = [ends.connect()[0] for _ in range(3)]
+        self.assertEqual(ends.ce.handshakes(), 3)
+        ends.ce.dropHandshakes()
+        ends.ce.dropHandshakes()
+        self.assertEqual(ends.ce.handshakes(), 0)
+        self.assertTrue(all(channel.isClosed for channel in pending))
+        ends.loop.spend(1)
+        self.assertEqual((open_.isOpen, ends.users[0].lost, ends.users[1].lost), (True, [], []))
+        self.assertEqual((ends.ce.generation, ends.client.generation), (1, 1))
+        ends.connect()
+        ends.client.send(STDIN, b"x")
+        ends.loop.spend(1)
+        self.assertEqual((ends.ce.generation, ends.client.generation), (5, 5))
+        self.assertEqual(ends.users[0].frames(), [(STDIN, b"x")])
+
+    def test_dropInSilence(self) -> None:
+        """
+        A channel that is dropped because of silence leaves a stream that can go on, with
+        all that was not acknowledged, and silence is counted from the last record on.
+        """
+        ends = self.ends()
+        *_, toClient, toCE = ends.relayed()
+        ends.loop.settle()
+        for way in (toClient, toCE):
+            way.hold()
+        ends.client.send(STDIN, b"lost, for now")
+        ends.loop.spend(limits.SILENCE_LIMIT + 0.1)
+        self.assertFalse(ends.ce.isConnected() or ends.client.isConnected())
+        ends.loop.spend(100)
+        self.assertGreater(ends.users[0].silences[-1], 110)
+        ends.connect()
+        ends.loop.spend(1)
+        self.assertEqual(ends.users[0].frames(), [(STDIN, b"lost, for now")])
 
 
 class UserTests(CarrierTestCase):

@@ -54,6 +54,7 @@ START: dict[str, Any] = {
     "gahp": "cat",
     "account": "",
     "tunnel": False,
+    "tunnelPort": 0,
     "owner": "alice",
     "serverPolicy": "R:R:AES",
     "outcome": "encrypt",
@@ -782,3 +783,134 @@ class PolicyTests(CETestCase):
         result = self.startGAHP(proxy, gahp="condor_ft-gahp")
         self.assertIsInstance(result, PolicyConflict)
         self.assertIn("only started where channels are encrypted", str(result))
+
+
+class TunnelTests(CETestCase):
+    """
+    GAHPs with tunnels.
+    """
+
+    def startGAHP(self, proxy: ProxyDouble, **changes: Any) -> Any:
+        """
+        @return: what StartGAHP came to.
+        """
+        wished = {"tunnel": True, "commands": ["gahp", "tunnel"]}
+        return self.called(proxy.call(commands.StartGAHP, **{**START, **wished, **changes}))
+
+    def connect(self, number: int) -> socket.socket:
+        """
+        @return: a connection to the port.
+        """
+        connection = socket.create_connection(("127.0.0.1", number))
+        self.addCleanup(connection.close)
+        return connection
+
+    def assertRefused(self, number: int) -> None:
+        """
+        Nobody listens there.
+        """
+        self.assertRaises(ConnectionRefusedError, socket.create_connection, ("127.0.0.1", number))
+
+    def test_port(self) -> None:
+        """
+        The answer has a port that listens; for each connection the CE asks for a ticket and
+        dials with that.  With the GAHP the port is closed.
+        """
+        proxy = self.accepted()
+        number = self.startGAHP(proxy)["tunnelPort"]
+        self.until(lambda: self.port.channels)
+        self.port.channels.pop()[1].close()
+        for stream in (1, 2):
+            self.connect(number)
+            self.until(lambda: self.port.channels)
+            ticket, connection = self.port.channels.pop()
+            self.assertEqual(ticket, bytes((stream,)) * 16)
+            connection.close()
+        self.assertEqual(set(proxy.opened), {("s1", 1), ("s1", 2)})
+        assert self.ce is not None
+        ce = self.ce
+        self.called(proxy.call(commands.EndSession, session="s1", reason="enough"))
+        self.until(lambda: not ce.sessions)
+        self.assertRefused(number)
+
+    def test_wished(self) -> None:
+        """
+        A port that is wished for is had, or the start is refused and nothing runs.
+        """
+        proxy = self.accepted()
+        number = self.startGAHP(proxy)["tunnelPort"]
+        refused = self.startGAHP(proxy, session="s2", tunnelPort=number)
+        self.assertIsInstance(refused, StartFailed)
+        self.assertIn(f"port {number}, which its gridmanager knows", str(refused))
+        assert self.ce is not None
+        ce = self.ce
+        self.assertEqual(list(ce.sessions), ["s1"])
+        self.called(proxy.call(commands.EndSession, session="s1", reason="enough"))
+        self.until(lambda: not ce.sessions)
+        again = self.startGAHP(proxy, session="s2", tunnelPort=number)
+        self.assertEqual(again, {"tunnelPort": number})
+
+    def test_withoutLeave(self) -> None:
+        """
+        Without the proxy's leave there is no tunnel, and no GAHP.
+        """
+        proxy = self.accepted()
+        refused = self.startGAHP(proxy, commands=["gahp"])
+        self.assertIsInstance(refused, NotAuthorized)
+        assert self.ce is not None
+        self.assertEqual(self.ce.sessions, {})
+
+    def test_notEncrypted(self) -> None:
+        """
+        Nor is there one whose channels others can read.
+        """
+        proxy = self.accepted(**{"RVGAHP.SEC_DEFAULT_ENCRYPTION": "OPTIONAL"})
+        policy = {"serverPolicy": "N:R:AES", "outcome": "integrity"}
+        refused = self.startGAHP(proxy, **policy)
+        self.assertIsInstance(refused, NotAuthorized)
+        self.assertIn("encrypted", str(refused))
+        self.assertEqual(
+            self.startGAHP(proxy, **policy, tunnel=False, commands=["gahp"]), {"tunnelPort": 0}
+        )
+
+    def test_notStarted(self) -> None:
+        """
+        A GAHP that cannot be started leaves no port.
+        """
+        proxy = self.accepted()
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            number = free.getsockname()[1]
+        refused = self.startGAHP(proxy, gahp="none", tunnelPort=number)
+        self.assertIsInstance(refused, StartFailed)
+        self.assertIn("/no/such/program", str(refused))
+        self.assertRefused(number)
+
+    def test_noDescriptors(self) -> None:
+        """
+        Neither does one for which there are no descriptors.
+        """
+        proxy = self.accepted()
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            number = free.getsockname()[1]
+
+        def refuse(*arguments: Any) -> None:
+            raise OSError(24, "Too many open files")
+
+        self.patch(socket, "socketpair", refuse)
+        self.assertIsInstance(self.startGAHP(proxy, tunnelPort=number), StartFailed)
+        self.assertRefused(number)
+
+    def test_withoutProxy(self) -> None:
+        """
+        A connection that is made while the proxy is not there gets its channel when it is
+        there again.
+        """
+        proxy = self.accepted()
+        number = self.startGAHP(proxy)["tunnelPort"]
+        self.until(lambda: self.port.channels)
+        proxy.control.abort()
+        self.until(lambda: proxy.reason)
+        self.connect(number)
+        self.until(lambda: len(self.port.channels) > 1)
+        self.assertEqual(self.port.channels[1][0], bytes((1,)) * 16)
+        self.assertEqual(proxy.opened, [])

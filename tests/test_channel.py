@@ -4,22 +4,26 @@ Tests of L{rvgahp.channel}.
 
 from __future__ import annotations
 
+import os
+import socket
+import time
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import limits
-from rvgahp.channel import AnsweringChannel
+from rvgahp.channel import AnsweringChannel, DialingChannel, unacknowledged
 from rvgahp.errors import ChannelLost, ProtocolError
-from rvgahp.frames import END_STDIN, STDERR, STDIN, STDOUT, encodeFrame
-from rvgahp.handshake import ChannelKeys, Dialer
-from rvgahp.handshakemessages import GAHP_STREAM, TUNNEL_STREAM, takeMessage
+from rvgahp.frames import END_STDIN, EXIT, STDERR, STDIN, STDOUT, encodeFrame
+from rvgahp.handshake import ChannelKeys, Dialer, refusal
+from rvgahp.handshakemessages import GAHP_STREAM, NO_STREAM, TUNNEL_STREAM, Dial, takeMessage
 from rvgahp.policy import Outcome
 from rvgahp.records import ACK, DATA, HEADER, LIMIT, PING, Opener, Sealer, encodeHeader
-from rvgahp.session import SecuritySession
+from rvgahp.session import SecuritySession, SessionKeys
 from tests.channelends import TICKET, Ends
 from tests.sessions import KEY, POLICIES, SESSION_ID, makeSession
 from tests.steppedloop import descriptorCount, socketPair
+from tests.tcpends import connectionPair
 
 NEW_KEY = bytes(range(100, 132))
 
@@ -307,6 +311,39 @@ class RefusalTests(ChannelTestCase):
         self.ends.client.generation = 4
         self.assertIn("(reason 1)", self._reason(Dialer(makeSession(), 0, GAHP_STREAM, 4, 0, 0)))
 
+    def test_isRefused(self) -> None:
+        """
+        Only a refusal that means that the stream is over there, and proves to come from who
+        knows the key, is taken for that.
+        """
+        for handed, key, isOver in (
+            ((7, TUNNEL_STREAM, 0), KEY, True),
+            ((0, 255, 0), KEY, True),
+            ((0, GAHP_STREAM, 9), KEY, False),  # a generation that has been
+            ((7, TUNNEL_STREAM, 0), bytes(32), False),
+        ):
+            ends = Ends()
+            ours, theirs = socketPair()
+            ends.dial(ours)
+            ends.eatPreamble(theirs)
+            keys = SessionKeys(makeSession(key=key), 0)
+            AnsweringChannel(ends.loop, theirs, ends.client, keys, *handed)
+            ends.loop.settle()
+            self.assertEqual(len(ends.users[0].lost), 1)
+            self.assertEqual((ends.ce.isRefused, ends.client.isRefused), (isOver, False))
+            ends.close()
+        ours, theirs = socketPair()
+        self.ends.dial(ours)
+        dial, _ = takeMessage(memoryview(theirs.recv(4096))[limits.PREAMBLE_BYTES :])
+        assert dial is not None
+        forged = refusal(makeSession(key=bytes(32)), Dial(dial), NO_STREAM, "it is over")
+        theirs.sendall(forged)
+        self.loop.settle()
+        self.assertIn("proves no knowledge", self.ceUser.lost[0])
+        self.assertFalse(self.ends.ce.isRefused)
+        theirs.close()
+        self.ours.close()
+
     def test_stream(self) -> None:
         """
         A Dial of another stream than was announced is refused.
@@ -452,6 +489,33 @@ class RecordTests(ChannelTestCase):
         self.assertEqual(len(user.lost), 1)
         ends.close()
 
+    def test_nonsenseInTheStream(self) -> None:
+        """
+        Frames that make no sense are no fault of the channel: no other is of use then.  A
+        record that was altered on its way is, and the next one may do.
+        """
+        for nonsense in (
+            bytes.fromhex("0affffff"),  # of no kind, and too long
+            encodeFrame(EXIT, b"??"),
+            encodeFrame(END_STDIN, b"")[:3] + b"\x07" + bytes(7),
+        ):
+            ends = Ends()
+            channels = ends.connect()
+            ends.loop.settle()
+            ends.ce.stream._unsent.append(nonsense)
+            ends.ce.stream._chunks.append(nonsense)
+            channels[0].pump()
+            ends.loop.settle()
+            self.assertEqual(len(ends.users[1].lost), 1, nonsense)
+            self.assertEqual([one.isRefused for one in (ends.ce, ends.client)], [False, True])
+            ends.close()
+        *_, toClient, _ = self.ends.relayed()
+        self.loop.settle()
+        toClient.flipAt = toClient.carried + 20
+        self.ends.ce.send(STDOUT, b"will be altered")
+        self.loop.settle()
+        self.assertEqual([one.isRefused for one in self.ends.carriers], [False, False])
+
     def test_flippedByteIsTold(self) -> None:
         """
         An altered record is called so.
@@ -577,6 +641,128 @@ class RecordTests(ChannelTestCase):
         self.loop.settle()
         expected = b"".join(bytes([number]) * 100_000 for number in range(6))
         self.assertEqual(self.clientUser.frames(), [(STDOUT, expected)])
+
+
+class SignTests(ChannelTestCase):
+    """
+    Signs of life, over TCP.
+    """
+
+    def open(self, buffer: int = 0) -> tuple[DialingChannel, AnsweringChannel]:
+        """
+        @return: both ends of a channel.
+        """
+        ours, theirs = connectionPair(buffer)
+        dialing = self.ends.dial(ours)
+        self.ends.eatPreamble(theirs)
+        answering = self.ends.answer(theirs)
+        end = time.monotonic() + 10
+        while not answering.isOpen and time.monotonic() < end:
+            self.loop.settle()
+        return dialing, answering
+
+    def awaitSign(self, channel: DialingChannel, former: object) -> None:
+        """
+        Wait until its signs are not as they were: the kernel takes its time.
+        """
+        end = time.monotonic() + 10
+        while channel.signs() == former:
+            self.assertLess(time.monotonic(), end, "there was no sign")
+            time.sleep(0.005)
+
+    def stuck(self) -> tuple[DialingChannel, AnsweringChannel]:
+        """
+        @return: a channel whose peer does not read, and whose kernels take no more.
+        """
+        dialing, answering = self.open(8192)
+        answering.pauseReading()
+        for _ in range(8):
+            self.ends.ce.send(STDOUT, bytes(limits.READ_BYTES))
+        former: object = None
+        while former != dialing.signs():
+            former = dialing.signs()
+            self.loop.settle()
+            time.sleep(0.1)
+        self.assertGreater(dialing.unsent, 0)
+        return dialing, answering
+
+    def test_idle(self) -> None:
+        """
+        Where nothing happens, and nothing waits, there is none; what comes is one.
+        """
+        dialing, _ = self.open()
+        self.loop.settle()
+        former = dialing.signs()
+        for _ in range(10):
+            self.loop.settle()
+            self.assertEqual(dialing.signs(), former)
+        self.ends.client.send(STDIN, b"x")
+        self.loop.settle()
+        self.assertNotEqual(dialing.signs(), former)
+
+    def test_takenByThePeersKernel(self) -> None:
+        """
+        While ours can take no more, what the peer's kernel takes is one, though nobody
+        reads there, and though ours takes nothing; when that has no more room there is
+        none.
+        """
+        dialing, answering = self.stuck()
+        former, written = dialing.signs(), dialing._taken
+        self.assertEqual(dialing.signs(), former)
+        connection = socket.socket(fileno=os.dup(answering.fileno()))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        self.awaitSign(dialing, former)  # without a turn of the loop
+        self.assertEqual(dialing._taken, written)
+        connection.close()
+
+    def test_takenByOurs(self) -> None:
+        """
+        So is what ours takes then.
+        """
+        dialing, answering = self.stuck()
+        former = dialing.signs()
+        answering.doRead()
+        end = time.monotonic() + 10
+        while dialing.signs() == former and time.monotonic() < end:
+            self.loop.turn()
+        self.assertNotEqual(dialing.signs(), former)
+
+    def test_slowIsNotSilent(self) -> None:
+        """
+        A peer of whom nothing is heard is not taken for dead while its kernel takes what
+        waits for it; and when it takes no more, it is.
+        """
+        dialing, answering = self.stuck()
+        far = os.dup(answering.fileno())
+        self.ends.client.close()
+        for _ in range(10):
+            former = dialing.signs()
+            end = time.monotonic() + 10
+            while dialing.signs() == former and time.monotonic() < end:
+                try:
+                    os.read(far, 4096)
+                except BlockingIOError:
+                    time.sleep(0.005)
+                self.loop.turn()
+            self.loop.advance(limits.PING_INTERVAL)
+        self.assertEqual(self.ceUser.lost, [])
+        self.assertGreater(self.ceUser.silences[-1], 2 * limits.SILENCE_LIMIT)
+        for _ in range(3):
+            time.sleep(0.1)  # for what is still on its way
+            self.loop.advance(limits.PING_INTERVAL)
+        self.assertEqual(len(self.ceUser.lost), 1)
+        self.assertIn("nothing was heard for", self.ceUser.lost[0])
+        os.close(far)
+
+    def test_noTCP(self) -> None:
+        """
+        Another kind of socket is one whose peer has taken all.
+        """
+        ours, theirs = os.pipe()
+        for fd in (ours, theirs):
+            self.assertEqual(unacknowledged(fd), 0)
+            os.close(fd)
+        self.assertEqual(unacknowledged(ours), 0)
 
 
 class Peer:

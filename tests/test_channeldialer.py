@@ -5,24 +5,28 @@ Tests of L{rvgahp.channeldialer}: real sockets, and a clock of their own.
 from __future__ import annotations
 
 import socket
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import limits
+from rvgahp.channel import AnsweringChannel
 from rvgahp.channeldialer import ChannelDialer
-from rvgahp.errors import ChannelLost
-from rvgahp.handshakemessages import Dial, takeMessage
-from tests.channelends import Ends
+from rvgahp.clienttunnels import NO_KIND
+from rvgahp.errors import Busy, ChannelLost, NotAuthorized, NotYet, SessionGone
+from rvgahp.handshakemessages import TUNNEL_STREAM, Dial, takeMessage
+from tests.channelends import Ends, User
 from tests.steppedloop import SteppedLoop, descriptorCount, socketPair
 
 TICKETS = [bytes([number]) * limits.TICKET_BYTES for number in (1, 2, 3)]
 
 
-class DialerTests(SynchronousTestCase):
+class DialerTestCase(SynchronousTestCase):
     """
-    How often is dialled, and with what.
+    A dialer, and nothing left of it.
     """
 
     def setUp(self) -> None:
@@ -30,19 +34,32 @@ class DialerTests(SynchronousTestCase):
         Begin with nobody to be dialled.
         """
         self.before = descriptorCount()
-        self.ends = Ends()
+        self.ends = self.makeEnds()
         self.loop: SteppedLoop = self.ends.loop
         self.dials: list[Deferred[socket.socket]] = []
         self.dialled: Any = Deferred
         self.failures: list[str] = []
         self.sockets: list[socket.socket] = []
-        self.dialer = ChannelDialer(
+        self.dialer = self.make()
+
+    def makeEnds(self) -> Ends:
+        """
+        @return: both ends of a stream.
+        """
+        return Ends()
+
+    def make(self) -> ChannelDialer:
+        """
+        @return: a dialer.
+        """
+        return ChannelDialer(
             self.loop,
             self.ends.keys,
             self.ends.ce,
             self._dial,
-            TICKETS,
+            lambda: fail(AssertionError("it has tickets")),
             self.failures.append,
+            TICKETS,
         )
 
     def _dial(self) -> Deferred[socket.socket]:
@@ -82,6 +99,12 @@ class DialerTests(SynchronousTestCase):
         assert body is not None
         return Dial(body)
 
+
+class DialerTests(DialerTestCase):
+    """
+    How often is dialled, and with what.
+    """
+
     def test_first(self) -> None:
         """
         The first dial has the first ticket and generation 1.
@@ -114,7 +137,7 @@ class DialerTests(SynchronousTestCase):
         self.dialer.start()
         for generation, ticket in enumerate(TICKETS, 1):
             self.assertEqual(self.shown(), (ticket, generation))
-            self.dialer.again("it broke")
+            self.dialer.lost("it broke")
             self.loop.spend(limits.REDIAL_FIRST)
         self.assertEqual(self.failures, ["it broke"])
 
@@ -152,10 +175,14 @@ class DialerTests(SynchronousTestCase):
         self.dialer.start()
         self.loop.spend(limits.SPARE_DIAL_DELAY)
         self.assertEqual(self.shown(), (TICKETS[1], 2))
-        self.dialer.close()  # as its user does when the second has opened
-        self.dialer.again("the first was given up")
+        self.dialer.opened()  # the second, say
+        self.assertEqual(self.ends.ce.handshakes(), 0)
         self.loop.spend(100)
         self.assertEqual((len(self.dials), self.failures), (2, []))
+        for connection in self.sockets:
+            connection.setblocking(False)
+            while connection.recv(4096):
+                pass
 
     def test_renewed(self) -> None:
         """
@@ -212,7 +239,7 @@ class DialerTests(SynchronousTestCase):
         dial: Deferred[socket.socket] = Deferred(lambda deferred: None)
         self.dialled = lambda: dial
         self.dialer.start()
-        self.dialer._isClosed = True
+        self.dialer._isWanted = False
         ours, theirs = socketPair()
         self.sockets.append(theirs)
         dial.callback(ours)
@@ -225,6 +252,545 @@ class DialerTests(SynchronousTestCase):
         self.dialled = lambda: fail(ChannelLost("nobody is there"))
         self.dialer.start()
         self.dialer.close()
-        self.dialer.again("late")
+        self.dialer.lost("late")
         self.loop.spend(1)
         self.assertEqual((len(self.dials), self.failures), (1, []))
+
+
+class AskingTests(DialerTestCase):
+    """
+    A dialer that asks for each ticket.
+    """
+
+    def setUp(self) -> None:
+        """
+        Begin with a proxy that does not answer yet.
+        """
+        super().setUp()
+        self.asked: list[Deferred[bytes]] = []
+        self.ticket: Any = Deferred
+
+    def make(self) -> ChannelDialer:
+        return ChannelDialer(
+            self.loop,
+            self.ends.keys,
+            self.ends.ce,
+            self._dial,
+            self._ask,
+            self.failures.append,
+            names=(7, TUNNEL_STREAM),
+        )
+
+    def _ask(self) -> Deferred[bytes]:
+        asked: Deferred[bytes] = self.ticket()
+        self.asked.append(asked)
+        return asked
+
+    def test_atOnce(self) -> None:
+        """
+        The proxy is asked and dialled at the same time; nothing is said before both are
+        done, in whichever order, and then it is for the right stream.
+        """
+        for first in ("ticket", "connection"):
+            ours, theirs = socketPair()
+            self.sockets.append(theirs)
+            self.dialer = self.make()
+            self.dialer.start()
+            self.assertEqual(len(self.asked), len(self.dials))
+            deeds = [
+                partial(self.asked[-1].callback, TICKETS[1]),
+                partial(self.dials[-1].callback, ours),
+            ]
+            if first == "connection":
+                deeds.reverse()
+            deeds[0]()
+            self.assertRaises(BlockingIOError, theirs.recv, 1)
+            deeds[1]()
+            data = theirs.recv(4096)
+            self.assertEqual(data[: limits.PREAMBLE_BYTES][-limits.TICKET_BYTES :], TICKETS[1])
+            dial = self._parse(data)
+            self.assertEqual((dial.stream, dial.kind, dial.generation), (7, TUNNEL_STREAM, 1))
+            self.dialer.close()
+
+    def test_final(self) -> None:
+        """
+        If the session is gone, or may not, that is told at once and once; the connection is
+        closed, whether it was there or not, and nothing more is dialled.
+        """
+        for error in (SessionGone, NotAuthorized):
+            for connected in (self.connected, Deferred):
+                self.failures.clear()
+                before = len(self.dials)
+                self.dialled = connected
+                self.dialer = self.make()
+                self.dialer.start()
+                self.asked[-1].errback(error("so it is"))
+                self.assertEqual(self.failures, ["so it is"])
+                if connected == self.connected:
+                    self.assertEqual(self.sockets[-1].recv(1), b"")
+                self.loop.spend(100)
+                self.assertEqual((len(self.dials), self.failures), (before + 1, ["so it is"]))
+                self.assertEqual(self.dialer.problem, "")
+
+    def test_backoff(self) -> None:
+        """
+        What may be over soon is asked again, later each time, without an end and with the
+        last reason at hand.
+        """
+        times: list[float] = []
+
+        def refuse() -> Deferred[bytes]:
+            times.append(self.loop.seconds())
+            return fail(NotYet(f"not yet, {len(times)}"))
+
+        self.ticket = refuse
+        self.dialer = self.make()
+        self.dialer.start()
+        self.loop.spend(200)
+        waits = [later - sooner for sooner, later in pairwise(times)]
+        self.assertEqual(waits[0], limits.REDIAL_FIRST)
+        self.assertGreater(len(waits), 10)
+        self.assertLess(len(waits), 40)
+        self.assertGreater(min(waits[-3:]), limits.REDIAL_LONGEST / 2 - 0.1)
+        self.assertLessEqual(max(waits), limits.REDIAL_LONGEST)
+        self.assertEqual((self.failures, self.dialer.problem), ([], f"not yet, {len(times)}"))
+        self.assertEqual(len(self.dials), len(times))
+
+    def test_dialFails(self) -> None:
+        """
+        A dial that fails, before the proxy answers or after, is tried again with another
+        ticket, and is no failure for the log.
+        """
+        self.dialled = lambda: fail(ChannelLost("nobody is there"))
+        for answersFirst in (True, False):
+            self.asked.clear()
+            self.ticket = (lambda: succeed(TICKETS[0])) if answersFirst else Deferred
+            self.dialer = self.make()
+            self.dialer.start()
+            if not answersFirst:
+                self.asked[0].callback(TICKETS[0])
+            self.loop.spend(limits.REDIAL_FIRST)
+            self.assertEqual(len(self.asked), 2)
+            self.assertEqual(self.dialer.problem, "nobody is there")
+            self.dialer.close()
+
+    def test_bothFail(self) -> None:
+        """
+        If both fail the proxy's word counts, and the other one is not left lying about.
+        """
+        self.dialled = lambda: fail(ChannelLost("nobody is there"))
+        self.dialer = self.make()
+        self.dialer.start()
+        self.asked[0].errback(Busy("too many"))
+        self.assertEqual(self.dialer.problem, "too many")
+
+    def test_spares(self) -> None:
+        """
+        Beside one that takes long others are begun, three at most, each with a ticket of
+        its own.
+        """
+        self.dialled = self.connected
+        tickets = list(TICKETS)
+        self.ticket = lambda: succeed(tickets.pop(0))
+        self.dialer = self.make()
+        self.dialer.start()
+        for number, ticket in enumerate(TICKETS, 1):
+            self.assertEqual(len(self.dials), number)
+            self.assertEqual(self.shown(), (ticket, number))
+            self.loop.spend(limits.SPARE_DIAL_DELAY)
+        tickets += TICKETS
+        self.loop.spend(limits.HANDSHAKE_TIMEOUT - 9.1)
+        self.assertEqual((len(self.dials), len(self.asked)), (3, 3))
+
+    def test_closed(self) -> None:
+        """
+        In whatever state it is closed, it tells nothing, asks nothing more, and what comes
+        late is closed.
+        """
+
+        def nothing() -> None:
+            pass
+
+        def ticketFirst() -> None:
+            self.asked[-1].callback(TICKETS[0])
+
+        def connectionFirst() -> None:
+            self.dials[-1].callback(self.connected().result)  # type: ignore[arg-type]
+
+        def refused() -> None:
+            self.asked[-1].errback(NotYet("not yet"))
+
+        def shaking() -> None:
+            ticketFirst()
+            connectionFirst()
+
+        for deed in (nothing, ticketFirst, connectionFirst, refused, shaking):
+            self.dialer = self.make()
+            self.dialer.start()
+            deed()
+            self.dialer.close()
+            self.dialer.close()
+            count = len(self.asked), len(self.dials)
+            self.loop.spend(100)
+            self.assertEqual((len(self.asked), len(self.dials)), count)
+            self.assertEqual(self.failures, [])
+            if deed is connectionFirst:
+                self.assertEqual(self.sockets[-1].recv(1), b"")
+
+
+class DialingUser(User):
+    """
+    A stream's user whose channels are dialled.
+    """
+
+    dialer: ChannelDialer
+
+    def channelOpened(self) -> None:
+        super().channelOpened()
+        self.dialer.opened()
+
+    def channelLost(self, reason: str) -> None:
+        super().channelLost(reason)
+        self.dialer.lost(reason)
+
+
+class RedialTests(DialerTestCase):
+    """
+    A dialer in its place: between the stream and a client at the other end.
+
+    @ivar asked: when each ticket was asked for.
+    @ivar shownGenerations: of the dials that came as far as the gate.
+    @ivar kind: of stream that the client knows.
+    @ivar isGateOpen: whether connections are handed to the client; else they wait.
+    """
+
+    def setUp(self) -> None:
+        """
+        Begin with a client that answers.
+        """
+        self.asked: list[float] = []
+        self.sent = b""
+        self.ticket: Any = lambda: succeed(TICKETS[0])
+        self.isGateOpen = True
+        self.kind = TUNNEL_STREAM
+        self.shownGenerations: list[int] = []
+        super().setUp()
+        self.dialled = self.reachGate
+        self.user.dialer = self.dialer
+
+    def makeEnds(self) -> Ends:
+        self.user = DialingUser()
+        return Ends(users=(self.user, User()))
+
+    def make(self) -> ChannelDialer:
+        return ChannelDialer(
+            self.loop,
+            self.ends.keys,
+            self.ends.ce,
+            self._dial,
+            self._ask,
+            self.failures.append,
+            names=(7, TUNNEL_STREAM),
+        )
+
+    def _ask(self) -> Deferred[bytes]:
+        self.asked.append(self.loop.seconds())
+        asked: Deferred[bytes] = self.ticket()
+        return asked
+
+    def reachGate(self) -> Deferred[socket.socket]:
+        """
+        @return: a dial that succeeds.
+        """
+        ours, theirs = socketPair()
+        self.sockets.append(theirs)
+        self.loop.callLater(0, self._admit, theirs)
+        return succeed(ours)
+
+    def _admit(self, connection: socket.socket) -> None:
+        try:
+            data = connection.recv(4096, socket.MSG_PEEK)
+        except BlockingIOError:
+            self.loop.callLater(0.1, self._admit, connection)
+            return
+        if not data:
+            return  # it was given up meanwhile
+        self.shownGenerations.append(self._parse(data).generation)
+        if self.isGateOpen:
+            self.hand(connection)
+
+    def hand(self, connection: socket.socket) -> None:
+        """
+        The client gets a connection.
+        """
+        connection.recv(limits.PREAMBLE_BYTES)
+        AnsweringChannel(
+            self.loop,
+            connection,
+            self.ends.client,
+            self.ends.keys,
+            7,
+            self.kind,
+            self.ends.client.generation,
+        )
+
+    def open(self) -> None:
+        """
+        Have a channel.
+        """
+        self.dialer.start()
+        self.loop.until(self.ends.client.isConnected)
+        self.loop.settle()
+
+    def cut(self) -> None:
+        """
+        The network breaks the channel.
+        """
+        self.ends.client.drop("cut")
+        self.loop.settle()
+
+    def assertWhole(self, data: bytes) -> None:
+        """
+        What has been sent is sent, and more; each byte comes once.
+        """
+        for end in self.ends.carriers:
+            end.send(1, data)
+        self.loop.settle()
+        self.sent += data
+        for user in self.ends.users:
+            self.assertEqual(user.frames(), [(1, self.sent)])
+
+    def test_resumed(self) -> None:
+        """
+        After each loss there is one dial, a moment later, with a new ticket and the next
+        generation, and the stream goes on; nobody is told that it had failed.
+        """
+        self.open()
+        for count in range(1, 6):
+            self.assertEqual((len(self.dials), len(self.asked)), (count, count))
+            self.assertEqual(self.shownGenerations[-1], count)
+            self.assertEqual(self.ends.client.generation, count)
+            self.assertWhole(bytes([count]) * 1000 * count)
+            self.cut()
+            self.assertFalse(self.ends.ce.isConnected())
+            self.loop.spend(limits.REDIAL_FIRST - 0.001)
+            self.assertEqual(len(self.dials), count)
+            self.loop.spend(0.002)
+        self.loop.spend(60)
+        self.assertEqual((len(self.dials), self.failures), (6, []))
+
+    def test_backoff(self) -> None:
+        """
+        While it fails it is tried less and less often, with no end; a success makes the
+        next wait short again.
+        """
+        self.open()
+        for _ in range(2):
+            self.cut()
+            del self.asked[:]
+            start = self.loop.seconds()
+            self.dialled = lambda: fail(ChannelLost("nobody is there"))
+            self.loop.spend(100)
+            times = [start, *self.asked]
+            waits = [later - sooner for sooner, later in pairwise(times)]
+            self.assertAlmostEqual(waits[0], limits.REDIAL_FIRST)
+            self.assertGreater(waits[-1], limits.REDIAL_LONGEST / 2 - 0.1)
+            self.assertLess(len(waits), 20)
+            self.assertEqual((self.failures, self.dialer.problem), ([], "nobody is there"))
+            self.dialled = self.reachGate
+            self.loop.spend(limits.REDIAL_LONGEST)
+            self.assertTrue(self.ends.ce.isConnected())
+            self.assertWhole(b"whole")
+
+    def test_uselessChannels(self) -> None:
+        """
+        Channels that open and break without having carried anything are as good as none;
+        one that has lived for a while is not.
+        """
+        self.open()
+        self.assertWhole(b"it is of use")
+        for _ in range(8):
+            count = len(self.asked)
+            self.cut()
+            self.loop.until(lambda: len(self.asked) > count)  # noqa: B023  # called at once
+            self.loop.settle()
+        self.assertGreater(self.asked[-1] - self.asked[-2], 10 * limits.REDIAL_FIRST)
+        self.loop.spend(limits.CHANNEL_LIVED)
+        self.assertTrue(self.ends.client.isConnected())
+        begin = self.loop.seconds()
+        self.cut()
+        self.loop.spend(1)
+        self.assertAlmostEqual(self.asked[-1] - begin, limits.REDIAL_FIRST)
+        self.assertWhole(b"whole")
+
+    def test_generations(self) -> None:
+        """
+        The generation rises with each dial that says anything, whatever becomes of it.
+        """
+        self.open()
+        self.isGateOpen = False
+        self.cut()
+        for _ in range(6):
+            self.loop.spend(limits.REDIAL_LONGEST)
+            for connection in self.sockets:
+                connection.close()
+        self.isGateOpen = True
+        self.loop.spend(limits.REDIAL_LONGEST + 1)
+        self.assertTrue(self.ends.client.isConnected())
+        count = len(self.shownGenerations)
+        self.assertGreater(count, 4)
+        self.assertEqual(self.shownGenerations, list(range(1, count + 1)))
+        self.assertEqual(self.ends.client.generation, count)
+
+    def test_oneOpens(self) -> None:
+        """
+        Of several channels whose handshake is going on the first that is done carries the
+        stream, and all others are closed, whichever it is: what they say of bytes received
+        is old by then.
+        """
+        for first in (0, 1, 2):
+            self.setUpAgain()
+            self.open()
+            self.assertWhole(b"before")
+            self.isGateOpen = False
+            self.cut()
+            self.loop.spend(2 * limits.SPARE_DIAL_DELAY + 1)
+            waiting = self.sockets[-3:]
+            self.assertEqual(self.shownGenerations[-3:], [2, 3, 4])
+            self.assertEqual(self.ends.ce.handshakes(), 3)
+            for connection in waiting[first:] + waiting[:first]:
+                self.hand(connection)
+                self.loop.settle()
+            self.assertEqual(self.ends.client.generation, 2 + first)
+            self.assertEqual(self.ends.ce.generation, 2 + first)
+            self.assertEqual((self.ends.ce.handshakes(), self.ends.client.handshakes()), (0, 0))
+            self.assertWhole(b"after")
+            self.loop.spend(60)
+            self.assertEqual((len(self.dials), self.failures), (4, []))
+
+    def setUpAgain(self) -> None:
+        """
+        Begin anew.
+        """
+        self.tearDown()
+        self.setUp()
+
+    def test_allAtOnce(self) -> None:
+        """
+        So it is when all their answers come in one moment.
+        """
+        self.open()
+        self.isGateOpen = False
+        self.cut()
+        self.loop.spend(2 * limits.SPARE_DIAL_DELAY + 1)
+        for connection in self.sockets[-3:]:
+            self.hand(connection)
+        self.loop.settle()
+        self.assertEqual(self.ends.ce.generation, self.ends.client.generation)
+        self.assertWhole(b"after")
+        self.loop.spend(60)
+        self.assertEqual((len(self.dials), self.failures), (4, []))
+        self.assertEqual(self.user.opened, 2)
+
+    def test_calledOff(self) -> None:
+        """
+        Dials and questions that are on their way when another channel opens are called
+        off, and that is no failure.
+        """
+        self.open()
+        off: list[Deferred[Any]] = []
+        for name in ("dialled", "ticket"):
+            good = getattr(self, name)
+            setattr(self, name, lambda: Deferred(off.append))
+            self.loop.spend(limits.CHANNEL_LIVED)
+            self.cut()
+            self.loop.spend(limits.REDIAL_FIRST)
+            self.assertFalse(self.ends.ce.isConnected())
+            waiting = self.sockets[-1]
+            setattr(self, name, good)
+            self.loop.spend(limits.SPARE_DIAL_DELAY)
+            self.assertTrue(self.ends.ce.isConnected())
+        self.assertEqual(len(off), 2)
+        self.assertEqual(waiting.recv(1), b"")
+        self.loop.spend(60)
+        self.assertTrue(self.ends.ce.isConnected())
+        self.assertEqual((self.failures, self.user.lost[2:]), ([], []))
+        self.assertWhole(b"whole")
+
+    def test_streamOver(self) -> None:
+        """
+        A client that knows, and proves, that the stream is over ends the dialling at once;
+        that is told once.
+        """
+        self.open()
+        self.kind = NO_KIND
+        self.cut()
+        self.loop.spend(100)
+        self.assertEqual(len(self.dials), 2)
+        (reason,) = self.failures
+        self.assertIn("stream 7 is not the one that was announced", reason)
+
+    def test_gone(self) -> None:
+        """
+        So does a proxy that knows that the session is over, or another's.
+        """
+        for error in (SessionGone, NotAuthorized):
+            self.setUpAgain()
+            self.open()
+            self.ticket = lambda error=error: fail(error("so it is"))
+            self.cut()
+            self.loop.spend(100)
+            self.assertEqual((len(self.dials), self.failures), (2, ["so it is"]))
+
+    def test_redial(self) -> None:
+        """
+        A client that has lost the present channel has it dropped here, too; one that speaks
+        of another has heard old news, or makes it up.
+        """
+        self.dialer.redial(0)
+        self.assertEqual(self.dials, [])
+        self.open()
+        for generation in (0, 2, 1 << 40, -1):
+            self.dialer.redial(generation)
+        self.loop.settle()
+        self.assertTrue(self.ends.ce.isConnected())
+        self.dialer.redial(1)
+        self.assertEqual(self.user.lost, ["its other end has lost it"])
+        self.loop.spend(limits.REDIAL_FIRST)
+        self.assertEqual(self.ends.client.generation, 2)
+        self.assertWhole(b"whole")
+
+    def test_redialNow(self) -> None:
+        """
+        Where the next dial is still far the client's word makes it now: it came through;
+        but only one, however often it is said.
+        """
+        self.open()
+        self.cut()
+        self.dialled = lambda: fail(ChannelLost("nobody is there"))
+        self.loop.spend(60)
+        self.dialled = Deferred
+        count = len(self.dials)
+        for _ in range(20):
+            self.dialer.redial(1)
+            self.loop.spend(0.01)
+        self.assertEqual(len(self.dials), count + 1)
+        self.dialled = self.reachGate
+        self.loop.spend(limits.SPARE_DIAL_DELAY)
+        self.assertTrue(self.ends.client.isConnected())
+        self.assertWhole(b"whole")
+
+    def test_spares(self) -> None:
+        """
+        However long all dials hang, there are three at a time.
+        """
+        self.open()
+        self.cut()
+        self.dialled = Deferred
+        self.loop.spend(100)
+        self.assertEqual(len(self.dials), 1 + limits.TICKETS_PER_START)
+        for dial in self.dials[1:]:
+            dial.errback(ChannelLost("no answer"))
+        self.loop.spend(100)
+        self.assertEqual(len(self.dials), 1 + 2 * limits.TICKETS_PER_START)
+        self.assertEqual(self.failures, [])

@@ -60,6 +60,7 @@ class RequestTests(ClientTestCase):
                 b"gahp": "gähp".encode(),
                 b"account": b"alice",
                 b"tunnel": b"False",
+                b"tunnelPort": b"0",
             },
         )
 

@@ -5,13 +5,15 @@ what a test wants.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from typing import Any
 
 from rvgahp import frames
+from rvgahp.budget import Budget
 from rvgahp.carrier import Carrier
-from rvgahp.stream import Budget, Stream
+from rvgahp.stream import Stream
 from tests.channelends import User
 from tests.clientdriver import ClientTestCase
 from tests.procfs import descriptors
@@ -86,12 +88,15 @@ class FrontTestCase(ClientTestCase):
 
     def next(self, **changes: Any) -> None:
         """
-        The client asks anew; grant it.
+        The session is known to be lost, and the client asks anew; grant it.
         """
         self.ce.close()
         assert self.proxy is not None
-        self.proxy.close()
+        with contextlib.suppress(BrokenPipeError):  # it may know
+            self.send({b"_command": b"SessionLost", b"reason": b"the site has been restarted"})
+        proxy = self.proxy
         self.accepted()
+        proxy.close()
         self.grantNext(**changes)
 
     def grantNext(self, **changes: Any) -> None:
@@ -277,9 +282,9 @@ class OverTests(FrontTestCase):
         self.tell(b"RESULTS")
         self.heard(b"S 1", b"3 0 No\\ error")
 
-    def test_channelLost(self) -> None:
+    def test_sessionLost(self) -> None:
         """
-        A channel that breaks is such an end, and it is said once.
+        A session that the proxy knows to be lost is such an end, and it is said once.
         """
         self.ready()
         self.next()
@@ -292,7 +297,7 @@ class OverTests(FrontTestCase):
         self.exit(False, 0)
         status, _, errors = self.ended()
         self.assertEqual((status, errors.count("\n")), (0, 1), errors)
-        self.assertIn("the connection to the site was lost", errors)
+        self.assertIn("the site has been restarted", errors)
         self.assertIn("it is started again", errors)
 
     def test_silent(self) -> None:
@@ -435,6 +440,142 @@ class LinkTests(FrontTestCase):
         self.spend(0.1)
         self.tell(b"BLAH_PING 3 fork")
         self.until(lambda: b"BLAH_PING 3" in self.given())
+
+
+class ResumptionTests(FrontTestCase):
+    """
+    A channel that breaks, and another in its place.
+    """
+
+    def broken(self, **changes: Any) -> dict[bytes, bytes]:
+        """
+        A client whose channel is lost; before that it has given a submit to the GAHP.
+
+        @return: its request for another channel.
+        """
+        self.ready(**changes)
+        self.tell(b"BLAH_JOB_SUBMIT 2 [first]")
+        self.heard(b"S")
+        self.until(lambda: b"SUBMIT 2" in self.given())
+        self.ce.drop("cut")
+        box = self.box()
+        self.assertEqual(box[b"_command"], b"Redial")
+        return box
+
+    def redial(self, generation: int) -> None:
+        """
+        Another channel comes.
+        """
+        self.dial(generation=generation)
+        self.until(self.ce.isConnected)
+        self.until(lambda: self.ce.stream.isAcknowledged() and not self.ce.stream.owing())
+
+    def result(self, requestId: bytes) -> bytes:
+        """
+        The gridmanager is told of a result, and fetches it.
+
+        @return: its line.
+        """
+        assert self.process is not None and self.process.stdout is not None
+        output = self.process.stdout
+        os.set_blocking(output.fileno(), False)
+        came = bytearray()
+        for _ in range(100):
+            self.tell(b"RESULTS")
+            self.spend(0.05)
+            came.extend(output.read(4096) or b"")
+            lines = bytes(came).split(b"\r\n")[:-1]
+            for line in lines:
+                if line.startswith(requestId + b" "):
+                    return line
+        raise AssertionError(f"no result: {came!r}")
+
+    def test_resumed(self) -> None:
+        """
+        What is said while there is no channel arrives once, in order, when there is another;
+        what arrived before is not said again.  It is never told to anybody.
+        """
+        self.broken()
+        self.tell(b"BLAH_JOB_SUBMIT 3 [second]", b"BLAH_PING 4 fork")
+        self.heard(b"S", b"S")
+        self.redial(2)
+        self.until(lambda: b"PING 4" in self.given() and b"SUBMIT 3" in self.given())
+        self.assertEqual([self.given().count(b"SUBMIT %d" % number) for number in (2, 3)], [1, 1])
+        self.leave()
+        self.until(lambda: (frames.END_STDIN, b"") in self.user.frames())
+        self.exit(False, 0)
+        self.assertEqual(self.ended()[2], "")
+
+    def test_expired(self) -> None:
+        """
+        What the gridmanager has given up meanwhile does not arrive, and is told so.
+        """
+        self.broken(callTimeout=2)
+        self.tell(b"BLAH_JOB_SUBMIT 3 [second]", b"BLAH_JOB_CANCEL 4 fork/1")
+        self.heard(b"S", b"S")
+        self.spend(2.2)
+        self.redial(2)
+        self.until(lambda: b"CANCEL 4" in self.given())
+        self.assertNotIn(b"SUBMIT 3", self.given())
+        self.assertIn(b"never\\ reached\\ the\\ site", self.result(b"3"))
+
+    def test_refused(self) -> None:
+        """
+        The site knows the session no more: what may have arrived has an unknown outcome, and
+        what certainly has not goes to the next GAHP with what is owed; a ping fails.
+        """
+        box = self.broken()
+        self.tell(b"BLAH_JOB_SUBMIT 3 [second]", b"BLAH_PING 4 fork", b"BLAH_JOB_CANCEL 5 fork/1")
+        self.heard(b"S", b"S", b"S")
+        self.send(
+            {
+                b"_error": box[b"_ask"],
+                b"_error_code": b"SessionGone",
+                b"_error_description": b"the site has been restarted",
+            }
+        )
+        proxy = self.proxy
+        assert proxy is not None
+        self.accepted()
+        proxy.close()
+        self.grantNext()
+        self.greet()
+        self.until(lambda: b"SUBMIT 3" in self.given() and b"CANCEL 5" in self.given())
+        self.assertNotIn(b"SUBMIT 2", self.given())
+        self.assertNotIn(b"PING", self.given())
+        self.assertIn(b"may\\ have\\ been\\ done", self.result(b"2"))
+
+    def test_gone(self) -> None:
+        """
+        The gridmanager goes while there is no channel: what has not arrived never does, but
+        the end does.
+        """
+        self.broken()
+        self.tell(b"BLAH_JOB_SUBMIT 3 [second]")
+        self.heard(b"S")
+        self.leave()
+        self.spend(0.3)
+        self.redial(2)
+        self.until(lambda: (frames.END_STDIN, b"") in self.user.frames())
+        self.assertNotIn(b"SUBMIT 3", self.given())
+        self.exit(False, 0)
+        self.assertEqual(self.ended()[0], 0)
+
+    def test_lease(self) -> None:
+        """
+        No channel comes any more: when the lease is over another GAHP is asked for, and gets
+        what never arrived.
+        """
+        self.broken(lease=1, SILENCE_LIMIT=0.2, PING_INTERVAL=0.1)
+        self.tell(b"BLAH_JOB_SUBMIT 3 [second]")
+        proxy = self.proxy
+        assert proxy is not None
+        self.accepted()
+        proxy.close()
+        self.grantNext()
+        self.greet()
+        self.until(lambda: b"SUBMIT 3" in self.given())
+        self.assertIn(b"may\\ have\\ been\\ done", self.result(b"2"))
 
 
 class FullDiskTests(FrontTestCase):

@@ -5,8 +5,10 @@ Tests of L{rvgahp.clientsession}: a real client, with a CE that does what a test
 from __future__ import annotations
 
 import signal
+import time
+from typing import Any
 
-from rvgahp import frames
+from rvgahp import frames, limits
 from tests.byhand import Box
 from tests.clientdriver import ClientTestCase
 from tests.procfs import PATIENCE
@@ -69,14 +71,6 @@ class EndTests(ClientTestCase):
     Ends that are not in order.
     """
 
-    def test_channelLost(self) -> None:
-        """
-        A channel that breaks is named.
-        """
-        self.running()
-        self.ce.close()
-        self.assertFails("the connection to the site was lost")
-
     def unreadExit(self) -> bytes:
         """
         The GAHP has ended, and its output is more than a pipe holds.
@@ -121,7 +115,7 @@ class EndTests(ClientTestCase):
 
     def test_strangeFrame(self) -> None:
         """
-        A frame that is not for a client costs the channel, and it is said.
+        A frame that is not for a client ends the session, and it is said.
         """
         self.running()
         self.ce.send(frames.STDIN, b"for you")
@@ -129,7 +123,7 @@ class EndTests(ClientTestCase):
 
     def test_strangeExit(self) -> None:
         """
-        So does an exit status that makes no sense, whenever it is looked at.
+        So does an exit status that makes no sense.
         """
         self.running()
         self.ce.send(frames.STDOUT, bytes(200_000))
@@ -150,6 +144,139 @@ class EndTests(ClientTestCase):
         self.assertEqual((process.returncode, output), (255, b""))
         self.assertEqual(errors.count(b"nothing heard from the site"), 1, errors)
         self.assertIn(b"the site was silent for the lease of 1 s", errors)
+
+
+class RedialTests(ClientTestCase):
+    """
+    Channels that break.
+    """
+
+    def broken(self, **changes: Any) -> None:
+        """
+        Start a client, and have its channel break.
+        """
+        self.running(**changes)
+        self.ce.drop("cut")
+
+    def redial(self) -> tuple[bytes, float]:
+        """
+        Wait until the client asks for another channel.
+
+        @return: the tag of the question, and when it came.
+        """
+        box = self.box()
+        tag = box.pop(b"_ask")
+        self.assertEqual(
+            box,
+            {
+                b"_command": b"Redial",
+                b"session": SESSION_ID.encode(),
+                b"stream": b"0",
+                b"generation": b"%d" % self.ce.generation,
+            },
+        )
+        return tag, time.monotonic()
+
+    def refuse(self, tag: bytes, code: bytes, sentence: bytes = b"so it is") -> None:
+        """
+        The proxy, or the CE, does not do it.
+        """
+        self.send({b"_error": tag, b"_error_code": code, b"_error_description": sentence})
+
+    def test_resumed(self) -> None:
+        """
+        After each loss the next channel goes on where the last one was, with all that was
+        said meanwhile, here and there; a CE that dials at once is asked nothing.
+        """
+        self.running()
+        assert self.process is not None and self.process.stdin is not None
+        sent = b""
+        for generation in range(2, 7):
+            self.ce.drop("cut")
+            self.ce.send(frames.STDOUT, b"out %d\n" % generation)
+            sent += b"in %d\n" % generation
+            self.process.stdin.write(b"in %d\n" % generation)
+            self.process.stdin.flush()
+            self.dial(generation=generation)
+            self.assertEqual(self.box(), {b"_answer": b"7"})
+            self.until(lambda: self.user.frames() == [(frames.STDIN, sent)])  # noqa: B023
+        self.exit(False, 0)
+        output = b"".join(b"out %d\n" % generation for generation in range(2, 7))
+        self.assertEqual(self.ended(), (0, output, ""))
+
+    def test_asks(self) -> None:
+        """
+        If no channel comes soon the CE is asked for one, and again from time to time,
+        whatever the answer, for as long as there is none.
+        """
+        begin = time.monotonic()
+        self.broken(REDIAL_ASK_FIRST=0.2, REDIAL_ASK_AGAIN=0.4)
+        tag, last = self.redial()
+        self.assertGreater(last - begin, 0.2)
+        for code in (b"", b"NoSuchSite", b"NotYet", b"Busy", b"InternalError"):
+            if code:
+                self.refuse(tag, code)
+            tag, now = self.redial()
+            self.assertGreater(now - last, 0.3)
+            last = now
+        self.dial(generation=2)
+        self.assertEqual(self.box(), {b"_answer": b"7"})
+        self.until(self.ce.isConnected)
+        self.spend(1)
+        self.assertIsNone(self._received())
+        self.exit(False, 5)
+        self.assertEqual(self.ended(), (5, b"", ""))
+
+    def test_times(self) -> None:
+        """
+        That is after a quarter of a second, and then every two.
+        """
+        self.assertEqual((limits.REDIAL_ASK_FIRST, limits.REDIAL_ASK_AGAIN), (0.25, 2.0))
+
+    def test_again(self) -> None:
+        """
+        The generation that is named is that of the channel that was lost last.
+        """
+        self.broken(REDIAL_ASK_FIRST=0.1, REDIAL_ASK_AGAIN=0.2)
+        for generation in (2, 3, 7):
+            self.redial()
+            self.dial(generation=generation)
+            while self.box() != {b"_answer": b"7"}:
+                pass
+            self.until(self.ce.isConnected)
+            self.spend(0.3)
+            while self._received():
+                pass
+            self.ce.drop("cut")
+        self.redial()
+
+    def test_gone(self) -> None:
+        """
+        If the CE knows the session no more, that is the end, with its sentence.
+        """
+        self.broken(REDIAL_ASK_FIRST=0.1)
+        tag, _ = self.redial()
+        self.refuse(tag, b"SessionGone", b"session s is over at the site")
+        self.assertFails("session s is over at the site")
+
+    def test_goneAfterExit(self) -> None:
+        """
+        After the GAHP's last word it asks nothing, and needs nothing.
+        """
+        self.running(REDIAL_ASK_FIRST=0.1)
+        self.exit(False, 4)
+        self.until(lambda: self.ce.stream.isAcknowledged() or not self.ce.isConnected())
+        self.ce.drop("cut")
+        self.assertEqual(self.ended(), (4, b"", ""))
+
+    def test_lease(self) -> None:
+        """
+        Without a channel, too, it is over after the lease.
+        """
+        self.broken(lease=1, SILENCE_LIMIT=0.2, PING_INTERVAL=0.1)
+        status, _, errors = self.ended()
+        self.assertEqual(status, 255)
+        self.assertIn("the site was silent for the lease of 1 s", errors)
 
 
 class RenewalTests(ClientTestCase):

@@ -215,6 +215,8 @@ class MisuseTests(SynchronousTestCase):
             (["site", "\udcff"], "UTF-8"),
             (["site", "b" * 2000], "too long"),
             (["site", "--rgahp-script", "~/bin/blahpd", "blahpd"], "'~/bin/blahpd' is a path"),
+            (["--rgahp-script", "blahpd"], "--rgahp-script took 'blahpd' for its value"),
+            (["--rgahp-script=blahpd"], "no site and no GAHP is named"),
         ):
             e = self.assertRaises(Misuse, Arguments, words)
             self.assertIn(said, str(e), words)

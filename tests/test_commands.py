@@ -42,8 +42,9 @@ def example(kind: Any) -> Any:
         (Integer, 1 << 40),
         (Unicode, "ünï"),
         (String, b"\0\xff"),
-        (AmpList, [{"session": "s", "claim": b"\1"}]),
     ]
+    if isinstance(kind, AmpList):
+        return [{name.decode(): example(one) for name, one in kind.subargs}]
     return next(value for type, value in examples if isinstance(kind, type))
 
 

@@ -31,6 +31,7 @@ START: dict[str, Any] = {
     "gahp": "blahpd",
     "account": "",
     "tunnel": False,
+    "tunnelPort": 0,
     "owner": "alice",
     "serverPolicy": "R:R:AES",
     "outcome": "encrypt",

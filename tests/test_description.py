@@ -10,11 +10,13 @@ import time
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.protocols.amp import AmpBox, Command
+from twisted.protocols.amp import UNHANDLED_ERROR_CODE, AmpBox, Command, RemoteAmpError
 
-from rvgahp import commands, limits
+from rvgahp import commands, limits, local
+from rvgahp.errors import SessionGone
+from rvgahp.peercred import LocalUser
 from rvgahp.siteconnection import SOFTWARE
-from tests.broker import BrokerTestCase
+from tests.broker import BrokerTestCase, CEDouble
 from tests.identities import SITE, authority
 from tests.localclient import LocalClient
 from tests.steppedloop import socketPair
@@ -244,3 +246,132 @@ class PolicyTests(DescriptionTestCase):
         outcome, method, conflict = self.told("R:R:BLOWFISH")
         self.assertEqual((outcome, method), ("", ""))
         self.assertIn("No crypto method is common", conflict)
+
+
+class ProbeTests(DescriptionTestCase):
+    """
+    The tunnels of a client's session are tried.
+    """
+
+    def tunnelled(self) -> CEDouble:
+        """
+        @return: a CE with a GAHP that has a tunnel; its client is this process.
+        """
+        ce = self.readyCE()
+        ce.answer = lambda: {"tunnelPort": 4711}
+        self.ask(gahp="condor_ft-gahp", tunnel=True)
+        (self.record,) = self.proxy.sessions.values()
+        return ce
+
+    def probe(self, **changes: Any) -> dict[bytes, bytes]:
+        """
+        @return: the box that answers one.
+        """
+        values = {"process": os.getpid(), "request": b"let me in", **changes}
+        return self.question(self.client(), commands.ProbeTunnel, **values)
+
+    def assertNoProbe(self, code: str, words: str, **changes: Any) -> None:
+        """
+        One is refused.
+        """
+        box = self.probe(**changes)
+        self.assertEqual(box.get(b"_error_code"), code.encode(), box)
+        self.assertIn(words, box[b"_error_description"].decode())
+
+    def test_answered(self) -> None:
+        """
+        The CE is asked for that session, and what it says is passed on, as far as it fits.
+        """
+        ce = self.tunnelled()
+        ce.answerProbe = lambda: {"answer": b"yes", "problem": "but"}
+        box = self.probe()
+        self.assertEqual((box[b"answer"], box[b"problem"]), (b"yes", b"but"))
+        self.assertEqual(ce.probes, [{"session": self.record.sessionId, "request": b"let me in"}])
+        ce.answerProbe = lambda: {"answer": bytes(60000), "problem": "\N{SNOWMAN}" * 20000}
+        box = self.probe()
+        self.assertEqual(box[b"answer"], bytes(limits.PEEK_BYTES))
+        self.assertEqual(box[b"problem"].decode(), "\N{SNOWMAN}" * 2000)
+
+    def test_whose(self) -> None:
+        """
+        Only the client's own account may ask, and root; of another's process no more is said
+        than of one that is not there.
+        """
+        ce = self.tunnelled()
+        self.assertNoProbe("NotAuthorized", "process 1 is no client of", process=1)
+        ours = self.record.client.user
+        self.record.client.user = LocalUser(4242, "bob", 77)
+        for uid, isAllowed in ((0, True), (4242, True), (4243, False)):
+            self.patch(local, "peerOf", lambda _, uid=uid: LocalUser(uid, "eve", 78))
+            if isAllowed:
+                self.assertIn(b"_answer", self.probe(process=77))
+            else:
+                self.assertNoProbe("NotAuthorized", "process 77 is no client of eve", process=77)
+        self.assertNoProbe("NotAuthorized", "process 78 is no client of eve", process=78)
+        self.assertEqual(len(ce.probes), 2)
+        self.record.client.user = ours
+
+    def test_noTunnel(self) -> None:
+        """
+        A client that serves no tunnels has none to be tried, and the CE is not asked.
+        """
+        ce = self.readyCE()
+        self.ask()
+        self.assertNoProbe("NotAuthorized", "whose GAHP has a tunnel")
+        self.assertEqual(ce.probes, [])
+
+    def test_oneAtATime(self) -> None:
+        """
+        While the CE is at one for a session another is refused, and after it is not.
+        """
+        ce = self.tunnelled()
+        answer: Deferred[dict[str, Any]] = Deferred()
+        ce.answerProbe = lambda: answer
+        first = self.client()
+        values = {"process": os.getpid(), "request": b""}
+        box = commands.ProbeTunnel.makeArguments(values, None)
+        first.send({**box, b"_command": b"ProbeTunnel", b"_ask": b"7"})
+        self.settle()
+        self.assertNoProbe("Busy", "already")
+        answer.callback({"answer": b"", "problem": ""})
+        self.settle()
+        self.assertEqual(len(first.read()), 1)
+        ce.answerProbe = lambda: {"answer": b"", "problem": ""}
+        self.assertIn(b"_answer", self.probe())
+        self.assertEqual(len(ce.probes), 2)
+
+    def test_siteFails(self) -> None:
+        """
+        A CE that is older, that refuses, that does not answer or goes away is told as what
+        it is.
+        """
+        ce = self.tunnelled()
+        for problem, code, words in (
+            (RemoteAmpError(UNHANDLED_ERROR_CODE, "what?"), "VersionMismatch", "older"),
+            (SessionGone("no such"), "SessionGone", "no such"),
+            (ZeroDivisionError(), "InternalError", "a bug in answering DialTunnel"),
+        ):
+
+            def fail(problem: Exception = problem) -> None:
+                raise problem
+
+            ce.answerProbe = fail
+            self.assertNoProbe(code, words)
+        self.flushLoggedErrors(ZeroDivisionError)
+        ce.answerProbe = Deferred
+        client = self.client()
+        values = {"process": os.getpid(), "request": b""}
+        box = commands.ProbeTunnel.makeArguments(values, None)
+        question = {**box, b"_command": b"ProbeTunnel", b"_ask": b"7"}
+        client.send(question)
+        self.spend(limits.PROBE_TIMEOUT + limits.CALL_TIMEOUT)
+        (refusal,) = client.read()
+        self.assertEqual(refusal[b"_error_code"], b"Busy")
+        self.assertIn(b"no answer within 28 s (DialTunnel)", refusal[b"_error_description"])
+        client.send(question)
+        self.settle()
+        ce.control.abort()
+        self.settle()
+        (refusal,) = client.read()
+        self.assertEqual(refusal[b"_error_code"], b"NoSuchSite")
+        self.assertNoProbe("NoSuchSite", "is not connected")

@@ -681,7 +681,7 @@ class OwedTests(SynchronousTestCase):
             world.link(True)
             self.assertEqual(world.sent(), [line])
             self.assertTrue(world.front.owes())
-            world.front.confirmed(world.output.count - 1)
+            world.confirm(world.output.unconfirmed - 1)
             world.wait(299)
             self.assertEqual((world.front.owes(), world.output.ends), (True, 0))
             world.confirmAll()

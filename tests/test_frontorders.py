@@ -56,6 +56,7 @@ steps = st.lists(
         st.tuples(st.just("finish"), st.integers(0, 5)),
         st.tuples(st.just("deliver"), st.integers(1, 60)),
         st.tuples(st.just("link"), st.booleans()),
+        st.tuples(st.just("resume"), st.integers(0, 9)),
         st.tuples(st.just("wait"), st.sampled_from([0.1, 1.0, 5.0, 13.0, 100.0, 271.0, 4000.0])),
         st.tuples(st.just("fetch"), st.none()),
         st.tuples(st.just("confirm"), st.none()),
@@ -198,6 +199,14 @@ class Dialogue:
         """
         if self.isThere or not isLive:
             self.hear(self.world.link(isLive))
+
+    def resume(self, which: int) -> None:
+        """
+        The stream has another channel; some of what was sent has not arrived.
+        """
+        if self.isThere:
+            unread = min(self.world.output.sent.count(b"\r\n"), self.world.output.unconfirmed)
+            self.hear(self.world.resume(which % (unread + 1)))
 
     def wait(self, seconds: float) -> None:
         """

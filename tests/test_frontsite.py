@@ -705,6 +705,7 @@ class WindowTests(SynchronousTestCase):
         for number in range(2, 200):
             world.gridmanager(b"BLAH_JOB_HOLD %d x" % number)
             world.site(b"S")
+            world.confirmAll()
             for _ in range(2):
                 world.wait(151)
                 if world.output.asked:
@@ -720,22 +721,20 @@ class ConfirmedTests(SynchronousTestCase):
     What the CE has acknowledged.
     """
 
-    def test_offsets(self) -> None:
+    def test_lines(self) -> None:
         """
-        A cancel is delivered when the bytes up to its end are, and no sooner, whatever
-        stood before it.
+        A cancel is delivered when its line is, and no sooner, whatever stood before it.
         """
         world = World()
-        before = world.output.count
+        before = world.output.unconfirmed
         world.gridmanager(b"WHAT", b"BLAH_JOB_CANCEL 2 a", b"BLAH_JOB_CANCEL 3 b")
-        first = before + len(b"WHAT\r\nBLAH_JOB_CANCEL 2 a\r\n")
         world.site(b"S")
         world.front.gridmanagerEnded()
-        for count in (before, first - 1):
-            world.front.confirmed(count)
-            self.assertIsNone(world.front._site.graceEnd(world.now))
-        world.front.confirmed(first)
-        self.assertEqual(world.front._site.graceEnd(world.now), world.now + 30)
+        for count in (before, 1):
+            world.confirm(count)
+            self.assertIsNone(world.front._site.requests.graceEnd(world.now))
+        world.confirm(1)
+        self.assertEqual(world.front._site.requests.graceEnd(world.now), world.now + 30)
         world.wait(31)
         self.assertTrue(world.front.owes())
         world.confirmAll()

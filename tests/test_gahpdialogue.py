@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import gahpdialogue
 from rvgahp.errors import ProtocolError, StartFailed
-from rvgahp.gahpdialogue import Ended, GaveUp, findClient
+from rvgahp.gahpdialogue import Dialogue, Ended, GaveUp, findClient
 from rvgahp.patience import Interrupted, TookTooLong
 from tests.dialogues import DialogueTestCase
 from tests.procfs import waitFor
@@ -152,6 +152,61 @@ class EndTests(DialogueTestCase):
         self.assertEqual(os.getsid(dialogue.pid), dialogue.pid)
         os.killpg(dialogue.pid, signal.SIGKILL)
         self.assertRaises(Ended, dialogue.ask, "COMMANDS")
+
+
+class TunnelTests(DialogueTestCase):
+    """
+    What the gridmanager would know of a tunnel.
+    """
+
+    def heard(self, said: str) -> tuple[int, str] | None:
+        """
+        @param said: what a client prints, for printf(1).
+        @return: the tunnel that has been announced by then.
+        """
+        dialogue = self.shell(f"printf '{said}' >&2; echo '$x'; read line")
+        dialogue.banner()
+        return dialogue.tunnel
+
+    def test_announced(self) -> None:
+        """
+        It is the first line that begins so and has a port, however much is said after it.
+        """
+        words = "for remote forward to 192.0.2.7:9618"
+        expected = 4711, "192.0.2.7:9618"
+        for said in (
+            f"Allocated port 4711 {words}\\n",
+            f"a login message\\nAllocated port 0 {words}\\nAllocated port 4711 {words}\\n",
+            f"Allocated port 4711 {words}\\nAllocated port 4712 {words}\\n",
+            f"Allocated port 4711 {words}\\n" + 9000 * "x",
+        ):
+            self.assertEqual(self.heard(said), expected, said[:200])
+        for said in ("", f"not Allocated port 4711 {words}\\n", f"Allocated port 4711 {words}"):
+            self.assertIsNone(self.heard(said), said)
+
+    def test_environment(self) -> None:
+        """
+        The client has the environment that it is given.
+        """
+        environ = {**os.environ, "CONDOR_INHERIT": "here"}
+        dialogue = Dialogue(["/bin/sh", "-c", 'echo "$ $CONDOR_INHERIT"'], self.patience, environ)
+        self.addCleanup(dialogue.close)
+        self.assertEqual(dialogue.banner(), "$ here")
+
+    def test_complaint(self) -> None:
+        """
+        A line that has a word is found when it is whole, and not waited for for ever.
+        """
+        dialogue = self.shell(
+            "printf 'a\\nrvgahp_client: one th' >&2; echo '$x'; read line; echo ing >&2; read line"
+        )
+        dialogue.banner()
+        e = self.assertRaises(TookTooLong, dialogue.complaint, "one", 0.05)
+        self.assertIn("the client's word on it", str(e))
+        os.write(dialogue._stdin, b"\n")
+        self.assertEqual(dialogue.complaint("one", _LONG), "one thing")
+        os.write(dialogue._stdin, b"\n")
+        self.assertRaises(Ended, dialogue.complaint, "other", _LONG)
 
 
 class CommandTests(DialogueTestCase):

@@ -10,29 +10,36 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import capturedLogs
 
 from rvgahp import frames, limits
+from rvgahp.budget import Budget
 from rvgahp.carrier import Carrier
 from rvgahp.channel import AnsweringChannel
 from rvgahp.configuration import Configuration
-from rvgahp.errors import ChannelLost, StartFailed
+from rvgahp.errors import ChannelLost, NotYet, SessionGone, StartFailed
 from rvgahp.gahpenvironment import GAHPEnvironment
-from rvgahp.gahpsession import STOPPED, GAHPSession, Phase
+from rvgahp.gahpsession import STOPPED, GAHPSession
 from rvgahp.handshakemessages import GAHP_STREAM
 from rvgahp.igahp import GAHPCommand
+from rvgahp.phase import Phase
 from rvgahp.processlauncher import ProcessLauncher
 from rvgahp.session import SessionKeys
 from rvgahp.settings import settingsFrom
-from rvgahp.stream import Budget, Stream
+from rvgahp.stream import Stream
+from rvgahp.way import Way
 from tests.channelends import User
 from tests.privatereactor import ReactorTestCase
 from tests.procfs import childrenOf, isAlive
-from tests.sessions import KEY, makeSession
+from tests.sessions import KEY, SESSION_ID, makeSession
 from tests.steppedloop import socketPair
+
+#: What the proxy gives who asks for one more.
+ASKED = bytes([204]) * limits.TICKET_BYTES
 
 TICKETS = [bytes([number]) * limits.TICKET_BYTES for number in (201, 202, 203)]
 
@@ -52,6 +59,9 @@ class SessionTestCase(ReactorTestCase):
     @ivar tickets: what was shown at the gate.
     @ivar failures: how many of the next dials fail.
     @ivar overs: the reasons with which it was over.
+    @ivar asked: session and stream of each OpenChannel.
+    @ivar ticket: makes the answer to it.
+    @ivar isUp: whether the proxy is there.
     """
 
     def setUp(self) -> None:
@@ -63,6 +73,9 @@ class SessionTestCase(ReactorTestCase):
         self.patch(limits, "OUTPUT_GRACE", 0.2)
         self.tickets: list[bytes] = []
         self.dials = self.failures = 0
+        self.isUp = True
+        self.asked: list[tuple[str, int]] = []
+        self.ticket: Callable[[], Deferred[bytes]] = lambda: succeed(ASKED)
         self.overs: list[str] = []
         self.agreed = makeSession()
         self.launcher = ProcessLauncher(self.reactor, 0.2)
@@ -76,7 +89,7 @@ class SessionTestCase(ReactorTestCase):
             settingsFrom("ce", Configuration(None, SETTINGS)),
             self.budget,
             self.launcher,
-            self._dial,
+            Way(self._dial, self._openChannel, lambda: self.isUp),
             TICKETS,
             lambda session, reason: self.overs.append(reason),
         )
@@ -94,6 +107,10 @@ class SessionTestCase(ReactorTestCase):
         self.assertEqual(self.budget.held, 0)
         super().tearDown()
 
+    def _openChannel(self, session: str, stream: int) -> Deferred[bytes]:
+        self.asked.append((session, stream))
+        return self.ticket()
+
     def _dial(self) -> Deferred[socket.socket]:
         self.dials += 1
         if self.failures:
@@ -107,7 +124,11 @@ class SessionTestCase(ReactorTestCase):
         """
         What gate, proxy and client do.
         """
-        self.tickets.append(connection.recv(limits.PREAMBLE_BYTES)[-limits.TICKET_BYTES :])
+        preamble = connection.recv(limits.PREAMBLE_BYTES)
+        if not preamble:  # it was given up
+            connection.close()
+            return
+        self.tickets.append(preamble[-limits.TICKET_BYTES :])
         AnsweringChannel(
             self.reactor,
             connection,
@@ -339,6 +360,148 @@ class StartTests(SessionTestCase):
         self.assertEqual(self.tickets, TICKETS)
 
 
+class ResumptionTests(SessionTestCase):
+    """
+    Channels that break.
+    """
+
+    def cut(self) -> None:
+        """
+        The network breaks the channel.
+        """
+        self.client.drop("cut")
+
+    def test_resumed(self) -> None:
+        """
+        A channel that breaks ends nothing: another is dialled with a ticket that is asked
+        for, and all goes on where it was, as often as that happens.
+        """
+        self.shell("exec cat")
+        sent = b""
+        for count in range(1, 6):
+            line = b"line %d\n" % count * 5000
+            sent += line
+            self.client.send(frames.STDIN, line)
+            self.cut()
+            self.until(lambda: self.user.opened == count + 1)  # noqa: B023  # called at once
+        self.client.send(frames.END_STDIN)
+        self.assertEqual(self.exit(), (False, 0, ""))
+        self.assertEqual(self.output(), sent)
+        self.assertEqual(self.over(), "in good order")
+        self.assertEqual(self.asked, [(SESSION_ID, 0)] * 5)
+        self.assertEqual(self.tickets, [TICKETS[0], *[ASKED] * 5])
+
+    def test_waits(self) -> None:
+        """
+        Without a channel the GAHP lives, and its output is kept; the proxy is asked again
+        and again.
+        """
+        self.shell("cat; echo bye")
+        self.ticket = lambda: fail(NotYet("nobody has claimed it"))
+        self.client.send(frames.STDIN, b"one\n")
+        self.until(self.output)
+        self.cut()
+        self.client.send(frames.STDIN, b"two\n")
+        self.client.send(frames.END_STDIN)
+        self.until(lambda: len(self.asked) >= 4)
+        self.assertEqual((self.overs, self.session.phase), ([], Phase.RUNNING))
+        self.ticket = lambda: succeed(ASKED)
+        self.assertEqual(self.exit(), (False, 0, ""))
+        self.assertEqual(self.output(), b"one\ntwo\nbye\n")
+        self.over()
+
+    def test_afterExit(self) -> None:
+        """
+        Where it breaks with the last words unread, they come over the next channel.
+        """
+        self.user.delivers = False
+        self.shell("read line; echo out; exit 6")
+        self.client.send(frames.STDIN, b"go\n")
+        self.cut()
+        self.assertEqual(self.exit(), (False, 6, ""))
+        self.cut()
+        self.until(self.client.isConnected)
+        self.assertEqual(self.overs, [])
+        self.assertEqual(self.output(), b"out\n")
+        self.client.deliver(sum(self.user.costs))
+        self.client.acknowledge()
+        self.assertEqual(self.over(), "in good order")
+
+    def test_gone(self) -> None:
+        """
+        When the proxy knows that the session is over the GAHP is ended, and nothing is
+        dialled any more.
+        """
+        self.shell("trap '' TERM; exec cat")
+        self.ticket = lambda: fail(SessionGone("session s has no client here"))
+        self.cut()
+        self.assertEqual(
+            self.over(), "the site could not open a channel: session s has no client here"
+        )
+        dials = self.dials
+        self.session.redial(1)
+        self.spend(0.1)
+        self.assertEqual((len(self.asked), self.dials), (1, dials))
+
+    def test_goneAfterExit(self) -> None:
+        """
+        After the GAHP's exit that means that the client has gone with all it wanted, or
+        without; the second is said.
+        """
+        self.user.delivers = False
+        self.shell("echo out")
+        self.exit()
+        self.ticket = lambda: fail(SessionGone("session s has no client here"))
+        self.cut()
+        self.assertIn("has no client here", self.over())
+
+    def test_redial(self) -> None:
+        """
+        The client's word that this channel is lost is believed; of another it is not.
+        """
+        self.shell("exec cat")
+        self.session.redial(7)
+        self.spend(0.05)
+        self.assertEqual((self.user.lost, self.user.opened), ([], 1))
+        self.session.redial(1)
+        self.until(lambda: self.user.opened == 2)
+        self.client.send(frames.STDIN, b"still here\n")
+        self.until(lambda: self.output() == b"still here\n")
+
+    def test_leaseWhileDialling(self) -> None:
+        """
+        After the lease nothing is dialled any more.
+        """
+        self.shell("trap '' TERM; exec cat")
+        self.ticket = lambda: fail(NotYet("nobody has claimed it"))
+        self.cut()
+        self.until(lambda: len(self.asked) >= 2)
+        self.session.peerSilent(self.agreed.lease + 60)
+        count = len(self.asked)
+        self.session.redial(1)
+        self.spend(0.05)
+        self.assertEqual(len(self.asked), count)
+        self.assertIn("for the lease of 3000 s", self.over())
+
+    def test_isReachable(self) -> None:
+        """
+        The submit host can be reached while there is a channel that is not silent, and the
+        proxy.
+        """
+        self.assertFalse(self.session.isReachable())
+        self.shell("exec cat")
+        self.assertTrue(self.session.isReachable())
+        self.isUp = False
+        self.assertFalse(self.session.isReachable())
+        self.isUp = True
+        self.session._carrier.lastHeard -= limits.PAUSE_AFTER
+        self.assertFalse(self.session.isReachable())
+        self.session._carrier.lastHeard += limits.PAUSE_AFTER
+        self.ticket = lambda: fail(NotYet("nobody has claimed it"))
+        self.cut()
+        self.until(lambda: not self.session.isReachable())
+
+
 class EndTests(SessionTestCase):
     """
     GAHPs that are to end.
@@ -442,31 +605,14 @@ class EndTests(SessionTestCase):
         self.stop()
         self.assertEqual(self.over(), "one")
 
-    def test_channelLost(self) -> None:
-        """
-        When the channel breaks the GAHP is ended.
-        """
-        self.shell("exec cat")
-        self.client.close()
-        self.assertIn("the channel was lost", self.over())
-
-    def test_channelLostAfterExit(self) -> None:
-        """
-        When it breaks with the last words unread, they are lost, and it is said.
-        """
-        self.user.delivers = False
-        self.shell("echo out")
-        self.exit()
-        self.client.close()
-        self.assertIn("the channel was lost", self.over())
-
     def test_strangeFrame(self) -> None:
         """
-        A frame that is not for a CE costs the channel.
+        A frame that is not for a CE ends the session: another channel would not mend it.
         """
         self.shell("exec cat")
         self.client.send(frames.STDOUT, b"for you")
         self.assertIn("a frame of kind 1 is not for a CE", self.over())
+        self.assertEqual((self.dials, self.asked), (1, []))
 
     def test_lease(self) -> None:
         """

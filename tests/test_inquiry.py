@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.protocols.amp import Command
@@ -70,6 +71,37 @@ class InquiryTests(SynchronousTestCase):
         self.assertEqual(str(e), "no x")
         (sent,) = BoxReader(10000).read(self.proxy.recv(10000))
         self.assertEqual((sent[b"site"], sent[b"gahp"]), (b"x", b"g"))
+
+    def test_beside(self) -> None:
+        """
+        While an answer is waited for, another is served, and for that command alone; the
+        limit is the asker's.
+        """
+        ours, theirs = socket.socketpair()
+        self.addCleanup(ours.close)
+        self.addCleanup(theirs.close)
+        heard: list[bytes] = []
+        proxy = self.proxy
+
+        class Server:
+            def descriptors(self) -> list[int]:
+                return [ours.fileno()]
+
+            def serve(self, ready: Sequence[int]) -> None:
+                if ours.fileno() in ready:
+                    heard.append(ours.recv(100))
+                    proxy.sendall(encodeBox({**_PROXY, b"_answer": b"1"}))
+
+        theirs.sendall(b"come")
+        ask = self.inquiry.askBeside
+        self.assertIn("user", ask(Server(), 5, commands.DescribeProxy))
+        self.assertEqual(heard, [b"come"])
+        theirs.sendall(b"nobody listens")
+        self.ask({**_PROXY, b"_answer": b"1"})
+        self.assertEqual(len(heard), 1)
+        ours.recv(100)
+        e = self.assertRaises(TookTooLong, ask, Server(), 0.05, commands.DescribeProxy)
+        self.assertIn("within 0.05 s", str(e))
 
     def test_refusals(self) -> None:
         """

@@ -10,10 +10,10 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import limits
+from rvgahp.budget import ASSURED_BYTES
 from rvgahp.frames import STDOUT, encodeFrame
 from rvgahp.policy import MAX_ENCODED
 from rvgahp.settingtable import TABLE
-from rvgahp.stream import ASSURED_BYTES
 
 #: Calls that wait for the end of a program.
 _WAITS = (".communicate", "subprocess.run", "subprocess.check_output")

@@ -52,6 +52,9 @@ NO_MESSAGES = """
     waiting for *, * s at the most
     No step failed; it took * s.
     Step * failed after * s.
+    a connection from the site, in *
+    a connection from the site, in *, by what listens there
+    rvgahp_*_*_*
 """
 
 #: Calls whose texts are help.

@@ -29,10 +29,11 @@ class PeerTests(SynchronousTestCase):
 
     def test_ourselves(self) -> None:
         """
-        The kernel says who it is.
+        The kernel says who it is, and which process.
         """
         user = peerOf(self.end)
         self.assertEqual((user.uid, user.name), (os.getuid(), pwd.getpwuid(os.getuid()).pw_name))
+        self.assertEqual(user.pid, os.getpid())
 
     def test_noAccount(self) -> None:
         """

@@ -17,7 +17,7 @@ from rvgahp.configuration import Configuration
 from rvgahp.errors import Busy, NotAuthorized, SessionGone, UnknownGAHP
 from rvgahp.proxy import commonVersion
 from rvgahp.settings import settingsFrom
-from tests.broker import POLICY, BrokerTestCase
+from tests.broker import POLICY, BrokerTestCase, entryOf
 from tests.identities import SITE
 from tests.localclient import LocalClient
 
@@ -46,7 +46,7 @@ class StartTests(BrokerTestCase):
         """
         ce = self.readyCE()
         with capturedLogs() as logs:
-            client = self.ask(account="alice", tunnel=True)
+            client = self.ask(account="alice")
         (start,) = ce.starts
         (box,) = client.boxes
         answer = commands.RequestGAHP.parseResponse(box, None)
@@ -58,7 +58,8 @@ class StartTests(BrokerTestCase):
                 "keyNumber": 1,
                 "gahp": "blahpd",
                 "account": "alice",
-                "tunnel": True,
+                "tunnel": False,
+                "tunnelPort": 0,
                 "owner": pwd.getpwuid(os.getuid()).pw_name,
                 "serverPolicy": POLICY,
                 "outcome": "encrypt",
@@ -89,11 +90,12 @@ class StartTests(BrokerTestCase):
                 "responseTimeout": 20,
                 "site": SITE,
                 "tunnelPort": 0,
+                "forwardTo": "",
             },
         )
         self.assertEqual(len(key), limits.KEY_BYTES)
         self.assertEqual(len(set(tickets)), limits.TICKETS_PER_START)
-        self.assertRegex(session, rf"^[^:]+:{os.getpid()}:\d+:1$")
+        self.assertRegex(session, rf"^[^:]+:{os.getpid()}:\d+:1:[0-9a-f]{{16}}$")
         for secret in (key, *tickets):
             self.assertNotIn(repr(secret)[2:-1], repr(logs))
 
@@ -353,7 +355,7 @@ class EndTests(BrokerTestCase):
         self.patch(proxy, "_REMEMBERED", 3)
         for number in range(5):
             self.proxy.remember(f"s{number}", SITE)
-        listed = self.proxy.sessionsListed(SITE, [f"s{number}" for number in range(5)])
+        listed = self.proxy.sessionsListed(SITE, [entryOf(f"s{number}") for number in range(5)])
         self.assertEqual(listed, ["s2", "s3", "s4"])
 
 
@@ -380,7 +382,7 @@ class TicketTests(BrokerTestCase):
         A CE gets tickets for its own sessions, as long as they are there.
         """
         ce, other = self.readyCE(), self.readyCE(site="other.example")
-        client = self.ask()
+        client = self.ask(tunnel=True)
         wanted = {"session": ce.starts[0]["session"], "stream": 7}
         ticket = self.successResultOf(ce.call(commands.OpenChannel, **wanted))["ticket"]
         self.assertTrue(self.admit(ticket)[0])
@@ -393,17 +395,92 @@ class TicketTests(BrokerTestCase):
 
     def test_bound(self) -> None:
         """
-        There are not more tickets than there could be channels; old ones do not count.
+        No session has more than 200 tickets out, those of its start among them; old and
+        used ones do not count, and neither do those of other sessions.
         """
-        self.patch(limits, "WANTED_DESCRIPTORS", 1)
         ce = self.readyCE()
-        self.ask()
-        wanted = {"session": ce.starts[0]["session"], "stream": 7}
-        for _ in range(8):
-            self.successResultOf(ce.call(commands.OpenChannel, **wanted))
+        self.ask(tunnel=True)
+        self.ask(tunnel=True)
+        wanted, other = ({"session": start["session"], "stream": 7} for start in ce.starts)
+        tickets = [
+            self.successResultOf(ce.call(commands.OpenChannel, **wanted))["ticket"]
+            for _ in range(200 - limits.TICKETS_PER_START)
+        ]
+        self.assertEqual(len(set(tickets)), len(tickets))
+        refused = self.failureResultOf(ce.call(commands.OpenChannel, **wanted), Busy)
+        self.assertIn("200 tickets", refused.getErrorMessage())
+        self.successResultOf(ce.call(commands.OpenChannel, **other))
+        self.assertTrue(self.admit(tickets[0])[0])
+        self.successResultOf(ce.call(commands.OpenChannel, **wanted))
         self.failureResultOf(ce.call(commands.OpenChannel, **wanted), Busy)
         self.spend(limits.TICKET_LIFETIME)
         self.successResultOf(ce.call(commands.OpenChannel, **wanted))
+
+    def test_withoutTunnels(self) -> None:
+        """
+        A session without tunnels gets tickets for its GAHP's stream only.
+        """
+        ce = self.readyCE()
+        client = self.ask()
+        wanted = {"session": ce.starts[0]["session"]}
+        refused = self.failureResultOf(
+            ce.call(commands.OpenChannel, **wanted, stream=1), NotAuthorized
+        )
+        self.assertIn("has no tunnels", refused.getErrorMessage())
+        ticket = self.successResultOf(ce.call(commands.OpenChannel, **wanted, stream=0))["ticket"]
+        self.assertTrue(self.admit(ticket)[0])
+        client.read()
+        self.assertEqual(client.boxes[-1][b"stream"], b"0")
+
+    def test_impossibleStreams(self) -> None:
+        """
+        A stream's number has four bytes.
+        """
+        ce = self.readyCE()
+        self.ask(tunnel=True)
+        wanted = {"session": ce.starts[0]["session"]}
+        for stream in (-1, 2**32, 10**40):
+            refused = self.failureResultOf(
+                ce.call(commands.OpenChannel, **wanted, stream=stream), NotAuthorized
+            )
+            self.assertIn(str(stream), refused.getErrorMessage())
+        for stream in (1, 2**32 - 1):
+            self.successResultOf(ce.call(commands.OpenChannel, **wanted, stream=stream))
+
+
+class TunnelTests(BrokerTestCase):
+    """
+    Starts of GAHPs with tunnels.
+    """
+
+    settings = {"RVGAHP_FORWARD_TO": "[2001:db8::7]:9618"}
+
+    def test_started(self) -> None:
+        """
+        The site is told that there may be tunnels, and on which port if one is wished; the
+        client is told the site's port, and where tunnels go.
+        """
+        ce = self.readyCE()
+        ce.answer = lambda: {"tunnelPort": 40123}
+        for wished in (0, 40123):
+            client = self.ask(tunnel=True, tunnelPort=wished)
+            start = ce.starts[-1]
+            self.assertEqual(start["commands"], ["gahp", "tunnel"])
+            self.assertEqual((start["tunnel"], start["tunnelPort"]), (True, wished))
+            answer = commands.RequestGAHP.parseResponse(client.boxes[0], None)
+            self.assertEqual(answer["tunnelPort"], 40123)
+            self.assertEqual(answer["forwardTo"], "[2001:db8::7]:9618")
+
+    def test_notAsked(self) -> None:
+        """
+        Who has not asked for tunnels gets none, whatever he and the site say of ports.
+        """
+        ce = self.readyCE()
+        ce.answer = lambda: {"tunnelPort": 40123}
+        client = self.ask(tunnel=False, tunnelPort=40123)
+        self.assertEqual((ce.starts[0]["tunnel"], ce.starts[0]["tunnelPort"]), (False, 0))
+        self.assertEqual(ce.starts[0]["commands"], ["gahp"])
+        self.assertEqual(client.boxes[0][b"tunnelPort"], b"0")
 
 
 class IntegrityTests(BrokerTestCase):
@@ -447,13 +524,15 @@ class IntegrityTests(BrokerTestCase):
     def test_integrity(self) -> None:
         """
         Authenticated and readable is enough for one GAHP, and not for one that carries a
-        key.
+        key, or that has tunnels to the gridmanager.
         """
         ce = self.ready("O:R:AES")
         client = self.ask()
         self.assertEqual(client.boxes[0][b"outcome"], b"integrity")
         self.assertEqual(ce.starts[0]["outcome"], "integrity")
         refusal = self.refusal(self.ask(gahp="condor_ft-gahp"))
+        self.assertIn("only started where channels are encrypted", refusal)
+        refusal = self.refusal(self.ask(tunnel=True))
         self.assertIn("only started where channels are encrypted", refusal)
         self.assertEqual(len(ce.starts), 1)
 

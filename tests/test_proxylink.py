@@ -124,7 +124,7 @@ class ProxyLinkTests(SynchronousTestCase):
         """
         The request is one box.
         """
-        self.link.request("site.example.edu", "blahpd", "alice", tunnel=True)
+        self.link.request("site.example.edu", "blahpd", "alice", tunnel=True, tunnelPort=40123)
         (box,) = self.heard()
         self.assertEqual(
             box,
@@ -136,6 +136,7 @@ class ProxyLinkTests(SynchronousTestCase):
                 b"gahp": b"blahpd",
                 b"account": b"alice",
                 b"tunnel": b"True",
+                b"tunnelPort": b"40123",
             },
         )
 
@@ -143,6 +144,7 @@ class ProxyLinkTests(SynchronousTestCase):
         """
         The answer to the request is passed on as it is.
         """
+        self.request()
         box = {b"_answer": b"1", b"session": b"a:1:1:1", b"key": bytes(32)}
         self.say(encodeBox(box))
         self.assertEqual(self.client.told, [("answered", box)])
@@ -153,9 +155,83 @@ class ProxyLinkTests(SynchronousTestCase):
         """
         for sentence, shown in ((b"no such site", "no such site"), (b"n\xff", "n\ufffd")):
             self.client.told.clear()
-            box = {b"_error": b"1", b"_error_code": b"NoSuchSite", b"_error_description": sentence}
+            tag = self.request()
+            box = {b"_error": tag, b"_error_code": b"NoSuchSite", b"_error_description": sentence}
             self.say(encodeBox(box))
             self.assertEqual(self.client.told, [("refused", shown)])
+
+    def request(self) -> bytes:
+        """
+        Ask for a GAHP.
+
+        @return: the tag of the question.
+        """
+        self.link.request("site", "blahpd")
+        (box,) = self.heard()
+        self.assertEqual(box[b"_command"], b"RequestGAHP")
+        return box[b"_ask"]
+
+    def test_several(self) -> None:
+        """
+        Each of several questions gets its own answer or refusal, in whatever order these
+        come, and once.
+        """
+        told: list[object] = []
+        for name in (b"one", b"two", b"three"):
+
+            def answered(box: Box, name: bytes = name) -> None:
+                told.append((name, box))
+
+            def refused(code: bytes, sentence: str, name: bytes = name) -> None:
+                told.append((name, code, sentence))
+
+            self.link.ask({b"_command": name}, answered, refused)
+        tags = {box[b"_command"]: box[b"_ask"] for box in self.heard()}
+        self.assertEqual(len(set(tags.values())), 3)
+        refusal = {b"_error_code": b"NotYet", b"_error_description": b"so"}
+        three, one = {b"_answer": tags[b"three"]}, {b"_error": tags[b"one"], **refusal}
+        for box in (three, one, three, one):
+            self.say(encodeBox(box))
+        self.assertEqual(told, [(b"three", three), (b"one", b"NotYet", "so")])
+        self.assertEqual(self.client.told, [])
+
+    def test_strangeAnswer(self) -> None:
+        """
+        What is not understood of an answer costs the link.
+        """
+        for error in (KeyError("nonce"), ValueError("no number"), ProtocolError("no such key")):
+
+            def refuse(box: Box, error: Exception = error) -> None:
+                raise error
+
+            self.link.ask({b"_command": b"x"}, refuse, lambda code, sentence: None)
+            self.say(encodeBox({b"_answer": self.heard()[0][b"_ask"]}))
+            self.assertEqual([name for name, _ in self.client.told], ["link broken"])
+            self.disconnect()
+            self.connect()
+
+    def test_redial(self) -> None:
+        """
+        The proxy is told which channel of which stream is lost; only that the CE knows
+        the stream no more is worth a word.
+        """
+        gone: list[str] = []
+        for code in (b"SessionGone", b"NoSuchSite", b"Busy", b"InternalError", b""):
+            self.link.redial("a:1:1:1", 7, 3, gone.append)
+            (box,) = self.heard()
+            tag = box.pop(b"_ask")
+            self.assertEqual(
+                box,
+                {
+                    b"_command": b"Redial",
+                    b"session": b"a:1:1:1",
+                    b"stream": b"7",
+                    b"generation": b"3",
+                },
+            )
+            refusal = {b"_error": tag, b"_error_code": code, b"_error_description": code}
+            self.say(encodeBox(refusal if code else {b"_answer": tag}))
+        self.assertEqual((gone, self.client.told), (["SessionGone"], []))
 
     def test_answersToOthers(self) -> None:
         """
@@ -369,6 +445,7 @@ class ProxyLinkTests(SynchronousTestCase):
         A user that closes the link on the first box is told nothing of the others.
         """
         self.client.closing = self.link
+        self.request()
         near, far = self.handed(b"")
         answer = encodeBox({b"_answer": b"1"})
         self.say(answer + encodeBox(CHANNEL) + answer, [near.fileno()])
@@ -416,7 +493,9 @@ class ProxyLinkTests(SynchronousTestCase):
             b"\0\x01k\xff\xff" + bytes(65535),
             encodeBox({b"_command": b"SessionLost"}),
             encodeBox({b"_error": b"1"}),
+            encodeBox({b"_error": b"1", b"_error_description": b"so"}),
         ):
+            self.request()
             self.say(garbage)
             self.assertEqual([name for name, _ in self.client.told], ["link broken"], garbage[:30])
             self.assertIn("not understood", str(self.client.told[0][1]))

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
 from rvgahp import commands, limits
+from rvgahp.errors import SessionGone
 from rvgahp.proxysession import MOST_WAITING
 from tests.broker import BrokerTestCase, CEDouble
 from tests.localclient import LocalClient
@@ -25,7 +26,7 @@ class ChannelTests(BrokerTestCase):
         @return: a CE and a client for whom a GAHP was started.
         """
         ce = self.readyCE()
-        client = self.ask()
+        client = self.ask(tunnel=True)
         self.assertIn(b"_answer", client.boxes[0])
         return ce, client
 
@@ -142,6 +143,20 @@ class ChannelTests(BrokerTestCase):
         self.assertClosed(second)
         self.assertEqual(self.tokens(client), [b"token"])
 
+    def test_readsAgain(self) -> None:
+        """
+        One that takes it after all, however late, gets the next.
+        """
+        ce, client = self.started()
+        self.admit(self.ticket(ce, 1), b"first")
+        with capturedLogs():
+            self.spend(limits.SILENCE_LIMIT * 2)
+        client.read()
+        client.acknowledge()
+        self.settle()
+        self.admit(self.ticket(ce, 2), b"second")
+        self.assertEqual(self.tokens(client), [b"first", b"second"])
+
     def test_notTooMany(self) -> None:
         """
         However many streams a CE opens, few channels wait; the oldest go.
@@ -190,3 +205,141 @@ class ChannelTests(BrokerTestCase):
         client.close()
         self.settle()
         self.assertEqual(ce.ends, [])
+
+
+class RedialTests(BrokerTestCase):
+    """
+    Clients that have lost a channel.
+    """
+
+    def started(self) -> tuple[CEDouble, LocalClient, str]:
+        """
+        @return: a CE and a client for whom a GAHP was started, and its session.
+        """
+        ce = self.readyCE()
+        client = self.ask(tunnel=True)
+        client.boxes.clear()
+        return ce, client, ce.starts[-1]["session"]
+
+    def redial(self, client: LocalClient, session: str, stream: int = 0) -> None:
+        """
+        The client says that it has lost the third channel of a stream.
+        """
+        box = commands.Redial.makeArguments(
+            {"session": session, "stream": stream, "generation": 3}, None
+        )
+        client.send({**box, b"_command": b"Redial", b"_ask": b"r%d" % stream})
+        self.settle()
+        client.read()
+
+    def refusals(self, client: LocalClient) -> list[tuple[bytes, str]]:
+        """
+        @return: what has been refused, and why.
+        """
+        return [
+            (box[b"_error_code"], box[b"_error_description"].decode())
+            for box in client.boxes
+            if b"_error" in box
+        ]
+
+    def test_passedOn(self) -> None:
+        """
+        It is passed on as it is, and the answer is the CE's.
+        """
+        ce, client, session = self.started()
+        self.redial(client, session, 7)
+        self.assertEqual(ce.redials, [{"session": session, "stream": 7, "generation": 3}])
+        self.assertEqual(client.boxes, [{b"_answer": b"r7"}])
+
+    def test_refusals(self) -> None:
+        """
+        So are refusals.
+        """
+        ce, client, session = self.started()
+
+        def refuse() -> None:
+            raise SessionGone("tunnel 7 of the session is over at the site")
+
+        ce.answerRedial = refuse
+        self.redial(client, session, 7)
+        self.assertEqual(
+            self.refusals(client),
+            [(b"SessionGone", "tunnel 7 of the session is over at the site")],
+        )
+
+    def test_anothers(self) -> None:
+        """
+        Of a session that is not this connection's nothing is passed on, be it there or
+        not.
+        """
+        ce, client, session = self.started()
+        other = self.ask()
+        for asker, name in ((other, session), (client, "host:1:1:1"), (self.client(), session)):
+            asker.boxes.clear()
+            self.redial(asker, name)
+            ((code, sentence),) = self.refusals(asker)
+            self.assertEqual(code, b"SessionGone")
+            self.assertIn(f"does not serve session {name}", sentence)
+        self.assertEqual(ce.redials, [])
+
+    def test_noCE(self) -> None:
+        """
+        A CE that is not there, or has not listed its sessions, cannot be told; the
+        session goes on.
+        """
+        ce, client, session = self.started()
+        ce.control.abort()
+        self.settle()
+        self.redial(client, session, 1)
+        ce, _ = self.dialCE()
+        ce.hello()
+        self.settle()
+        self.redial(client, session, 2)
+        self.successResultOf(ce.list(session))
+        self.redial(client, session, 3)
+        sentence = "site site.example is not connected to the proxy"
+        self.assertEqual(self.refusals(client), [(b"NoSuchSite", sentence)] * 2)
+        self.assertEqual([redial["stream"] for redial in ce.redials], [3])
+
+    def test_noAnswer(self) -> None:
+        """
+        A CE that goes meanwhile, gives no answer, or one that is not understood, is none
+        that is there; and that is no bug of ours.
+        """
+        with capturedLogs() as logs:
+            ce, client, session = self.started()
+            ce.answerRedial = Deferred
+            self.redial(client, session, 1)
+            self.spend(limits.CALL_TIMEOUT + 1)
+            self.redial(client, session, 2)
+            ce.control.abort()
+            self.settle()
+            client.read()
+        ((code, first), (code2, second)) = self.refusals(client)
+        self.assertEqual((code, code2), (b"NoSuchSite", b"NoSuchSite"))
+        self.assertIn("gave no answer (no answer within 10 s)", first)
+        self.assertIn("gave no answer", second)
+        self.assertEqual([event for event in logs if "log_failure" in event], [])
+
+    def test_bound(self) -> None:
+        """
+        A client that asks for more than it can have streams has so many on their way, and
+        no more; when they are answered others may go.
+        """
+        ce, client, session = self.started()
+        answers: list[Deferred[dict[str, int]]] = []
+
+        def later() -> Deferred[dict[str, int]]:
+            answers.append(Deferred())
+            return answers[-1]
+
+        ce.answerRedial = later
+        for stream in range(MOST_WAITING + 3):
+            self.redial(client, session, stream)
+        self.assertEqual(len(ce.redials), MOST_WAITING)
+        self.assertEqual([code for code, _ in self.refusals(client)], [b"Busy"] * 3)
+        for answer in answers:
+            answer.callback({})
+        self.settle()
+        self.redial(client, session, 99)
+        self.assertEqual(ce.redials[-1]["stream"], 99)

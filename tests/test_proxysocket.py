@@ -219,6 +219,14 @@ class ConnectTests(ProxySocketTestCase):
             os.seteuid(0)
         return listener
 
+    def setUp(self) -> None:
+        """
+        Begin with no account known.
+        """
+        super().setUp()
+        self.known: set[int] = set()
+        self.patch(proxysocket, "_known", self.known)
+
     def tearDown(self) -> None:
         self.doCleanups()
         super().tearDown()
@@ -317,9 +325,15 @@ class ConnectTests(ProxySocketTestCase):
         self.tool(f'[ "$1" = RVGAHP_ACCOUNT ] && echo {name}')
         connect(self.path("s")).close()
         self.tool("exit 1")
+        connect(self.path("s")).close()  # it is not asked again
+        self.known.clear()
+        with self.assertRaises(NotAuthorized):
+            connect(self.path("s"))
+        self.assertEqual(self.known, set())
         os.environ["_CONDOR_RVGAHP_ACCOUNT"] = name
         connect(self.path("s")).close()
         del os.environ["_CONDOR_RVGAHP_ACCOUNT"]
+        self.known.clear()
         self.patch(proxysocket, "DEFAULT_ACCOUNT", name)
         connect(self.path("s")).close()
 

@@ -41,7 +41,7 @@ class RenewalTestCase(BrokerTestCase):
         self.patch(limits, "CONTROL_PING_INTERVAL", 1e9)
         super().setUp()
         self.ce = self.readyCE()
-        self.user = self.ask()
+        self.user = self.ask(tunnel=True)
         (start,) = self.ce.starts
         self.session: str = start["session"]
         self.keys = [(start["keyNumber"], start["key"])]

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rvgahp import settingkinds
 from rvgahp.policy import Level
 from rvgahp.settingkinds import Kind, amount, integer, path, seconds
+from rvgahp.sinful import parseAddress
 from tests.texts import oddTexts
 
 MIB = 1 << 20
@@ -144,6 +145,19 @@ class KindTests(SynchronousTestCase):
         )
         self.assertRefuses(settingkinds.HOST_PORT, "example.com", ":1", "a:0", "a:65536", "a:b")
         self.assertRefuses(settingkinds.HOST_PORT, "::1:5", "[::1]", "[a]:1")
+
+    def test_addressPort(self) -> None:
+        """
+        An address and a port, as the client reads it; no name, which it could not resolve.
+        """
+        taken = ("192.0.2.7:9618", "[2001:db8::7]:9618", "[::1]:65535")
+        self.assertTakes(settingkinds.ADDRESS_PORT, *((text, text) for text in taken))
+        self.assertTakes(settingkinds.ADDRESS_PORT, ("[2001:DB8:0::7]:1", "[2001:db8::7]:1"))
+        for text in taken:
+            self.assertEqual(parseAddress(text)[1], int(text.rpartition(":")[2]))
+        self.assertRefuses(settingkinds.ADDRESS_PORT, "example.com:443", "192.0.2.7", "*:1", ":1")
+        self.assertRefuses(settingkinds.ADDRESS_PORT, "192.0.2.7:0", "::1:5", "[192.0.2.7]:1")
+        self.assertRefuses(settingkinds.ADDRESS_PORT, "[fe80::1%eth0]:9618", "192.0.2.7:65536")
 
     def test_address(self) -> None:
         """

@@ -4,6 +4,9 @@ Tests of L{rvgahp.stream}.
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 from collections import deque
 from functools import partial
 from random import Random
@@ -13,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import limits, stream
+from rvgahp import budget as budgets
+from rvgahp import limits
+from rvgahp.budget import Budget, Share
 from rvgahp.errors import ProtocolError
 from rvgahp.frames import (
     END_STDIN,
@@ -27,7 +32,8 @@ from rvgahp.frames import (
     FrameReader,
     encodeFrame,
 )
-from rvgahp.stream import Budget, Share, Stream
+from rvgahp.stream import Stream
+from tests.procfs import PATIENCE
 from tests.test_frames import joined, whole
 
 MIB = 1 << 20
@@ -131,7 +137,7 @@ class End:
         self._acknowledged = position, limit
         self._allow(limit)
         assert not self.stream.owing()
-        least = min(self.window, stream.ASSURED_BYTES)
+        least = min(self.window, budgets.ASSURED_BYTES)
         assert limit - position >= least, "less than what is assured"
         return "ack", position, limit
 
@@ -478,7 +484,7 @@ class ModelTests(SynchronousTestCase):
     """
 
     def setUp(self) -> None:
-        self.patch(stream, "ASSURED_BYTES", 16)
+        self.patch(budgets, "ASSURED_BYTES", 16)
 
     @settings(max_examples=100, deadline=None)
     @given(st.integers(0, 2**32), st.integers(20, 90), st.integers(0, 100))
@@ -560,7 +566,7 @@ class ModelTests(SynchronousTestCase):
         self._compare(dialogue, atEnd=True)
 
     def _account(self, budget: Budget, shares: list[int]) -> None:
-        above = sum(max(0, size - stream.ASSURED_BYTES) for size in shares)
+        above = sum(max(0, size - budgets.ASSURED_BYTES) for size in shares)
         self.assertEqual((budget.held, budget.lent), (sum(shares), above))
         self.assertLessEqual(above, budget.total)
 
@@ -716,6 +722,34 @@ class StreamTests(SynchronousTestCase):
         self.stream.resume(5, 1000)
         self.assertEqual(self._sent(), everything[5:])
 
+    def test_retracted(self) -> None:
+        """
+        What the peer has nothing of can be taken back after a resumption: it never comes,
+        what is written in its place does, and no byte of it is kept.
+        """
+        budget = Budget(10**9)
+        sending, receiving = Stream(MIB, budget), Stream(MIB, Budget(10**9))
+        sending.resume(0, receiving.limit())
+        ends = []
+        for payload in (b"one", b"two", b"three"):
+            sending.send(STDIN, payload)
+            ends.append(sending.end)
+        for _ in range(3):
+            self.assertIsNotNone(sending.nextRecord())
+        heard = receiving.receive(0, encodeFrame(STDIN, b"one") + encodeFrame(STDIN, b"two")[:5])
+        sending.resume(receiving.received, receiving.limit())
+        self.assertEqual(sending.position(), receiving.received)
+        self.assertRaises(ProtocolError, sending.retract, ends[0])
+        self.assertRaises(ProtocolError, sending.retract, ends[1] + 1)
+        sending.retract(ends[1])
+        self.assertEqual((sending.end, budget.held), (ends[1], ends[1]))
+        sending.send(STDIN, b"other")
+        while (record := sending.nextRecord()) is not None:
+            heard += receiving.receive(record[0], bytes(record[1]))
+        self.assertEqual(joined(heard), [(STDIN, b"onetwoother")])
+        sending.acknowledged(sending.end, receiving.limit())
+        self.assertEqual(budget.held, 0)
+
     def test_lastAcknowledgementLost(self) -> None:
         """
         On a new channel what was delivered is owed again: who told it on the old one
@@ -829,7 +863,7 @@ class BudgetTests(SynchronousTestCase):
     """
 
     def setUp(self) -> None:
-        self.patch(stream, "ASSURED_BYTES", 100)
+        self.patch(budgets, "ASSURED_BYTES", 100)
 
     def test_noMoreThanIsLeft(self) -> None:
         """
@@ -1097,3 +1131,37 @@ class AllowanceTests(SynchronousTestCase):
         self.assertEqual(budget.lent, 5 * MIB)
         second.roundTrip()
         self.assertEqual(second.promised(), 11 * MIB)
+
+
+#: Takes and frees what the records of a busy stream do, and tells how many pages the kernel
+#: had to give for it, once it has had as many as it needs.
+_RECORDS = """
+import resource
+import rvgahp.stream
+
+def faults(rounds):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(rounds):
+        pieces = [b"x" * 2**18 for _ in range(12)]
+        del pieces
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults(2)
+print(faults(20))
+"""
+
+
+class HeapTests(SynchronousTestCase):
+    """
+    The memory that records come from.
+    """
+
+    def test_kept(self) -> None:
+        """
+        The pages of freed records are used for the next ones, and not fetched anew.
+        """
+        if platform.libc_ver()[0] != "glibc":
+            self.skipTest("other allocators have other ways")
+        words = [sys.executable, "-c", _RECORDS]
+        done = subprocess.run(words, check=True, capture_output=True, text=True, timeout=PATIENCE)
+        self.assertLess(int(done.stdout), 200)

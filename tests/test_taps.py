@@ -255,6 +255,9 @@ class OptionsTests(SynchronousTestCase):
         proxy = self.parsed(proxytap.Options(), f"--config={config}")
         ce = self.parsed(cetap.Options(), f"--config={config}")
         before = descriptorCount(), threading.active_count(), sorted(os.listdir(self.directory))
+        clocked: list[object] = []
+        for module in (proxytap, cetap):
+            self.patch(module, "useBootClock", clocked.append)
         for made in (proxytap.makeService(proxy), cetap.makeService(ce)):
             verifyObject(IService, made)
         after = descriptorCount(), threading.active_count(), sorted(os.listdir(self.directory))

@@ -27,7 +27,7 @@ class TicketBookTests(SynchronousTestCase):
         """
         A ticket opens what it was made for, once.
         """
-        first, second = self.book.issue("a"), self.book.issue("b")
+        first, second = self.book.issue("a", "h"), self.book.issue("b", "h")
         self.assertNotEqual(first, second)
         self.assertEqual((len(first), len(second)), (limits.TICKET_BYTES, limits.TICKET_BYTES))
         self.assertEqual(self.book.redeem(second), "b")
@@ -38,14 +38,14 @@ class TicketBookTests(SynchronousTestCase):
         """
         One that was never issued opens nothing.
         """
-        self.book.issue("a")
+        self.book.issue("a", "h")
         self.assertIsNone(self.book.redeem(bytes(limits.TICKET_BYTES)))
 
     def test_tooLate(self) -> None:
         """
         It is good for just under 10 s.
         """
-        early, late = self.book.issue("early"), self.book.issue("late")
+        early, late = self.book.issue("early", "h"), self.book.issue("late", "h")
         self.clock.advance(limits.TICKET_LIFETIME - 0.001)
         self.assertEqual(self.book.redeem(early), "early")
         self.clock.advance(0.001)
@@ -56,9 +56,28 @@ class TicketBookTests(SynchronousTestCase):
         Tickets that nobody used are not counted, nor kept, when they are too old.
         """
         for count in range(1, 101):
-            self.book.issue("x")
+            self.book.issue("x", "h")
             self.assertEqual(len(self.book), count)
         self.clock.advance(limits.TICKET_LIFETIME / 2)
-        self.book.issue("y")
+        self.book.issue("y", "h")
         self.clock.advance(limits.TICKET_LIFETIME / 2)
         self.assertEqual(len(self.book), 1)
+
+    def test_heldBy(self) -> None:
+        """
+        For each holder those are counted that are out: used ones and old ones are not.
+        """
+        self.assertEqual(self.book.heldBy("a"), 0)
+        tickets = [self.book.issue("x", holder) for holder in "aab"]
+        self.assertEqual([self.book.heldBy(holder) for holder in "abc"], [2, 1, 0])
+        self.book.redeem(tickets[0])
+        self.book.redeem(tickets[0])
+        self.assertEqual([self.book.heldBy(holder) for holder in "abc"], [1, 1, 0])
+        self.clock.advance(limits.TICKET_LIFETIME / 2)
+        self.book.issue("x", "b")
+        self.clock.advance(limits.TICKET_LIFETIME / 2)
+        self.book.redeem(tickets[1])
+        self.assertEqual([self.book.heldBy(holder) for holder in "abc"], [0, 1, 0])
+        self.clock.advance(limits.TICKET_LIFETIME / 2)
+        self.assertEqual([self.book.heldBy(holder) for holder in "abc"], [0, 0, 0])
+        self.assertEqual(len(self.book._held), 0)

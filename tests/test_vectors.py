@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.ciphers.modes import GCM
 from twisted.protocols.amp import AmpBox, Command
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import commands, frames, handshake, records
+from rvgahp import commands, frames, handshake, primitives, records
 from rvgahp.boxes import BoxReader, encodeBox
 from rvgahp.channel import DialingChannel
 from rvgahp.handshake import Answerer, Dialer
@@ -51,6 +51,7 @@ SESSION = "submit.example.org:4711:1790000000:42"
 KEY = bytes(range(32))
 KEY_NUMBER = 3
 TICKET = bytes(range(0xA0, 0xB0))
+NONCE = bytes(range(0xC0, 0xE0))
 CE_PRIVATE = hashlib.sha256(b"the CE's ephemeral key").digest()
 CLIENT_PRIVATE = hashlib.sha256(b"the client's ephemeral key").digest()
 STREAM, KIND, GENERATION = 0, 0, 5
@@ -102,6 +103,7 @@ BOXES: list[tuple[str, type[Command], bool, dict[str, Any]]] = [
             "gahp": "blahpd",
             "account": "jörg",
             "tunnel": False,
+            "tunnelPort": 0,
         },
     ),
     (
@@ -126,7 +128,8 @@ BOXES: list[tuple[str, type[Command], bool, dict[str, Any]]] = [
             "callTimeout": 300,
             "responseTimeout": 20,
             "site": "site.example.edu",
-            "tunnelPort": 0,
+            "tunnelPort": 40123,
+            "forwardTo": "192.0.2.7:9618",
         },
     ),
     (
@@ -140,6 +143,7 @@ BOXES: list[tuple[str, type[Command], bool, dict[str, Any]]] = [
             "gahp": "condor_ft-gahp",
             "account": "",
             "tunnel": True,
+            "tunnelPort": 40123,
             "owner": "alice",
             "serverPolicy": "R:R:AES",
             "outcome": "encrypt",
@@ -183,6 +187,8 @@ BOXES: list[tuple[str, type[Command], bool, dict[str, Any]]] = [
             "conflict": "",
         },
     ),
+    ("OpenChannel", commands.OpenChannel, False, {"session": SESSION, "stream": 2**32 - 1}),
+    ("answer to OpenChannel", commands.OpenChannel, True, {"ticket": TICKET}),
     ("Channel", commands.Channel, False, {"session": SESSION, "stream": 0}),
     ("answer to Channel", commands.Channel, True, {}),
     (
@@ -192,6 +198,51 @@ BOXES: list[tuple[str, type[Command], bool, dict[str, Any]]] = [
         {"session": SESSION, "key": KEY, "keyNumber": KEY_NUMBER, "duration": 86400},
     ),
     ("answer to RenewKey", commands.RenewKey, True, {}),
+    (
+        "Sessions",
+        commands.Sessions,
+        False,
+        {
+            "sessions": [
+                {
+                    "session": SESSION,
+                    "claim": bytes(range(0x40, 0x60)),
+                    "owner": "jörg",
+                    "gahp": "condor_ft-gahp",
+                    "tunnel": True,
+                    "keyNumber": KEY_NUMBER,
+                    "left": 86000,
+                    "outcome": "encrypt",
+                    "method": "AES",
+                },
+                {
+                    "session": "submit.example.org:4711:1790000000:43",
+                    "claim": bytes(32),
+                    "owner": "alice",
+                    "gahp": "blahpd",
+                    "tunnel": False,
+                    "keyNumber": 65535,
+                    "left": 0,
+                    "outcome": "none",
+                    "method": "",
+                },
+            ],
+            "last": True,
+        },
+    ),
+    ("Sessions of none", commands.Sessions, False, {"sessions": [], "last": True}),
+    ("answer to Sessions", commands.Sessions, True, {"gone": [SESSION]}),
+    (
+        "Redial",
+        commands.Redial,
+        False,
+        {"session": SESSION, "stream": 2**32 - 1, "generation": GENERATION},
+    ),
+    ("answer to Redial", commands.Redial, True, {}),
+    ("Claim", commands.Claim, False, {"session": SESSION, "site": "site.example.edu"}),
+    ("answer to Claim", commands.Claim, True, {"nonce": NONCE}),
+    ("Prove", commands.Prove, False, {"session": SESSION, "proof": bytes(range(0x80, 0xA0))}),
+    ("answer to Prove", commands.Prove, True, {}),
 ]
 
 
@@ -266,6 +317,7 @@ class Page:
         return {
             "subkeys": {name: self._subkey(name).hex() for name in ("proof", "traffic", "claim")},
             "preamble": (b"RVGAHP" + pack("!H", 1) + TICKET).hex(),
+            "proof": hmac.digest(self._subkey("claim"), b"claim" + NONCE, "sha256").hex(),
             "outcomes": {
                 outcome: self._channel(number, policy.encode())
                 for number, (outcome, policy) in enumerate(reversed(POLICIES.items()))
@@ -335,15 +387,24 @@ class Page:
         return header + body + cipher.tag
 
     def _box(self, command: bytes, isAnswer: bool, arguments: dict[str, Any]) -> str:
-        box = {name.encode(): self._value(value) for name, value in arguments.items()}
+        box = self._values(arguments)
         if isAnswer:
             box[b"_answer"] = TAG
         else:
             box[b"_command"], box[b"_ask"] = command, TAG
+        return self._boxed(box).hex()
+
+    def _values(self, arguments: dict[str, Any]) -> dict[bytes, bytes]:
+        return {name.encode(): self._value(value) for name, value in arguments.items()}
+
+    @staticmethod
+    def _boxed(box: dict[bytes, bytes]) -> bytes:
         parts = [pack("!H", len(part)) + part for item in sorted(box.items()) for part in item]
-        return b"".join((*parts, b"\0\0")).hex()
+        return b"".join((*parts, b"\0\0"))
 
     def _value(self, value: Any) -> bytes:
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            return b"".join(self._boxed(self._values(item)) for item in value)
         if isinstance(value, list):
             values = [self._value(item) for item in value]
             return b"".join(pack("!H", len(item)) + item for item in values)
@@ -394,6 +455,7 @@ class Package:
                 "claim": session.claimKey().hex(),
             },
             "preamble": self._preamble(),
+            "proof": primitives.hmac(session.claimKey(), b"claim" + NONCE).hex(),
             "outcomes": {outcome: self._channel(outcome) for outcome in POLICIES},
             "frames": {
                 name: frames.encodeFrame(kind, payload).hex() for name, kind, payload in FRAMES
@@ -410,8 +472,9 @@ class Package:
         return SecuritySession(SESSION, KEY, policy, policy, 86400, 3000, KEY_NUMBER)
 
     def _preamble(self) -> str:
+        from rvgahp.budget import Budget
         from rvgahp.carrier import Carrier
-        from rvgahp.stream import Budget, Stream
+        from rvgahp.stream import Stream
         from tests.channelends import User
 
         loop, user = SteppedLoop(), User()
@@ -503,6 +566,17 @@ class VectorTests(SynchronousTestCase):
         self.assertEqual(x25519(bob, x25519(alice, base)), shared)
 
 
+class Unheard:
+    """
+    The user of a link on which nothing comes.
+    """
+
+    def nothing(self, *arguments: Any) -> None:
+        raise AssertionError("something came")
+
+    answered = refused = channelHanded = renewKey = sessionLost = linkLost = nothing
+
+
 class ReadingTests(SynchronousTestCase):
     """
     The vectors as they would come from a peer.
@@ -560,14 +634,17 @@ class ReadingTests(SynchronousTestCase):
         """
         loop = SteppedLoop()
         ours, theirs = socket.socketpair()
-        unheard: Any = None
-        link = ProxyLink(loop, ours, unheard)
+        link = ProxyLink(loop, ours, Unheard())
         link.request("site.example.edu", "blahpd", "jörg")
-        (box,) = BoxReader(16384).read(theirs.recv(16384))
+        link.redial(SESSION, 2**32 - 1, GENERATION, lambda reason: None)
+        asked = BoxReader(16384).read(theirs.recv(16384))
         link.close()
         theirs.close()
-        expected = BoxReader(16384).read(bytes.fromhex(stored()["boxes"]["RequestGAHP"]))
-        self.assertEqual([box], expected)
+        self.assertEqual([box.pop(b"_ask") for box in asked], [b"1", b"2"])
+        for name, box in zip(("RequestGAHP", "Redial"), asked, strict=True):
+            (expected,) = BoxReader(16384).read(bytes.fromhex(stored()["boxes"][name]))
+            del expected[b"_ask"]
+            self.assertEqual(box, expected)
 
 
 def main() -> None:

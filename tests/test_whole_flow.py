@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 
-from rvgahp.stream import ASSURED_BYTES
+from rvgahp.budget import ASSURED_BYTES
 from tests.procfs import PATIENCE, isAlive, residentBytes, waitFor
 from tests.programs import gahp
 from tests.wholecase import PlaygroundTestCase

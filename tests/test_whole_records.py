@@ -51,18 +51,12 @@ class RecordTestCase(PlaygroundTestCase):
         self.relay.arrived = arrived
         return self.playground.run("cat", _SENT, seconds=2 * PATIENCE)
 
-    def assertNoticed(self, run: Run, where: str) -> None:
+    def assertWhole(self, run: Run, where: str) -> None:
         """
-        Either nothing was lost, or the client ended with a sentence, and what it wrote
-        before is what the GAHP wrote.
+        Nothing was lost.
         """
-        self.assertTrue(_SENT.startswith(run.output), where)
-        if run.status == 0:
-            self.assertEqual((run.output, run.errors), (_SENT, ""), where)
-            return
-        self.assertEqual(run.status, 255, f"{where}: {run}")
-        self.assertEqual(run.errors.count("\n"), 1, f"{where}: {run}")
-        self.assertTrue(run.errors.startswith("rvgahp_client: "), f"{where}: {run}")
+        self.assertEqual((run.status, run.output), (0, _SENT), where)
+        self.assertLess(run.errors.count("\n"), 2, f"{where}: {run}")
 
 
 class FlipTests(RecordTestCase):
@@ -93,8 +87,8 @@ class FlipTests(RecordTestCase):
     def test_everyPart(self) -> None:
         """
         A flipped bit in preamble, handshake or record, in either direction, is noticed
-        promptly: the client has a sentence or, where it was in time to dial again, all its
-        bytes; never a wrong byte; the neighbour goes on.
+        promptly, and another channel carries on: the client has all its bytes, and never a
+        wrong one; the neighbour goes on.
         """
         neighbour = self.playground.client("slow")
         toProxy, toCE = self._sizes()
@@ -111,11 +105,13 @@ class FlipTests(RecordTestCase):
         for way, offset in places:
             mask = 1 << random.randrange(8)
             run = self.altered(way, offset, mask)
-            self.assertNoticed(run, f"{'to proxy' if way else 'to CE'} {offset} {mask}: {run}")
+            self.assertWhole(run, f"{'to proxy' if way else 'to CE'} {offset} {mask}: {run}")
             self.assertLess(run.seconds, PROMPT, f"{way} {offset} {mask}")
             slowest = max(slowest, run.seconds)
-            noticed += run.status != 0
-        print(f"; {len(places)} flips, {noticed} ended a client, the slowest after {slowest:.2f} s")
+            noticed += len(self.relay.data()) > 1
+        print(
+            f"; {len(places)} flips, {noticed} cost a channel; the slowest run took {slowest:.2f} s"
+        )
         self.assertGreaterEqual(noticed, 8)
         output, errors = neighbour.communicate(b"line\n", timeout=PATIENCE)
         self.assertEqual((neighbour.returncode, errors), (0, b""))
@@ -124,37 +120,42 @@ class FlipTests(RecordTestCase):
 
     def test_record(self) -> None:
         """
-        An altered record is said to have failed its check, promptly, at the side that
-        received it; nothing is left of its session.
+        An altered record is said to have failed its check, at the side that received it, and
+        is sent again.
         """
         toProxy, toCE = self._sizes()
         run = self.altered(True, toProxy + 60)
-        self.assertRefused(run, "failed its integrity check")
+        self.assertWhole(run, "to proxy")
+        self.assertIn("failed its integrity check", run.errors)
         start = len(self.playground.log("ce"))
         run = self.altered(False, toCE + 60)
-        self.assertRefused(run, "lost")
+        self.assertWhole(run, "to CE")
+        self.assertEqual(run.errors, "")
         self.playground.awaitLog("ce", "failed its integrity check", start)
         self.playground.awaitNoGAHP()
 
     def test_length(self) -> None:
         """
         An altered length of a message or record, after which nothing comes, is said
-        promptly, in the words of what happened.
+        promptly, in the words of what happened: the start fails, or the session goes on.
         """
         toProxy, _ = self._sizes()
-        for offset, words in (
-            (limits.PREAMBLE_BYTES, b"The length of a handshake message was altered"),
-            (toProxy + 1, b"The header of a record was altered"),
-        ):
-            errors = self._silent(offset)
-            self.assertIn(words, errors)
+        client, errors = self._silent(limits.PREAMBLE_BYTES)
+        self.assertIn(b"The length of a handshake message was altered", errors)
+        self.assertEqual(client.wait(PATIENCE), 255)
+        client, errors = self._silent(toProxy + 1)
+        self.assertIn(b"The header of a record was altered", errors)
+        self.relay.arrived = lambda connection: None
+        output, errors = client.communicate(timeout=PATIENCE)
+        self.assertEqual((client.returncode, errors), (0, b""))
+        self.assertTrue(output.endswith(b" 0 line\n"))
         self.relay.forget()
         self.assertServes()
 
-    def _silent(self, offset: int) -> bytes:
+    def _silent(self, offset: int) -> tuple[subprocess.Popen[bytes], bytes]:
         """
-        @return: what a client says whose channel has the byte at C{offset} altered, and
-            says nothing after it.
+        @return: a client each of whose channels has the byte at C{offset} altered, and says
+            nothing after it; and the first line that it says.
         """
         self.relay.forget()
 
@@ -170,8 +171,7 @@ class FlipTests(RecordTestCase):
         client.stdin.flush()
         errors = client.stderr.readline()
         self.assertLess(time.monotonic() - started, PROMPT)
-        self.assertEqual(client.wait(PATIENCE), 255)
-        return errors
+        return client, errors
 
     def test_control(self) -> None:
         """
@@ -233,35 +233,22 @@ class CutTests(RecordTestCase):
     Connections that break.
     """
 
-    def _cutSession(self, reset: bool) -> tuple[float, bytes]:
-        """
-        Cut a busy channel.
-
-        @return: how long its client took to end, and what it said.
-        """
-        self.relay.forget()
-        client = self.playground.client("torrent")
-        assert client.stdout is not None
-        client.stdout.read(8)
-        connection = self.relay.awaitData(1)
-        started = time.monotonic()
-        self.relay.cut(connection, reset)
-        _, errors = client.communicate(timeout=PATIENCE)
-        self.assertEqual(client.returncode, 255)
-        self.assertEqual(errors.count(b"\n"), 1, errors)
-        return time.monotonic() - started, errors
-
     def test_channel(self) -> None:
         """
-        A channel that is cut by FIN or RST: the client ends with a sentence, promptly; its
-        GAHP is ended; the neighbour goes on.
+        A busy channel that is cut by FIN or RST costs nothing but a moment; the neighbour
+        goes on.
         """
         neighbour = self.playground.client("slow")
         self._echo(neighbour)
         for reset in (False, True):
-            seconds, errors = self._cutSession(reset)
-            self.assertIn(b"the connection to the site was lost", errors)
-            self.assertLess(seconds, PROMPT)
+            self.relay.forget()
+            client = self.playground.client("torrent")
+            assert client.stdout is not None
+            client.stdout.read(8)
+            self.relay.cut(self.relay.awaitData(1), reset)
+            self.assertEqual(len(client.stdout.read(64 << 20)), 64 << 20)
+            self.relay.awaitData(2)
+            client.kill()
         waitFor(lambda: len(self.playground.gahpPids()) == 1, "the end of what was cut")
         self._echo(neighbour)
 
@@ -273,8 +260,9 @@ class CutTests(RecordTestCase):
 
     def test_everywhere(self) -> None:
         """
-        A channel that is cut after any number of bytes, in either direction, by FIN or
-        RST: nothing hangs, nothing stays, no wrong byte comes.
+        Three channels, one after the other, that are cut after any number of bytes, in either
+        direction, by FIN or RST: a start may fail, and nothing else does; nothing hangs,
+        nothing stays, no wrong byte comes.
         """
         seed = int.from_bytes(os.urandom(4), "big")
         random = Random(seed)
@@ -287,15 +275,13 @@ class CutTests(RecordTestCase):
             def arrived(
                 connection: Connection, toCE: int = number & 1, offset: int = offset
             ) -> None:
-                if connection.isData:
+                if connection.isData and connection.number < 3:
                     (connection.toCE if toCE else connection.toProxy).cutAt = offset
 
             self.relay.arrived = arrived
             run = self.playground.run("cat", _SENT)
-            self.assertTrue(_SENT.startswith(run.output), run)
-            self.assertIn(run.status, (0, 255), run)
-            if run.status:
-                self.assertEqual(run.errors.count("\n"), 1, run)
+            self.assertIn((run.status, run.output), [(0, _SENT), (255, b"")], run)
+            self.assertEqual(run.errors.count("\n"), 1 if run.status else 0, run)
         self.relay.forget()
         self.playground.awaitNoGAHP()
         self.assertServes()

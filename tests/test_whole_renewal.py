@@ -10,6 +10,7 @@ import subprocess
 import time
 
 from rvgahp import frames, limits
+from rvgahp.budget import Budget
 from rvgahp.carrier import Carrier
 from rvgahp.channel import DialingChannel
 from rvgahp.credentials import makeCECredentials
@@ -18,7 +19,7 @@ from rvgahp.handshake import Dialer
 from rvgahp.handshakemessages import GAHP_STREAM, takeMessage
 from rvgahp.policy import Policy
 from rvgahp.session import SecuritySession, SessionKeys
-from rvgahp.stream import Budget, Stream
+from rvgahp.stream import Stream
 from tests.byhand import Box, HandCE, HandClient
 from tests.channelends import User
 from tests.loops import Polled

@@ -12,21 +12,25 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from typing import Any
 from unittest import SkipTest
 
-from rvgahp import gahpdialogue, inquiry, proxysocket, tracejob
+from rvgahp import gahpdialogue, inquiry, proxysocket, tracejob, tracesteps
 from rvgahp.clientwords import Misuse
 from rvgahp.trace import Result
 from rvgahp.tracesteps import SiteTrace
 from tests.dialogues import WAYS
-from tests.procfs import PATIENCE, waitFor
-from tests.programs import Run, program, runProgram
+from tests.playground import Playground
+from tests.procfs import PATIENCE, isAlive, waitFor
+from tests.programs import Run, program, runProgram, speaker
 from tests.scriptedgahp import BANNER
 from tests.test_trace import Witness
 from tests.wholecase import PlaygroundTestCase
 
-_STEPS = ["settings", "socket", "proxy", "site", "policy", "gahp", "commands", "ping", "job"]
+_TUNNEL = ["files", "tunnel", "passage", "guard"]
+_BATCH = ["settings", "socket", "proxy", "site", "policy", "gahp", "commands", "ping"]
+_STEPS = [*_BATCH, *_TUNNEL, "job"]
 
 _NOBODY = 65534
 
@@ -43,12 +47,24 @@ sys.stdin.read()
 """
 
 
-class SiteTraceTests(PlaygroundTestCase):
+def makeProgram(path: str, text: str) -> None:
     """
-    Traces in a sandbox, with GAHPs that are scripted and the one that is ours.
+    Write a script that can be run.
+    """
+    with open(path, "x") as file:
+        file.write(text)
+    os.chmod(path, 0o700)
+
+
+class TraceTestCase(PlaygroundTestCase):
+    """
+    Traces in a sandbox.
+
+    @cvar hasTunnel: whether its site offers condor_ft-gahp.
     """
 
     gahps = WAYS
+    hasTunnel = False
 
     def setUp(self) -> None:
         super().setUp()
@@ -80,12 +96,22 @@ class SiteTraceTests(PlaygroundTestCase):
         assert failed is not None
         self.assertEqual(failed.step, step, failed.reason)
         position = _STEPS.index(step)
-        states = [self.witness.results[name].state for name in _STEPS]
-        self.assertEqual(states, ["ok"] * position + ["failed"] + ["skipped"] * (8 - position))
+        expected = dict.fromkeys(_STEPS, "skipped") | dict.fromkeys(_STEPS[:position], "ok")
+        if not self.hasTunnel:
+            expected |= dict.fromkeys(_TUNNEL, "skipped")
+        expected[step] = "failed"
+        states = {name: result.state for name, result in self.witness.results.items()}
+        self.assertEqual(states, expected)
         for word in words:
             self.assertIn(word, f"{failed.reason} | {failed.remedy}")
         self.playground.awaitNoGAHP()
         return failed
+
+
+class SiteTraceTests(TraceTestCase):
+    """
+    With GAHPs that are scripted and the one that is ours.
+    """
 
     # -- good ---------------------------------------------------------------
 
@@ -98,7 +124,10 @@ class SiteTraceTests(PlaygroundTestCase):
         os.mkdir(directory)
         self.patch(tracejob, "_DIRECTORY", directory)
         self.assertIsNone(self.trace(job=True))
-        self.assertEqual([result.state for result in self.witness.results.values()], ["ok"] * 9)
+        states = {name: result.state for name, result in self.witness.results.items()}
+        expected = dict.fromkeys(_STEPS, "ok") | dict.fromkeys(_TUNNEL, "skipped")
+        self.assertEqual(states, expected)
+        self.assertIn("offers no condor_ft-gahp", self.witness.results["files"].reason)
         facts = {step: result.facts for step, result in self.witness.results.items()}
         socketPath = self.playground.sandbox.socket
         self.assertEqual(facts["settings"]["socket"], socketPath)
@@ -319,6 +348,131 @@ class SiteTraceTests(PlaygroundTestCase):
         self.assertRaises(Misuse, self.trace, place="a b")
 
 
+class FileTestCase(TraceTestCase):
+    """
+    At a site with a condor_ft-gahp that only speaks.
+    """
+
+    hasTunnel = True
+
+    def makePlayground(self) -> Playground:
+        """
+        @return: one with it.
+        """
+        path = os.path.abspath(self.mktemp())
+        makeProgram(path, speaker("Files"))
+        return Playground(self.gahps, self.proxySettings, f"FT_GAHP = {path}\n")
+
+
+class FileTests(FileTestCase):
+    """
+    Its tunnel is tried.
+    """
+
+    def clientIs(self, script: str) -> None:
+        """
+        From now on the client is a shell script, in which C{$client} is the real one.
+        """
+        path = os.path.abspath(self.mktemp())
+        makeProgram(path, f"#!/bin/sh\nclient={program('rvgahp_client')}\n{script}\n")
+        self.patch(tracesteps, "findClient", lambda: path)
+
+    def test_tunnel(self) -> None:
+        """
+        A connection from the site comes here, an answer goes back, and the client refuses
+        one for somebody else; nothing is left.
+        """
+        before = self.playground.quiet()
+        self.assertIsNone(self.trace())
+        facts = {step: self.witness.results[step].facts for step in _TUNNEL}
+        self.assertEqual(facts["files"]["banner"], "$GahpVersion: 1.0 Files $")
+        self.assertIn("ASYNC_MODE_ON", facts["files"]["commands"])
+        self.assertRegex(facts["tunnel"]["target"], "^127.0.0.1:[1-9][0-9]*$")
+        self.assertRegex(facts["passage"]["answered"], "in [0-9]+ ms$")
+        self.assertRegex(
+            facts["guard"]["refused"],
+            "refused: .* rvgahp_trace_.* only, and this one asks for 'rvgahp_other_",
+        )
+        self.assertNotIn("note", self.witness.results["site"].facts)
+        self.playground.awaitAsBefore(before)
+
+    def test_asked(self) -> None:
+        """
+        condor_ft-gahp itself can be named, in whatever way the site is.
+        """
+        self.assertIsNone(self.trace("condor_ft-gahp"))
+        self.assertEqual(self.witness.results["guard"].state, "ok")
+
+    def test_noTunnel(self) -> None:
+        """
+        A GAHP without a tunnel is told.
+        """
+        self.clientIs('exec env -u CONDOR_INHERIT "$client" "$@"')
+        self.assertFails("tunnel", "the GAHP has no tunnel", "too old for tunnels")
+
+    def test_unguarded(self) -> None:
+        """
+        A client that would let another's connection through is told.
+        """
+        self.clientIs(
+            'CONDOR_INHERIT=$(echo "$CONDOR_INHERIT" | sed "s/&sock=[^&>]*//")\n'
+            'export CONDOR_INHERIT\nexec "$client" "$@"'
+        )
+        self.assertFails("guard", "let through: 1 came here", "use no site that you do not trust")
+
+    def test_clientGone(self) -> None:
+        """
+        A client that is gone has no tunnel to be tried.
+        """
+        seen = self.witness.saw
+
+        def saw(step: str, name: str, value: object) -> None:
+            seen(step, name, value)
+            if name == "target":
+                pid = self.witness.results["files"].facts["pid"]
+                os.kill(pid, signal.SIGKILL)
+                waitFor(lambda: not isAlive(pid), "the end of the client")
+
+        self.witness.saw = saw  # type: ignore[method-assign]  # at a moment of its own
+        self.assertFails("passage", "is no client of")
+
+
+class ForwardTests(FileTestCase):
+    """
+    Where RVGAHP_FORWARD_TO says where HTCondor's shared port is.
+    """
+
+    def makePlayground(self) -> Playground:
+        self.port = socket.create_server(("127.0.0.1", 0))
+        host, port = self.port.getsockname()
+        self.proxySettings = f"RVGAHP_FORWARD_TO = {host}:{port}\n"
+        return super().makePlayground()
+
+    def takeOne(self) -> None:
+        """
+        Be a shared port that does not know who is asked for.
+        """
+        connection, _ = self.port.accept()
+        self.assertIn(b"rvgahp_trace", connection.recv(10000))
+        connection.close()
+
+    def test_forwarded(self) -> None:
+        """
+        The trace tells where connections go, and that somebody listens there; if nobody does,
+        which setting it is.
+        """
+        host, port = self.port.getsockname()
+        with self.port:
+            taking = threading.Thread(target=self.takeOne)
+            taking.start()
+            self.assertIsNone(self.trace())
+            taking.join(PATIENCE)
+        self.assertEqual(self.witness.results["tunnel"].facts["target"], f"{host}:{port}")
+        self.assertIn("by what listens there", self.witness.results["passage"].facts["closed"])
+        self.assertIn("asks for", self.witness.results["guard"].facts["refused"])
+        self.assertFails("passage", "could not be reached", "RVGAHP_FORWARD_TO")
+
+
 class ProgramTests(PlaygroundTestCase):
     """
     C{rvgahp trace} as it is run.
@@ -359,7 +513,7 @@ class ProgramTests(PlaygroundTestCase):
         self.assertEqual((run.status, run.errors), (1, ""))
         lines: list[dict[str, Any]] = [json.loads(line) for line in run.output.splitlines()]
         states = {line["step"]: line["state"] for line in lines[:-1]}
-        self.assertEqual(list(states.values()), ["ok"] * 5 + ["failed"] + ["skipped"] * 3)
+        self.assertEqual(list(states.values()), ["ok"] * 5 + ["failed"] + ["skipped"] * 7)
         self.assertEqual((lines[-1]["result"], lines[-1]["failed"]), ("failed", "gahp"))
 
     def test_badWords(self) -> None:

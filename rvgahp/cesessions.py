@@ -1,0 +1,251 @@
+# -*- test-case-name: tests.test_ce -*-
+"""
+What runs at the site: GAHPs are started here when the proxy asks for them.
+
+Layer 4: a reactor is passed in.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from rvgahp.accounts import checkAsked
+from rvgahp.budget import Budget
+from rvgahp.cetunnels import CETunnels, openTunnelPort
+from rvgahp.errors import NotAuthorized, RvgahpError, SessionGone, StartFailed
+from rvgahp.gahpenvironment import GAHPEnvironment
+from rvgahp.gahpsession import GAHPSession
+from rvgahp.gahptable import GAHPTable
+from rvgahp.policy import Outcome, Policy
+from rvgahp.processlauncher import ProcessLauncher
+from rvgahp.protection import checkAgreed, checkRenewal, checkStart
+from rvgahp.session import SecuritySession
+from rvgahp.settings import Settings
+from rvgahp.way import Way
+
+
+class CESessions:
+    """
+    The sessions of one CE.
+
+    @ivar running: by id.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        site: str,
+        gahps: GAHPTable,
+        descriptors: int,
+        way: Way,
+        over: Callable[[GAHPSession, str], object],
+    ) -> None:
+        """
+        @param descriptors: the soft RLIMIT_NOFILE of GAHPs; 0 leaves ours.
+        @param way: to the proxy.
+        @param over: called with a session that has ended, and why.
+        """
+        self._reactor = reactor
+        self._settings = settings
+        self._site = site
+        self._gahps = gahps
+        self._descriptors = descriptors
+        self._way = way
+        self._over = over
+        self._budget = Budget(settings.get("RVGAHP_REPLAY_TOTAL"))
+        self._launcher = ProcessLauncher(reactor, settings.get("RVGAHP_KILL_GRACE"))
+        self.running: dict[str, GAHPSession] = {}
+
+    def open(self) -> None:
+        """
+        Sessions may come.  Not before: twistd may still have changed the account.
+        """
+        self._environment = GAHPEnvironment(
+            os.environ, self._settings.get("RVGAHP_UMASK"), self._descriptors
+        )
+        self._launcher.start()
+
+    def refuseStarts(self) -> None:
+        """
+        Those that are being started are not to be.
+        """
+        for session in list(self.running.values()):
+            if not session.started.called:
+                session.kill()
+
+    def close(self) -> Deferred[None]:
+        """
+        End all.
+
+        @return: fires when no process of ours is left.
+        """
+        for session in list(self.running.values()):
+            session.kill()
+        return self._launcher.stop()
+
+    def start(
+        self,
+        peer: str,
+        session: str,
+        key: bytes,
+        keyNumber: int,
+        gahp: str,
+        account: str,
+        tunnel: bool,
+        tunnelPort: int,
+        owner: str,
+        serverPolicy: str,
+        outcome: str,
+        method: str,
+        duration: int,
+        lease: int,
+        commands: list[str],
+        tickets: list[bytes],
+    ) -> Deferred[dict[str, Any]]:
+        """
+        The proxy asks for a GAHP.
+
+        @param peer: its IP address.
+        @return: fires with the answer to L{rvgahp.commands.StartGAHP}; fails with its
+            errors.
+        """
+        checkAsked(account, self._site)
+        command = self._gahps.find(gahp)
+        server = Policy.decode(serverPolicy)
+        agreed = SecuritySession(
+            session, key, server, self._settings.policy, duration, lease, keyNumber
+        )
+        checkAgreed(agreed, outcome, method)
+        checkStart(self._settings, agreed.outcome, peer, gahp, command.requiresEncryption)
+        if session in self.running:
+            raise StartFailed(f"session {session} runs already")
+        if tunnel and not ("tunnel" in commands and agreed.outcome is Outcome.ENCRYPT):
+            raise NotAuthorized("a tunnel needs encrypted channels and the proxy's leave")
+        self.log.info(
+            "Session {session}: starting {gahp} for {owner}",
+            session=session,
+            gahp=gahp,
+            owner=owner,
+        )
+        port = openTunnelPort(tunnelPort) if tunnel else None
+        try:
+            started = GAHPSession(
+                self._reactor,
+                agreed,
+                self._settings,
+                self._budget,
+                self._launcher,
+                self._way,
+                tickets,
+                self._ended,
+            )
+        except OSError as e:
+            if port is not None:
+                port.close()
+            raise StartFailed(f"rvgahp-ce at the site has no descriptors left: {e}") from None
+        started.owner, started.gahp = owner, gahp
+        number = 0
+        if port is not None:
+            started.tunnels = CETunnels(self._reactor, port, started)
+            number = started.tunnels.number
+        self.running[session] = started
+        started.start(command, self._environment)
+        return started.started.addCallback(lambda _: {"tunnelPort": number})
+
+    def redial(self, session: str, stream: int, generation: int) -> None:
+        """
+        A client has lost a channel.
+
+        @raise SessionGone: there is no such session, or no such stream of it.
+        """
+        running = self.running.get(session)
+        if running is None:
+            raise SessionGone(f"session {session} is over at the site")
+        if not stream:
+            running.redial(generation)
+        elif running.tunnels is None:
+            raise SessionGone(f"session {session} has no tunnels at the site")
+        else:
+            running.tunnels.redial(stream, generation)
+
+    def listed(self) -> list[dict[str, Any]]:
+        """
+        @return: what the proxy needs to know of each, for L{rvgahp.commands.Sessions}.  The
+            claim keys are B{secret} from all others.
+        """
+        now = self._reactor.seconds()
+        return [
+            {
+                "session": sessionId,
+                "claim": session.keys.claimKey,
+                "owner": session.owner,
+                "gahp": session.gahp,
+                "tunnel": session.tunnels is not None,
+                "keyNumber": session.keys.present.keyNumber,
+                "left": int(session.keys.left(now)),
+                "outcome": session.keys.present.outcome.value,
+                "method": session.keys.present.method,
+            }
+            for sessionId, session in self.running.items()
+        ]
+
+    def renewKey(
+        self,
+        peer: str,
+        server: Policy,
+        session: str,
+        key: bytes,
+        keyNumber: int,
+        duration: int,
+    ) -> dict[str, Any]:
+        """
+        The proxy sends a session's next key.
+
+        @param peer: its IP address.
+        @param server: its policy, as it said last.
+        """
+        running = self.running.get(session)
+        if running is None:
+            raise SessionGone("no such session runs at the site")
+        keys, ours = running.keys, self._settings
+        try:
+            checkRenewal(ours, keys.present, server, ours.policy, peer)
+            keys.renew(key, keyNumber, duration, self._reactor.seconds())
+        except RvgahpError as e:
+            self.log.warn(
+                "Session {session}: its key is not renewed: {reason}", session=session, reason=e
+            )
+            raise
+        self.log.info("Session {session}: has key {number}", session=session, number=keyNumber)
+        return {}
+
+    def dialTunnel(self, session: str, request: bytes) -> Deferred[dict[str, Any]]:
+        """
+        The proxy asks for a connection to a session's tunnel port.
+
+        @return: fires with the answer to L{rvgahp.commands.DialTunnel}.
+        @raise RvgahpError: as of L{CETunnels.probe}, or there is no such port.
+        """
+        running = self.running.get(session)
+        if running is None:
+            raise SessionGone("no such session runs at the site")
+        if running.tunnels is None:
+            raise NotAuthorized("this session has no tunnel")
+        return running.tunnels.probe(request)
+
+    def _ended(self, session: GAHPSession, reason: str) -> None:
+        del self.running[session.sessionId]
+        self.log.info(
+            "Session {session}: over: {reason}",
+            session=session.sessionId,
+            reason=reason or "in good order",
+        )
+        self._over(session, reason)

@@ -1,0 +1,63 @@
+"""
+Real processes: short sessions under random kills, cuts and stops.
+
+C{make faults} runs them for as long as C{RVGAHP_FAULTS_SECONDS} says, or until
+C{RVGAHP_FAULTS_SESSIONS} have been; C{RVGAHP_FAULTS_SEED} draws the same faults again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from random import SystemRandom
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.faultworld import World, report, unfinished
+from tests.programs import SOAK
+from tests.shared import stopShared
+
+SECONDS = float(os.environ.get("RVGAHP_FAULTS_SECONDS") or (120 if SOAK else 20))
+SESSIONS = int(os.environ.get("RVGAHP_FAULTS_SESSIONS") or 1 << 30)
+SEED = int(os.environ.get("RVGAHP_FAULTS_SEED") or SystemRandom().randrange(1, 1 << 32))
+
+#: Sessions between two looks at what is left.
+HISTORY = 200
+
+#: Sessions at one time.
+AT_ONCE = int(os.environ.get("RVGAHP_FAULTS_AT_ONCE") or 8)
+
+
+class FaultTests(SynchronousTestCase):
+    """
+    The campaign.
+    """
+
+    def test_campaign(self) -> None:
+        """
+        Whatever happens, what an end received is the beginning of what the other sent, and
+        all of it, with end and exit status, unless an end was killed; no session has two
+        GAHPs; and afterwards nothing is left.
+        """
+        stopShared()
+        world = World(SEED, AT_ONCE)
+        began = time.monotonic()
+        try:
+            world.start()
+            while not world.problems and not self._isOver(world, began):
+                left = began + SECONDS - time.monotonic()
+                world.history(left, min(HISTORY, SESSIONS - sum(world.outcomes.values())))
+        finally:
+            print(report(world, time.monotonic() - began, SEED))
+            for problem in world.problems:
+                print(problem)
+            if world.problems:
+                print(unfinished(world))
+            world.stop()
+        self.assertEqual(world.problems, [])
+        self.assertGreater(world.outcomes["whole"], 0)
+
+    @staticmethod
+    def _isOver(world: World, began: float) -> bool:
+        isLate = time.monotonic() - began >= SECONDS
+        return isLate or sum(world.outcomes.values()) >= SESSIONS
