@@ -32,9 +32,11 @@ class SiteLink:
     def quiet(self, now: float) -> float:
         """
         @return: seconds since an authenticated byte came from the site; without end, if
-            there has been no channel.
+            there has been no channel, or if it leaves unacknowledged what it is sent.
         """
-        return now - self._carrier.lastHeard if self._carrier.generation else float("inf")
+        if not self._carrier.generation or self._carrier.stream.isFull():
+            return float("inf")
+        return now - self._carrier.lastHeard
 
     def send(self, lines: list[bytes]) -> None:
         """

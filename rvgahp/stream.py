@@ -98,6 +98,12 @@ class Stream:
         """
         return self.end - self._next
 
+    def isFull(self) -> bool:
+        """
+        @return: whether the peer has left more unacknowledged than a window.
+        """
+        return self.end - self._acknowledged > self.window
+
     def nextRecord(self) -> tuple[int, bytes | memoryview] | None:
         """
         Take the next bytes to be sent on the present channel.

@@ -57,6 +57,25 @@ class SiteLinkTests(SynchronousTestCase):
         self.ends.connect()
         self.ends.loop.settle()
 
+    def test_full(self) -> None:
+        """
+        A site that leaves a window of lines unacknowledged is not to be sent more: it is as
+        quiet as one without a channel, until it has acknowledged some.
+        """
+        self.open()
+        user = self.ends.users[0]
+        user.delivers = False
+        for _ in range(3):
+            self.link.send([LONG])
+        self.ends.loop.settle()
+        self.assertLess(self.link.quiet(self.ends.loop.seconds()), 1)
+        self.link.send([LONG])
+        self.ends.loop.settle()
+        self.assertEqual(self.link.quiet(self.ends.loop.seconds()), float("inf"))
+        self.ends.ce.deliver(sum(user.costs))
+        self.ends.loop.spend(1)
+        self.assertLess(self.link.quiet(self.ends.loop.seconds()), 2)
+
     def test_confirmed(self) -> None:
         """
         A line is confirmed when all of it is acknowledged, and told of once.
