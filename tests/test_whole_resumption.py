@@ -33,7 +33,7 @@ PACE = 20_000_000
 CUTS = 1000 if SOAK else 40
 
 #: Seconds from one cut to the next, in the mean: while there is no channel none is cut.
-INTERVAL = 0.3 * BYTES / PACE / CUTS
+INTERVAL = 0.25 * BYTES / PACE / CUTS
 
 #: Live streams, and how often the proxy is killed.
 STREAMS = 100 if SOAK else 10
