@@ -103,6 +103,12 @@ class Face:
         Another channel is open, and has carried nothing yet.
         """
 
+    def proxyChanged(self, isThere: bool) -> None:
+        """
+        The proxy has gone, or is there again, and with it the site: no new channel can be
+        had meanwhile.
+        """
+
     def channelFailed(self, reason: str) -> None:
         """
         A channel did not come to be; another may.

@@ -17,6 +17,7 @@ from rvgahp.clientlink import SiteLink
 from rvgahp.complaint import FAILURE
 from rvgahp.front import Front
 from rvgahp.frontrules import Timers
+from rvgahp.names import FILE_TRANSFER_GAHP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +55,16 @@ class FrontFace(Face):
         self._link = SiteLink(session.carrier)
         self._front.siteStarted()
         self._settle()
+
+    def proxyChanged(self, isThere: bool) -> None:
+        """
+        A transfer that is begun now would get no tunnel, and HTCondor's part in it would not
+        wait for one: it is held.
+        """
+        if self._client.role == FILE_TRANSFER_GAHP:
+            self._front.queue.isPaused = not isThere
+            self._front.tick()
+            self._settle()
 
     def stop(self, number: int) -> bool:
         if self._isDetached and number == signal.SIGHUP:

@@ -301,6 +301,8 @@ class Client:
             self._trouble(sentence)
         else:
             self._reclaim(self._session)
+            if self._face is not None:
+                self._face.proxyChanged(False)
 
     def _reclaim(self, session: ClientSession) -> None:
         """
@@ -317,6 +319,8 @@ class Client:
     def _reclaimed(self, link: ProxyLink) -> None:
         self._claimant = None
         self._link = link
+        if self._face is not None:
+            self._face.proxyChanged(True)
 
     def _askRedial(self, stream: int, generation: int, gone: Callable[[str], object]) -> None:
         """

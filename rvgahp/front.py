@@ -73,6 +73,7 @@ class Front:
         self._patience = patience
         self._readyBy = clock() + patience
         self._answers = Answers(clock, timers or Timers(), self._greeted, self._complain)
+        self.queue = self._answers.queue  # of what is held
         self._lines = LineSplitter(limits.COMMAND_BYTES)
         self._early = bytearray()  # input before the banner
         self._banner = b""

@@ -88,6 +88,7 @@ class Answers:
     Commands of the gridmanager, from their acceptance to their reply or result.
 
     @ivar site: the GAHP.
+    @ivar queue: the commands that are held.
     @ivar results: what the gridmanager has to fetch.
     @ivar replies: what it is told at once, in order.
     """
@@ -108,7 +109,7 @@ class Answers:
         self.replies = ReplyQueue(self.results)
         self._clock = clock
         self._timers = timers
-        self._queue = CommandQueue()
+        self.queue = CommandQueue()
         self.site = self._newSite()
         self._complain = complain
         self._first: dict[bytes, Command] = {}  # by name, what each GAHP is to be told
@@ -122,11 +123,11 @@ class Answers:
             RECALL: self._recall,
             FAIL: self._fail,
             NO_NEWS: self._tellNothing,
-            AGAIN: lambda command, sentence: self._queue.holdAgain(command),
+            AGAIN: lambda command, sentence: self.queue.holdAgain(command),
         }
 
     def _newSite(self) -> Site:
-        return Site(self, self._greeted, self._timers, self._clock(), self._queue)
+        return Site(self, self._greeted, self._timers, self._clock(), self.queue)
 
     def siteOver(self) -> None:
         """
@@ -134,13 +135,13 @@ class Answers:
         for, but what is owed goes to the next, and that gets first what is said only once.
         """
         lost, self.site = self.site, self._newSite()
-        self._queue.reopen()
+        self.queue.reopen()
         for command in [*lost.requests, *self.replies.waiting()]:
             if not command.isAnswered and command.state != HELD:
                 self._act(command.rule.over, command, _OVER)
         for command in self._first.values():
             if command.state != HELD and command.line:
-                self._queue.holdAgain(command)
+                self.queue.holdAgain(command)
         self.linkChanged(False)
 
     # -- commands -----------------------------------------------------------

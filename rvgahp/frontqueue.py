@@ -85,12 +85,14 @@ class CommandQueue:
     @ivar held: bytes that they count for.
     @ivar window: requests that the GAHP can have at work at one time.
     @ivar closedUntil: no request goes before this time.
+    @ivar isPaused: no request goes: the GAHP could not do it now.
     """
 
     def __init__(self) -> None:
         self.held = 0
         self.window = limits.FRONT_WINDOW
         self.closedUntil = 0.0
+        self.isPaused = False
         self._refused: OrderedDict[int, Command] = OrderedDict()
         self._kinds: dict[str, OrderedDict[int, Command]] = {
             kind: OrderedDict() for kind in (FIRST, URGENT, ORDER)
@@ -146,6 +148,7 @@ class CommandQueue:
         """
         self.window = limits.FRONT_WINDOW
         self.closedUntil = 0.0
+        self.isPaused = False
 
     def withdraw(self, command: Command) -> None:
         """
@@ -167,7 +170,8 @@ class CommandQueue:
         else:
             return None
         number, command = next(iter(queue.items()))
-        if command.rule.queue == ORDER and command.rule.who == AT_ONCE and not isOpen:
+        mayGo = isOpen and not self.isPaused
+        if command.rule.queue == ORDER and command.rule.who == AT_ONCE and not mayGo:
             return None
         del queue[number]
         self.held -= command.cost

@@ -25,12 +25,16 @@ COMMANDS = b"S ASYNC_MODE_ON BLAH_JOB_CANCEL BLAH_PING COMMANDS RESULTS\r\n"
 
 class FrontTestCase(ClientTestCase):
     """
-    A client that was asked for blahpd.
+    A client that was asked for a GAHP.
+
+    @cvar role: its name.
     """
+
+    role = "blahpd"
 
     def asked(self, *words: str, **numbers: float) -> dict[bytes, bytes]:
         numbers = {"SITE_RETRY_FIRST": 0.05, "FRONT_LIFE_POLL": 0.05, **numbers}
-        return super().asked(*(words or ("site", "blahpd")), **numbers)
+        return super().asked(*(words or ("site", self.role)), **numbers)
 
     def tell(self, *lines: bytes) -> None:
         """
@@ -576,6 +580,35 @@ class ResumptionTests(FrontTestCase):
         self.greet()
         self.until(lambda: b"SUBMIT 3" in self.given())
         self.assertIn(b"may\\ have\\ been\\ done", self.result(b"2"))
+
+
+class ProxyTests(FrontTestCase):
+    """
+    A C{condor_ft-gahp} whose proxy is restarted.
+    """
+
+    role = "condor_ft-gahp"
+
+    def test_held(self) -> None:
+        """
+        While the proxy is away no transfer is begun, for it could get no tunnel; other
+        commands go as ever.  When the session has been claimed, it is.
+        """
+        self.running()
+        self.ce.send(frames.STDOUT, BANNER)
+        self.until(lambda: b"ASYNC_MODE_ON" in self.given())
+        self.ce.send(frames.STDOUT, b"S DOWNLOAD_SANDBOX GET_SANDBOX_PATH RESULTS\r\nS\r\n")
+        self.heard(BANNER[:-2])
+        assert self.proxy is not None
+        self.proxy.close()
+        self.assertEqual(self.accepted()[b"_command"], b"Claim")
+        self.tell(b"DOWNLOAD_SANDBOX 5 one []", b"GET_SANDBOX_PATH one")
+        self.until(lambda: b"GET_SANDBOX_PATH one" in self.given())
+        self.assertNotIn(b"DOWNLOAD_SANDBOX", self.given())
+        self.send({b"_answer": b"1", b"nonce": bytes(32)})
+        self.assertEqual(self.box()[b"_command"], b"Prove")
+        self.send({b"_answer": b"2"})
+        self.until(lambda: b"DOWNLOAD_SANDBOX 5 one []" in self.given())
 
 
 class FullDiskTests(FrontTestCase):

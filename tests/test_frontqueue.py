@@ -40,6 +40,21 @@ class CommandQueueTests(SynchronousTestCase):
             names.append(command.name.decode())
         return names
 
+    def test_paused(self) -> None:
+        """
+        In a pause requests wait, and what has no result goes as ever; another GAHP begins
+        without one.
+        """
+        for name in ("DOWNLOAD_SANDBOX", "CONDOR_VERSION"):
+            self.put(name)
+        self.queue.isPaused = True
+        self.assertEqual(self.taken(), ["CONDOR_VERSION"])
+        self.queue.isPaused = False
+        self.assertEqual(self.taken(), ["DOWNLOAD_SANDBOX"])
+        self.queue.isPaused = True
+        self.queue.reopen()
+        self.assertFalse(self.queue.isPaused)
+
     def test_order(self) -> None:
         """
         The first, then the urgent ones, then the others, each as they came.
