@@ -73,7 +73,9 @@ class CETunnel(Splice):
             self._unreachable,
             names=(number, TUNNEL_STREAM),
         )
-        self._timer = reactor.callLater(limits.TUNNEL_OPEN_TIMEOUT, self._late)
+        self._timed = reactor.seconds()  # its time begins
+        self._wasAway = False
+        self._timer = reactor.callLater(limits.PAUSE_POLL, self._look)
 
     def start(self) -> None:
         """
@@ -81,13 +83,21 @@ class CETunnel(Splice):
         """
         self._dialer.start()
 
-    def _late(self) -> None:
+    def _look(self) -> None:
+        """
+        There is no channel yet.  While it is the submit host that cannot be reached, the GAHP
+        is stopped, and has time; after that the next dial may be far, and is made now.
+        """
+        now = self._reactor.seconds()
         if not self._isReachable():
-            # It is the submit host that cannot be reached, and the GAHP is stopped.
-            self._timer = self._reactor.callLater(limits.TUNNEL_OPEN_TIMEOUT, self._late)
+            self._timed, self._wasAway = now, True
+        elif now - self._timed >= limits.TUNNEL_OPEN_TIMEOUT:
+            problem = self._dialer.problem or "no dial was answered"
+            self.fail(f"no channel within {limits.TUNNEL_OPEN_TIMEOUT:g} s: {problem}")
             return
-        problem = self._dialer.problem or "no dial was answered"
-        self.fail(f"no channel within {limits.TUNNEL_OPEN_TIMEOUT:g} s: {problem}")
+        elif self._wasAway:
+            self._dialer.redial(0)
+        self._timer = self._reactor.callLater(limits.PAUSE_POLL, self._look)
 
     def _unreachable(self, reason: str) -> None:
         """

@@ -658,18 +658,37 @@ class ResumptionTests(CETunnelsTestCase):
 
     def test_outage(self) -> None:
         """
-        A new tunnel is given its time only while the submit host can be reached.
+        A new tunnel is given its time only while the submit host can be reached: all of it
+        after an outage, whenever that ends.
+        """
+        for length in (0.5, 1, 1.9, 2, 5.3):
+            self.isReachable = False
+            self.ticket = lambda: fail(ChannelLost("the site is not connected to the proxy"))
+            self.connect()
+            self.loop.spend(length * limits.TUNNEL_OPEN_TIMEOUT)
+            self.isReachable = True
+            self.loop.spend(limits.TUNNEL_OPEN_TIMEOUT - limits.PAUSE_POLL - 0.1)
+            self.assertEqual(len(self.tunnels), 1)
+            reasons = self.ends(lambda: self.loop.spend(2 * limits.PAUSE_POLL + 0.2))
+            self.assertEqual(
+                reasons, ["no channel within 15 s: the site is not connected to the proxy"]
+            )
+
+    def test_afterOutage(self) -> None:
+        """
+        When the submit host is reached again, the channel of a new tunnel is dialled at once,
+        and again soon where the proxy cannot give a ticket yet: its next dial may be far.
         """
         self.isReachable = False
-        self.ticket = lambda: fail(ChannelLost("the site is not connected to the proxy"))
+        good, self.ticket = self.ticket, lambda: fail(ChannelLost("not now"))
         self.connect()
-        self.loop.spend(10 * limits.TUNNEL_OPEN_TIMEOUT)
-        self.assertEqual(len(self.tunnels), 1)
+        self.loop.spend(20 * limits.REDIAL_LONGEST)
         self.isReachable = True
-        reasons = self.ends(lambda: self.loop.spend(limits.TUNNEL_OPEN_TIMEOUT + 0.1))
-        self.assertEqual(
-            reasons, ["no channel within 15 s: the site is not connected to the proxy"]
-        )
+        self.loop.spend(3)
+        self.ticket = good
+        count = len(self.asked)
+        self.loop.spend(limits.PAUSE_POLL + 0.1)
+        self.assertEqual(len(self.asked), count + 1)
 
     def test_pause(self) -> None:
         """
