@@ -205,7 +205,8 @@ class CETests(CETestCase):
         What becomes of other connections at the same time, refused or ended, is nothing to
         it.
         """
-        self.patch(limits, "TUNNEL_OPEN_TIMEOUT", 0.2)
+        self.patch(limits, "TUNNEL_OPEN_TIMEOUT", 0.8)
+        self.patch(limits, "PAUSE_POLL", 0.05)
         self.started()
         assert self.ce is not None
         tunnels = self.ce.sessions["s1"].tunnels
@@ -222,7 +223,7 @@ class CETests(CETestCase):
         self.patch(cetunnels, "checkOwner", checkOwner)
         with socket.create_connection(address):
             self.until(lambda: len(tunnels) == 1)
-            self.patch(limits, "TUNNEL_OPEN_TIMEOUT", 0.6)
+            self.spend(0.4)  # so that it ends first
             with socket.create_connection(address) as stranger:
                 names.append(stranger.getsockname())
                 asked = tunnels.probe(_REQUEST)  # before the stranger is accepted

@@ -179,7 +179,8 @@ class FlipTests(RecordTestCase):
         running sessions go on, and the CE dials again.
         """
         client = self.playground.client("slow")
-        self.relay.awaitData(1)
+        channel = self.relay.awaitData(1)
+        waitFor(lambda: channel.toCE.kept, "the client's part in the handshake")
         self.assertServes()
         (connection,) = self._control()
         start = len(self.playground.log("proxy"))
