@@ -328,7 +328,9 @@ class TunnelSession(Session):
             return "tunnel, with an end killed"
         _, _, said = self.errors.rpartition(b"forward to ")
         said = said.partition(b"\n")[2] if self._isAnnounced else self.errors
-        if status == FAILURE and not (self._there.came or self._back.came):
+        # A tunnel may be there before the GAHP's own first channel, with which a start fails.
+        hasFailed = b"and with it the way to the site" in said
+        if status == FAILURE and (hasFailed or not (self._there.came or self._back.came)):
             return f"tunnel {self._refusal(said)}"
         if self._isBroken or not (self._there.isWhole() and self._back.isWhole()):
             raise Violation(
