@@ -28,7 +28,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from rvgahp import limits
+from rvgahp import maplimits
 from rvgahp.addresspattern import Address, HostPattern, WildcardText, lowered, toAddress
 from rvgahp.errors import ConfigurationError
 
@@ -170,9 +170,9 @@ def parse(text: str, name: str) -> AuthorizationList:
     @raise ConfigurationError: An entry is wrong or not supported; the sentence names
         the list and the entry.
     """
-    if len(text) > limits.AUTHORIZATION_LIST_LENGTH:
+    if len(text) > maplimits.AUTHORIZATION_LIST_LENGTH:
         raise ConfigurationError(
-            f"{name} is too long: it may have {limits.AUTHORIZATION_LIST_LENGTH} characters."
+            f"{name} is too long: it may have {maplimits.AUTHORIZATION_LIST_LENGTH} characters."
         )
     entries = []
     for word in text.translate(_SEPARATORS).split(" "):

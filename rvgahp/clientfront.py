@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import signal
 
-from rvgahp import limits
+from rvgahp import frontlimits, limits
 from rvgahp.clientface import Face
 from rvgahp.clientlink import SiteLink
 from rvgahp.complaint import FAILURE
@@ -230,14 +230,14 @@ class FrontFace(Face):
         if self._isOver or self._status is not None:
             return
         now = self._loop.seconds()
-        quiet = self._link.quiet(now) if self._link is not None else limits.FRONT_LIVE
-        isLive = quiet < limits.FRONT_LIVE
+        quiet = self._link.quiet(now) if self._link is not None else frontlimits.LIVE
+        isLive = quiet < frontlimits.LIVE
         if isLive != self._isLive:
             self._isLive = isLive
             self._front.linkChanged(isLive)
         self._readStdin()
         due = self._front.nextDeadline()
-        check = now + (limits.FRONT_LIVE - quiet if isLive else limits.FRONT_LIFE_POLL)
+        check = now + (frontlimits.LIVE - quiet if isLive else frontlimits.LIFE_POLL)
         self._schedule(now, check if due is None else min(check, due))
 
     def _readStdin(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import os
 
-from rvgahp import limits
+from rvgahp import frontlimits, limits
 from rvgahp.complaint import FAILURE, announce, complain, sayLast
 from rvgahp.errors import ConfigurationError, ProtocolError, RvgahpError, SessionGone
 from rvgahp.frontrules import hasFront
@@ -55,7 +55,7 @@ class Client:
         self._claimant: Claimant | None = None
         self._forward: Forward | None = None
         self._problem = ""
-        self._delay = limits.SITE_RETRY_FIRST
+        self._delay = frontlimits.SITE_RETRY_FIRST
         self._readySince: float | None = None
         self._timer = loop.callLater(limits.ANSWER_TIMEOUT, self._unanswered)
         self._asking: DelayedCall | None = None  # once more
@@ -186,11 +186,12 @@ class Client:
         """
         self.leave()
         now = self._loop.seconds()
-        if self._readySince is not None and now - self._readySince >= limits.SITE_RETRY_LONGEST:
-            self._delay = limits.SITE_RETRY_FIRST
+        since = self._readySince
+        if since is not None and now - since >= frontlimits.SITE_RETRY_LONGEST:
+            self._delay = frontlimits.SITE_RETRY_FIRST
         self._readySince = None
         self._asking = self._loop.callLater(self._delay, self._askAnew)
-        self._delay = min(2 * self._delay, limits.SITE_RETRY_LONGEST)
+        self._delay = min(2 * self._delay, frontlimits.SITE_RETRY_LONGEST)
 
     def _askAnew(self) -> None:
         self._problem = ""

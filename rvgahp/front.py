@@ -29,7 +29,7 @@ front again.
 
 from __future__ import annotations
 
-from rvgahp import limits
+from rvgahp import frontlimits
 from rvgahp.errors import ProtocolError
 from rvgahp.frontanswers import Answers
 from rvgahp.frontqueue import Command
@@ -59,7 +59,7 @@ class Front:
         output: Output,
         clock: Callable[[], float],
         timers: Timers | None = None,
-        patience: float = limits.FRONT_GREETING,
+        patience: float = frontlimits.GREETING,
     ) -> None:
         """
         @param gahp: a name for which L{rvgahp.frontrules.hasFront} is true.
@@ -74,7 +74,7 @@ class Front:
         self._readyBy = clock() + patience
         self._answers = Answers(clock, timers or Timers(), self._greeted, self._complain)
         self.queue = self._answers.queue  # of what is held
-        self._lines = LineSplitter(limits.COMMAND_BYTES)
+        self._lines = LineSplitter(frontlimits.COMMAND_BYTES)
         self._early = bytearray()  # input before the banner
         self._banner = b""
         self._commands: list[bytes] = []
@@ -324,7 +324,7 @@ class Front:
         if lines:
             self._output.toGridmanager(lines)
         if not self._isLetGo:
-            hasRoom = self._answers.results.held < limits.RESULTS_HELD_BYTES
+            hasRoom = self._answers.results.held < frontlimits.RESULTS_HELD_BYTES
             commands = self._site.send(self._clock(), hasRoom)
             if commands:
                 self._output.toSite(commands)

@@ -2,7 +2,7 @@
 """
 The front's answers: the GAHP's own where they come, and those in its place.
 
-Layer 0: L{rvgahp.limits}, L{rvgahp.gahplines} and the front's own modules below it.
+Layer 0: L{rvgahp.frontlimits}, L{rvgahp.gahplines} and the front's own modules below it.
 
 What is never made up: the success of a submit, a cancel, a refresh or a transfer; a
 job's state; and the result codes -100 to -103, which the gridmanager takes for its own
@@ -11,7 +11,7 @@ job's state; and the result codes -100 to -103, which the gridmanager takes for 
 
 from __future__ import annotations
 
-from rvgahp import limits
+from rvgahp import frontlimits
 from rvgahp.errors import ProtocolError
 from rvgahp.frontpaths import SandboxPaths
 from rvgahp.frontqueue import HELD, Command, CommandQueue
@@ -178,12 +178,12 @@ class Answers:
             self._act(command.rule.notLive, command, _NOT_LIVE)
 
     def _problemWith(self, requestId: bytes) -> str:
-        if not requestId.isdigit() or len(requestId) > limits.REQUEST_ID_DIGITS:
+        if not requestId.isdigit() or len(requestId) > frontlimits.REQUEST_ID_DIGITS:
             return "a request id must be a decimal number"
         for known in (self._open, self.results, self.site.requests):
             if requestId in known:
                 return "this request id is in use"
-        if len(self.results) >= limits.RESULTS_HELD:
+        if len(self.results) >= frontlimits.RESULTS_HELD:
             return "too many results wait to be fetched"
         return ""
 
@@ -333,5 +333,5 @@ class Answers:
         if isLate and job.upper() not in _NO_IDS:
             self._complain(
                 "its result of BLAH_JOB_SUBMIT came when the gridmanager had given up; the job"
-                f" at the site is {job[: limits.JOB_ID_BYTES].decode('utf-8', 'replace')}"
+                f" at the site is {job[: frontlimits.JOB_ID_BYTES].decode('utf-8', 'replace')}"
             )

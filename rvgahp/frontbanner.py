@@ -2,12 +2,12 @@
 """
 A GAHP's first line, which the gridmanager reads by a rule of its own.
 
-Layer 0: L{rvgahp.errors} and L{rvgahp.limits}.
+Layer 0: L{rvgahp.errors} and L{rvgahp.frontlimits}.
 """
 
 from __future__ import annotations
 
-from rvgahp import limits
+from rvgahp import frontlimits
 from rvgahp.errors import ProtocolError
 
 
@@ -33,13 +33,13 @@ class BannerFinder:
         if not self._begun:
             _, dollar, rest = data.partition(b"$")
             self._noise += len(data) - len(dollar) - len(rest)
-            if self._noise > limits.BANNER_NOISE_BYTES:
+            if self._noise > frontlimits.BANNER_NOISE_BYTES:
                 raise ProtocolError("it sent no banner")
             data = dollar + rest
         line, end, rest = (self._begun + data).partition(b"\n")
         # It drops backslashes, but a line of nothing else would never end.
         counted = len(line.replace(b"\\", b"")) + 1
-        if counted > limits.BANNER_BYTES or len(line) > 2 * limits.BANNER_BYTES:
+        if counted > frontlimits.BANNER_BYTES or len(line) > 2 * frontlimits.BANNER_BYTES:
             raise ProtocolError("its banner is longer than the gridmanager takes")
         self._begun = line
         if end:

@@ -2,14 +2,14 @@
 """
 Where the site has said that sandboxes are.
 
-Layer 0: L{rvgahp.limits} and nothing else.
+Layer 0: L{rvgahp.frontlimits} and nothing else.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 
-from rvgahp import limits
+from rvgahp import frontlimits
 
 
 class SandboxPaths:
@@ -27,10 +27,10 @@ class SandboxPaths:
         @param path: C{NULL} or nothing if the site told none.
         """
         size = len(sandbox) + len(path)
-        if path.upper() in (b"", b"NULL") or size > limits.SANDBOX_PATH_BYTES:
+        if path.upper() in (b"", b"NULL") or size > frontlimits.SANDBOX_PATH_BYTES:
             return
         self._paths[sandbox] = path
-        if len(self._paths) > limits.SANDBOX_PATHS:
+        if len(self._paths) > frontlimits.SANDBOX_PATHS:
             self._paths.popitem(last=False)
 
     def get(self, sandbox: bytes) -> bytes | None:

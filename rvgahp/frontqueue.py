@@ -2,14 +2,14 @@
 """
 The commands that the front holds for a GAHP, above the stream.
 
-Layer 0: L{rvgahp.limits} and L{rvgahp.frontrules}.
+Layer 0: L{rvgahp.frontlimits} and L{rvgahp.frontrules}.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 
-from rvgahp import limits
+from rvgahp import frontlimits
 from rvgahp.frontrules import AT_ONCE, FIRST, ORDER, URGENT
 
 TYPE_CHECKING = False
@@ -74,7 +74,7 @@ class Command:
         """
         @return: bytes that it counts for.
         """
-        return len(self.line) + limits.COMMAND_COST
+        return len(self.line) + frontlimits.COMMAND_COST
 
 
 class CommandQueue:
@@ -90,7 +90,7 @@ class CommandQueue:
 
     def __init__(self) -> None:
         self.held = 0
-        self.window = limits.FRONT_WINDOW
+        self.window = frontlimits.WINDOW
         self.closedUntil = 0.0
         self.isPaused = False
         self._refused: OrderedDict[int, Command] = OrderedDict()
@@ -139,14 +139,14 @@ class CommandQueue:
         @param running: the requests that the GAHP has acknowledged and not finished.
         """
         self.window = max(1, min(self.window, running))
-        self.closedUntil = now + limits.FRONT_RETRY
+        self.closedUntil = now + frontlimits.BUSY_RETRY
         self.holdAgain(command)
 
     def reopen(self) -> None:
         """
         Another GAHP: what was learned of the last one's threads does not count.
         """
-        self.window = limits.FRONT_WINDOW
+        self.window = frontlimits.WINDOW
         self.closedUntil = 0.0
         self.isPaused = False
 

@@ -3,14 +3,14 @@
 What the front owes the gridmanager, and when: replies in the order of the commands, and
 the times at which the GAHP must be answered for.
 
-Layer 0: L{rvgahp.limits}, L{rvgahp.gahplines} and the front's own modules below it.
+Layer 0: L{rvgahp.frontlimits}, L{rvgahp.gahplines} and the front's own modules below it.
 """
 
 from __future__ import annotations
 
 from collections import deque
 
-from rvgahp import limits
+from rvgahp import frontlimits
 from rvgahp.frontqueue import OVER, RUNNING, Command
 from rvgahp.frontresults import END
 from rvgahp.frontrules import NEVER, WAIT
@@ -54,7 +54,7 @@ class ReplyQueue:
             the answer to RESULTS.
         """
         self._queue.append(reply)
-        self.held += limits.COMMAND_COST
+        self.held += frontlimits.COMMAND_COST
 
     def fill(self, command: Command, reply: bytes) -> None:
         """
@@ -83,7 +83,7 @@ class ReplyQueue:
                 reply = reply.reply
                 self.held -= len(reply)
             self._queue.popleft()
-            self.held -= limits.COMMAND_COST
+            self.held -= frontlimits.COMMAND_COST
             ready.append(self._results.answer() if reply is None else reply + END)
         return b"".join(ready)
 

@@ -2,7 +2,7 @@
 """
 What the gridmanager has still to fetch: the front's queue of results.
 
-Layer 0: L{rvgahp.limits} and nothing else.
+Layer 0: L{rvgahp.frontlimits} and nothing else.
 
 A GAHP in asynchronous mode says C{R} once when its queue is no longer empty, and again
 only after the next C{RESULTS} (HTCondor: C{src/condor_gridmanager/gahp-client.cpp},
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from rvgahp import limits
+from rvgahp import frontlimits
 
 #: What ends a line for the gridmanager, as blahpd has it; it discards the CR.
 END = b"\r\n"
@@ -66,8 +66,8 @@ class ResultQueue:
         @return: the answer to RESULTS: whole lines, their number before them.
         """
         taken: list[bytes] = []
-        room = limits.RESULTS_BYTES
-        while self._lines and len(taken) < limits.RESULTS_LINES:
+        room = frontlimits.RESULTS_BYTES
+        while self._lines and len(taken) < frontlimits.RESULTS_LINES:
             requestId, line = self._lines[0]
             room -= len(line) + len(END)
             if taken and room < 0:

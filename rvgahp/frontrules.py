@@ -2,7 +2,7 @@
 """
 What the front does with each command of the gridmanager: one table.
 
-Layer 0: L{rvgahp.limits} and nothing else.  C{doc/front.rst} has the same table in
+Layer 0: L{rvgahp.frontlimits} and nothing else.  C{doc/front.rst} has the same table in
 words, and a test holds the two together.  The reasons are HTCondor's: for a line of
 stdin that is not acknowledged within 20 s, for an acknowledgement that is not C{S},
 and for a result with a wrong number of fields the gridmanager ends itself, and with it
@@ -12,7 +12,7 @@ C{now_pending}, and the C{blah_} functions for the fields).
 
 from __future__ import annotations
 
-from rvgahp import limits
+from rvgahp import frontlimits
 
 # Who answers at once.
 LOCAL = "local"  #: the front, for good
@@ -73,8 +73,8 @@ class Timers:
 
     def __init__(
         self,
-        call: float = limits.GRIDMANAGER_CALL_TIMEOUT,
-        response: float = limits.GRIDMANAGER_RESPONSE_TIMEOUT,
+        call: float = frontlimits.GRIDMANAGER_CALL_TIMEOUT,
+        response: float = frontlimits.GRIDMANAGER_RESPONSE_TIMEOUT,
     ) -> None:
         """
         @param call: the gridmanager's limit for the result of a batch request; 0: it has
@@ -82,7 +82,7 @@ class Timers:
         @param response: its limit for each line of a reply, at least 2.  It compares whole
             seconds, so only one less is sure (C{read_argv}).
         """
-        transfers = limits.GRIDMANAGER_TRANSFER_TIMEOUT
+        transfers = frontlimits.GRIDMANAGER_TRANSFER_TIMEOUT
         results = call or float("inf")
         sure = response - 1
         self.seconds = {
@@ -94,7 +94,7 @@ class Timers:
             CALL: results,
             TRANSFERS: transfers,
             # 300: till then the gridmanager waits for what a live GAHP is about.
-            MUTE: max(call or limits.GRIDMANAGER_CALL_TIMEOUT, limits.FRONT_SILENCE * response),
+            MUTE: max(call or frontlimits.GRIDMANAGER_CALL_TIMEOUT, frontlimits.SILENCE * response),
         }
 
 
@@ -234,9 +234,9 @@ PATH_TOKEN = {b"DOWNLOAD_SANDBOX": 2, b"GET_SANDBOX_PATH": 1}
 #: The GAHPs that the front knows: the bytes of the longest line that each takes, and
 #: the bytes that cannot be sent to it, not even escaped (C{src/blahp/src/cmdbuffer.c}).
 KNOWN_GAHPS = {
-    "blahpd": (limits.BLAHPD_COMMAND_BYTES, b"\r\n\0"),
-    "batch_gahp": (limits.BLAHPD_COMMAND_BYTES, b"\r\n\0"),
-    "condor_ft-gahp": (limits.COMMAND_BYTES, b"\0"),
+    "blahpd": (frontlimits.BLAHPD_COMMAND_BYTES, b"\r\n\0"),
+    "batch_gahp": (frontlimits.BLAHPD_COMMAND_BYTES, b"\r\n\0"),
+    "condor_ft-gahp": (frontlimits.COMMAND_BYTES, b"\0"),
 }
 
 

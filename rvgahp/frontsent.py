@@ -3,14 +3,14 @@
 What was sent to a GAHP: lines until the CE has confirmed them, and requests until their
 results have come.
 
-Layer 0: L{rvgahp.limits} and the front's own modules below it; time is passed in.
+Layer 0: L{rvgahp.frontlimits} and the front's own modules below it; time is passed in.
 """
 
 from __future__ import annotations
 
 from collections import deque
 
-from rvgahp import limits
+from rvgahp import frontlimits
 from rvgahp.frontqueue import RUNNING, Command
 
 TYPE_CHECKING = False
@@ -83,7 +83,7 @@ class Requests:
         @return: the one that must be forgotten for its sake, if any.
         """
         forgotten = None
-        if len(self._requests) >= limits.FRONT_FORGOTTEN:
+        if len(self._requests) >= frontlimits.FORGOTTEN:
             forgotten = next((one for one in self if not self._isBusy(one, now)), None)
             if forgotten is not None:
                 self.remove(forgotten)
@@ -134,7 +134,7 @@ class Requests:
         """
         for command in self:
             if command.rule.isOwed and command.owedUntil < _EVER:
-                command.owedUntil = now + limits.FRONT_LAST_RESULT
+                command.owedUntil = now + frontlimits.LAST_RESULT
 
     def graceEnd(self, now: float) -> float | None:
         """

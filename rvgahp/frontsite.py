@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from rvgahp import limits
+from rvgahp import frontlimits
 from rvgahp.errors import ProtocolError
 from rvgahp.frontbanner import BannerFinder
 from rvgahp.frontqueue import OVER, RUNNING, SENT, Command, CommandQueue
@@ -73,7 +73,7 @@ class Site:
         self._greeted = greeted
         self._timers = timers
         self._finder = BannerFinder()
-        self._lines = LineSplitter(limits.SITE_LINE_BYTES, b"\n")
+        self._lines = LineSplitter(frontlimits.SITE_LINE_BYTES, b"\n")
         self._own: deque[tuple[bytes, Callable[[list[bytes]], None]]] = deque()
         self._expected: deque[Sent] = deque()
         self._left = 0  # lines of an answer to RESULTS
@@ -105,7 +105,7 @@ class Site:
         if not self._owesLine():
             self._heard = now
         lines = []
-        while len(self._expected) < limits.FRONT_UNANSWERED:
+        while len(self._expected) < frontlimits.UNANSWERED:
             sending = self._next(now)
             if sending is None:
                 break
@@ -149,7 +149,7 @@ class Site:
         """
         for sent in self._sent.confirmed(count):
             if isinstance(sent, Command) and sent.rule.isOwed:
-                sent.owedUntil = now + limits.FRONT_LAST_RESULT
+                sent.owedUntil = now + frontlimits.LAST_RESULT
 
     def takeBack(self, count: int) -> list[Command]:
         """
@@ -200,7 +200,7 @@ class Site:
             return None
         times = []
         if len(self.requests) and not self._asking and not self._wantsResults:
-            times.append(self._asked + limits.FRONT_POLL)
+            times.append(self._asked + frontlimits.POLL)
         if len(self.queue) and self.queue.closedUntil > now:
             times.append(self.queue.closedUntil)
         if self.isReady and self._owesLine():
@@ -215,13 +215,13 @@ class Site:
         """
         if self.isReady and self.isLive and self._owesLine():
             self._checkSilence(now)
-        if len(self.requests) and now >= self._asked + limits.FRONT_POLL:
+        if len(self.requests) and now >= self._asked + frontlimits.POLL:
             self._wantsResults = True
 
     def _checkSilence(self, now: float) -> None:
         patience = self._timers.seconds[MUTE]
         due = self._heard + patience  # as in nextDeadline, to the last bit
-        if now > due + limits.FRONT_LIVE:
+        if now > due + frontlimits.LIVE:
             self._heard = now  # the machine has slept, and nothing could be heard
         elif now >= due:
             raise ProtocolError(f"it has been silent for {patience:g} s, though a reply is due")
@@ -273,9 +273,9 @@ class Site:
         if not line:
             return
         fields = countTokens(line)
-        if len(line) > limits.TOKEN_BYTES:
+        if len(line) > frontlimits.TOKEN_BYTES:
             longest = max(map(len, splitTokens(line)))
-            if longest > limits.TOKEN_BYTES:
+            if longest > frontlimits.TOKEN_BYTES:
                 raise ProtocolError(f"it sent a token of {longest} bytes, too long to be passed on")
         if fields == 1 and splitTokens(line)[0][:1] == b"R":
             self._wantsResults = True

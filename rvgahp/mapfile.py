@@ -19,7 +19,7 @@ import posixpath
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from rvgahp import limits
+from rvgahp import maplimits
 from rvgahp.errors import ConfigurationError, NotAuthorized
 from rvgahp.mapfields import BLANKS, Fields, isControlled
 from rvgahp.mapregex import Pattern, Steps, TooManySteps
@@ -128,7 +128,7 @@ class MapFile:
         problem = problemWith(principal)
         if problem:
             raise NotAuthorized(problem)
-        steps = Steps(limits.MAP_LOOKUP_STEPS)
+        steps = Steps(maplimits.LOOKUP_STEPS)
         name = principal.encode()
         try:
             for table in self._tables.get(method.encode("ascii", "replace").upper(), ()):
@@ -140,7 +140,7 @@ class MapFile:
         except TooManySteps:
             raise NotAuthorized(
                 f"mapping a principal of {len(name)} bytes took more than"
-                f" {limits.MAP_LOOKUP_STEPS} steps: map files should have literals, or patterns"
+                f" {maplimits.LOOKUP_STEPS} steps: map files should have literals, or patterns"
                 " that begin with ^"
             ) from None
         return None
@@ -169,9 +169,9 @@ def problemWith(principal: str) -> str:
         return "the principal is no text"
     if not name:
         return "the principal is empty"
-    if len(name) > limits.PRINCIPAL_BYTES:
+    if len(name) > maplimits.PRINCIPAL_BYTES:
         return (
-            f"the principal has {len(name)} bytes, and more than {limits.PRINCIPAL_BYTES} are"
+            f"the principal has {len(name)} bytes, and more than {maplimits.PRINCIPAL_BYTES} are"
             " not mapped"
         )
     if isControlled(name):
@@ -200,8 +200,8 @@ def _canonical(line: _Line, name: bytes, domain: str) -> str:
     user, at, inDomain = name.rpartition(b"@")
     if not (user if at else name) or (at and not inDomain):
         problem = "is half empty"
-    elif len(name) > limits.CANONICAL_NAME_BYTES:
-        problem = f"has more than {limits.CANONICAL_NAME_BYTES} bytes"
+    elif len(name) > maplimits.CANONICAL_NAME_BYTES:
+        problem = f"has more than {maplimits.CANONICAL_NAME_BYTES} bytes"
     else:
         try:
             text = name.decode()
@@ -249,10 +249,10 @@ class _Parser:
         @param include: L{None} in an included file.
         """
         self._bytes += len(content)
-        if len(content) > limits.MAP_FILE_BYTES or self._bytes > limits.MAP_BYTES:
+        if len(content) > maplimits.FILE_BYTES or self._bytes > maplimits.TOTAL_BYTES:
             raise ConfigurationError(
-                f"The map file {path} is too large: one may have {limits.MAP_FILE_BYTES} bytes,"
-                f" and {limits.MAP_BYTES} with all that it includes."
+                f"The map file {path} is too large: one may have {maplimits.FILE_BYTES} bytes,"
+                f" and {maplimits.TOTAL_BYTES} with all that it includes."
             )
         self.map.files.append(path)
         for number, line in enumerate(content.split(b"\n"), 1):
@@ -270,8 +270,8 @@ class _Parser:
         if not line or line.startswith(b"#"):
             return
         self._lines += 1
-        if self._lines > limits.MAP_LINES:
-            raise Misread(f"it is one more than the {limits.MAP_LINES} that a map may have")
+        if self._lines > maplimits.TOTAL_LINES:
+            raise Misread(f"it is one more than the {maplimits.TOTAL_LINES} that a map may have")
         fields = Fields(line)
         method, _ = fields.take("method", False)
         if method == b"@include":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 
-from rvgahp import limits
+from rvgahp import maplimits
 from rvgahp.errors import ConfigurationError
 from rvgahp.mapfile import MapFile, parse
 
@@ -66,7 +66,7 @@ def _read(path: str) -> bytes:
         with open(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ConfigurationError(f"{path} cannot be read: it is no file.")
-            return file.read(limits.MAP_FILE_BYTES + 1)
+            return file.read(maplimits.FILE_BYTES + 1)
     except (OSError, ValueError) as e:
         reason = e.strerror if isinstance(e, OSError) else str(e)
         raise ConfigurationError(f"{path} cannot be read: {reason}.") from e

@@ -15,12 +15,12 @@ PCRE's, and no byte is looked at twice in the same place of a pattern.
 What cannot be matched so, or would mean something else here, is refused with a clause: see
 L{Pattern}.
 
-Layer 0: L{rvgahp.limits} and L{rvgahp.mapsyntax}.
+Layer 0: L{rvgahp.maplimits} and L{rvgahp.mapsyntax}.
 """
 
 from __future__ import annotations
 
-from rvgahp import limits
+from rvgahp import maplimits
 from rvgahp.mapsyntax import (
     ALTERNATIVES,
     BEGIN,
@@ -233,7 +233,7 @@ class Pattern:
         """
         @return: The place of this step.
         """
-        if len(self._program) >= limits.MAP_PATTERN_STEPS:
+        if len(self._program) >= maplimits.PATTERN_STEPS:
             raise Misread("the pattern is too large, written out without its counted repeats")
         self._program.append(step)
         return len(self._program) - 1

@@ -6,14 +6,14 @@ PCRE2's syntax (C{pcre2pattern(3)}), of which L{rvgahp.mapregex.Pattern} lists w
 taken.  The rest is refused, also where PCRE has a rule for it that few know, such as a brace
 that begins no repeat: a line that maps people should not need one.
 
-Layer 0: L{rvgahp.errors} and L{rvgahp.limits}.
+Layer 0: L{rvgahp.errors} and L{rvgahp.maplimits}.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from rvgahp import limits
+from rvgahp import maplimits
 from rvgahp.errors import ConfigurationError
 
 __all__ = [
@@ -92,8 +92,8 @@ def parse(text: bytes, ignoreCase: bool, ungreedy: bool) -> tuple[Node, int]:
     @return: Its tree, and how many capturing groups it has.
     @raise Misread: It is wrong, or has what is not supported.
     """
-    if len(text) > limits.MAP_PATTERN_BYTES:
-        raise Misread(f"the pattern has more than {limits.MAP_PATTERN_BYTES} bytes")
+    if len(text) > maplimits.PATTERN_BYTES:
+        raise Misread(f"the pattern has more than {maplimits.PATTERN_BYTES} bytes")
     if text.startswith(b"(?i)"):
         text, ignoreCase = text[4:], True
     parser = _Parser(text, ignoreCase, ungreedy)
@@ -148,7 +148,7 @@ class _Parser:
         """
         To the end, or to a C{)}.
         """
-        if depth > limits.MAP_PATTERN_DEPTH:
+        if depth > maplimits.PATTERN_DEPTH:
             raise Misread("groups are nested too deeply")
         parts = [self._sequence(depth)]
         while self._takes(b"|"):

@@ -47,11 +47,15 @@ ANSWER: dict[str, Any] = {
     "forwardTo": "",
 }
 
-#: Runs the client with other numbers than its own.
-_PRELUDE = (
-    "import sys; from rvgahp import limits; limits.__dict__.update({numbers!r}); "
-    "from rvgahp.client import main; main()"
-)
+#: Runs the client with other numbers than its own; each must be one that it has.
+_PRELUDE = """
+from rvgahp import frontlimits, limits
+for name, number in {numbers!r}.items():
+    (module,) = (one for one in (limits, frontlimits) if hasattr(one, name))
+    setattr(module, name, number)
+from rvgahp.client import main
+main()
+"""
 
 
 class ClientTestCase(ReactorTestCase):
@@ -119,7 +123,7 @@ class ClientTestCase(ReactorTestCase):
         Start a client.
 
         @param words: its site and GAHP, unless they do not matter.
-        @param numbers: of L{limits}, other than they are.
+        @param numbers: of L{limits} and C{frontlimits}, other than they are.
         """
         # What the test's own modules need is not for the client.
         code = _PRELUDE.format(numbers=numbers)

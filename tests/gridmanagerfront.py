@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rvgahp import limits
+from rvgahp import frontlimits
 from rvgahp.front import Front
 from tests.gridmanagermemory import PureGAHP
 
@@ -39,7 +39,7 @@ class FrontedGAHP:
         self._toSite: list[bytes] = []
         self._lost = 0
         self._hasEnded = False
-        self._delay = limits.SITE_RETRY_FIRST
+        self._delay = frontlimits.SITE_RETRY_FIRST
         self._readySince: float | None = None
         self.front = Front(name, self, now)
         self._startAt: float | None = now()
@@ -185,11 +185,12 @@ class FrontedGAHP:
         self.site = None
         self._toSite.clear()
         now = self._now()
-        if self._readySince is not None and now - self._readySince >= limits.SITE_RETRY_LONGEST:
-            self._delay = limits.SITE_RETRY_FIRST
+        since = self._readySince
+        if since is not None and now - since >= frontlimits.SITE_RETRY_LONGEST:
+            self._delay = frontlimits.SITE_RETRY_FIRST
         self._readySince = None
         self._startAt = now + self._delay
-        self._delay = min(2 * self._delay, limits.SITE_RETRY_LONGEST)
+        self._delay = min(2 * self._delay, frontlimits.SITE_RETRY_LONGEST)
 
     def complain(self, sentence: str) -> None:
         """

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from rvgahp import frames, limits
+from rvgahp import frames, frontlimits, limits
 from rvgahp.clientlink import SiteLink
 from rvgahp.frames import Frame
 from rvgahp.gahplines import LineSplitter
@@ -361,7 +361,7 @@ class LinkedGAHP(WatchedGAHP):
         if self._link is None or self.status is not None:
             return
         self.front.confirmed(self._link.confirmed())
-        isLive = self._link.quiet(self.loop.seconds()) < limits.FRONT_LIVE
+        isLive = self._link.quiet(self.loop.seconds()) < frontlimits.LIVE
         if isLive != self._linkIsLive:
             self._linkIsLive = isLive
             self.front.linkChanged(isLive)
@@ -412,7 +412,7 @@ class LinkedGAHP(WatchedGAHP):
             times.append(self._origin + self._ends.loop.nextCall())
             if self._link is not None and self._linkIsLive:
                 quiet = self._link.quiet(self._ends.loop.seconds())
-                times.append(self._now() + limits.FRONT_LIVE - quiet)
+                times.append(self._now() + frontlimits.LIVE - quiet)
         if self.site is not None:
             times.append(self.site.deadline())
         return min([time for time in times if time is not None], default=None)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import limits
+from rvgahp import maplimits
 from rvgahp.authorizationlist import BANNED, Decision, decide, parse
 from rvgahp.errors import ConfigurationError
 
@@ -180,7 +180,7 @@ class RefusalTests(SynchronousTestCase):
         """
         A list may not be too long.
         """
-        self.patch(limits, "AUTHORIZATION_LIST_LENGTH", 5)
+        self.patch(maplimits, "AUTHORIZATION_LIST_LENGTH", 5)
         parse("a@x, ", "DENY_X")
         error = self.assertRaises(ConfigurationError, parse, "a@x,  ", "DENY_X")
         self.assertIn("DENY_X is too long", str(error))

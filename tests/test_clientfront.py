@@ -33,7 +33,7 @@ class FrontTestCase(ClientTestCase):
     role = "blahpd"
 
     def asked(self, *words: str, **numbers: float) -> dict[bytes, bytes]:
-        numbers = {"SITE_RETRY_FIRST": 0.05, "FRONT_LIFE_POLL": 0.05, **numbers}
+        numbers = {"SITE_RETRY_FIRST": 0.05, "LIFE_POLL": 0.05, **numbers}
         return super().asked(*(words or ("site", self.role)), **numbers)
 
     def tell(self, *lines: bytes) -> None:
@@ -309,7 +309,7 @@ class OverTests(FrontTestCase):
         One that says nothing though a reply is due is ended too, after the time that follows
         from what the proxy knows of the gridmanager's settings.
         """
-        self.ready(callTimeout=1, responseTimeout=2, FRONT_SILENCE=1)
+        self.ready(callTimeout=1, responseTimeout=2, SILENCE=1)
         self.tell(b"BLAH_JOB_CANCEL 3 fork/1", b"WHATEVER")
         self.heard(b"S", b"E the\\ site\\ did\\ not\\ answer\\ in\\ time")
         assert self.proxy is not None
@@ -435,7 +435,7 @@ class LinkTests(FrontTestCase):
         """
         After a while of silence pings fail at once, and later ones reach the GAHP again.
         """
-        self.ready(FRONT_LIVE=0.3)
+        self.ready(LIVE=0.3)
         self.spend(0.8)  # what the CE acknowledges late is a sign of life
         self.tell(b"BLAH_PING 2 fork")
         self.heard(b"S", b"R")
@@ -665,7 +665,7 @@ class LeavingTests(FrontTestCase):
         With a cancel that has not reached the GAHP the client closes its stdio, and stays
         until it is delivered and has had its time.
         """
-        self.ready(FRONT_LIVE=0.3, FRONT_LAST_RESULT=0.3)
+        self.ready(LIVE=0.3, LAST_RESULT=0.3)
         self.spend(0.8)  # what the CE acknowledges late is a sign of life
         self.tell(b"BLAH_JOB_CANCEL 2 fork/1")
         self.heard(b"S")
@@ -695,7 +695,7 @@ class LeavingTests(FrontTestCase):
 
         @return: its pid.
         """
-        self.ready(FRONT_LIVE=0.3, **changes)
+        self.ready(LIVE=0.3, **changes)
         self.spend(0.8)  # what the CE acknowledges late is a sign of life
         self.tell(b"BLAH_JOB_CANCEL 2 fork/1")
         self.heard(b"S")
@@ -737,7 +737,7 @@ class LeavingTests(FrontTestCase):
         """
         One that stays goes when it is told to end for the second time.
         """
-        self.ready(FRONT_LIVE=0.3)
+        self.ready(LIVE=0.3)
         self.spend(0.8)  # what the CE acknowledges late is a sign of life
         self.tell(b"BLAH_JOB_CANCEL 2 fork/1")
         self.heard(b"S")
@@ -760,7 +760,7 @@ class LeavingTests(FrontTestCase):
         """
         That nobody reads our stderr any more, which was noticed before, loses nothing else.
         """
-        self.ready(FRONT_LIVE=0.3)
+        self.ready(LIVE=0.3)
         assert self.process is not None and self.process.stderr is not None
         self.process.stderr.close()
         self.process.stderr = None
@@ -830,7 +830,7 @@ class BoundTests(FrontTestCase):
         """
         stdin is read as long as what is held stays below its limit, and no longer.
         """
-        self.ready(FRONT_LIVE=0.3, stdinLimit=1 << 20)
+        self.ready(LIVE=0.3, stdinLimit=1 << 20)
         self.spend(0.8)  # what the CE acknowledges late is a sign of life
         assert self.process is not None and self.process.stdin is not None
         fd = self.process.stdin.fileno()

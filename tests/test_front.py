@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import limits
+from rvgahp import frontlimits
 from rvgahp.front import Front
 from rvgahp.frontrules import Timers
 from tests.frontworld import BANNERS, BATCH_COMMANDS, World
@@ -53,8 +53,8 @@ class BannerTests(SynchronousTestCase):
             b"$ no mode\nS COMMANDS\nF nothing\\ for\\ you\n",
             b"$ another line\nhello\nhello\nhello\n",
             b"$" + b"x" * 150,
-            b"x" * (limits.BANNER_NOISE_BYTES + 1),
-            b"$ token\nS " + b"x" * (limits.TOKEN_BYTES + 1) + b"\n",
+            b"x" * (frontlimits.BANNER_NOISE_BYTES + 1),
+            b"$ token\nS " + b"x" * (frontlimits.TOKEN_BYTES + 1) + b"\n",
         ):
             world = World(isReady=False)
             world.link(True)
@@ -241,7 +241,7 @@ class ResultsTests(SynchronousTestCase):
         """
         Who fetches no results is refused new requests before they fill the memory.
         """
-        self.patch(limits, "RESULTS_HELD", 3)
+        self.patch(frontlimits, "RESULTS_HELD", 3)
         world = World()
         world.link(False)
         for number in range(2, 5):
@@ -351,7 +351,7 @@ class SynchronousTests(SynchronousTestCase):
             elif case == 3:
                 world.site(b"R", b"S", b"hello", b"hello")
             elif case == 5:
-                world.gridmanager(CLAIM + b"x" * limits.COMMAND_BYTES)
+                world.gridmanager(CLAIM + b"x" * frontlimits.COMMAND_BYTES)
             world.front.siteLost("gone")
             said = str(world.output.complaints) + str(world.output.finished)
             self.assertNotIn("c0ffee", said)
@@ -490,7 +490,7 @@ class PingTests(SynchronousTestCase):
         world = World()
         for number in range(2, 62):
             world.gridmanager(b"BLAH_JOB_CANCEL %d x" % number)
-        self.assertEqual(len(world.sent()), limits.FRONT_WINDOW)
+        self.assertEqual(len(world.sent()), frontlimits.WINDOW)
         world.gridmanager(b"BLAH_PING 99 slurm")
         self.assertEqual(world.sent(), [b"BLAH_PING 99 slurm"])
 
@@ -983,7 +983,7 @@ class InputTests(SynchronousTestCase):
         blahpd exits over a line near 1 MiB: it is not sent, and fails alone.
         """
         world = World()
-        ad = b"x" * limits.BLAHPD_COMMAND_BYTES
+        ad = b"x" * frontlimits.BLAHPD_COMMAND_BYTES
         self.assertEqual(world.gridmanager(b"BLAH_JOB_SUBMIT 2 " + ad), [b"S", b"R"])
         [result] = world.results()
         self.assertTrue(result.startswith(b"2 1 the\\ command\\ is\\ longer"))
@@ -1008,7 +1008,7 @@ class InputTests(SynchronousTestCase):
         A line over 8 MiB gets E, and the next one is a new one.
         """
         world = World("condor_ft-gahp")
-        line = b"UPLOAD_SANDBOX 2 id " + b"x" * limits.COMMAND_BYTES
+        line = b"UPLOAD_SANDBOX 2 id " + b"x" * frontlimits.COMMAND_BYTES
         self.assertEqual(
             world.gridmanager(line, b"RESULTS"), [b"E the\\ line\\ is\\ too\\ long", b"S 0"]
         )

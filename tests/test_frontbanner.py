@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import limits
+from rvgahp import frontlimits
 from rvgahp.errors import ProtocolError
 from rvgahp.frontbanner import BannerFinder
 from tests.frontworld import BANNERS
@@ -77,6 +77,6 @@ class BannerFinderTests(SynchronousTestCase):
         """
         self.assertRaises(ProtocolError, BannerFinder().feed, b"$" + b"\\" * 400)
         finder = BannerFinder()
-        for _ in range(limits.BANNER_NOISE_BYTES // 64):
+        for _ in range(frontlimits.BANNER_NOISE_BYTES // 64):
             self.assertEqual(finder.feed(b"n" * 64), b"")
         self.assertRaises(ProtocolError, finder.feed, b"n")

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from twisted.python.monkey import MonkeyPatcher
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import frontanswers, limits
+from rvgahp import frontanswers, frontlimits
 from rvgahp.front import Front
 from rvgahp.frontanswers import Answers
 from rvgahp.frontqueue import HELD, CommandQueue
@@ -133,7 +133,7 @@ MUTANTS: dict[str, tuple[object, str, object, Kind, str]] = {
         OutOfStep,
         "the code of a result is",
     ),
-    "tokens of any length": (limits, "TOKEN_BYTES", 1 << 30, GridmanagerDied, "a token of"),
+    "tokens of any length": (frontlimits, "TOKEN_BYTES", 1 << 30, GridmanagerDied, "a token of"),
     "lines out of turn": (
         Site,
         "_lineReceived",

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import limits
+from rvgahp import frontlimits
 from rvgahp.frontpaths import SandboxPaths
 
 
@@ -40,9 +40,9 @@ class SandboxPathsTests(SynchronousTestCase):
         """
         paths = SandboxPaths()
         paths.learn(b"old", b"/old")
-        paths.learn(b"long", b"/" * limits.SANDBOX_PATH_BYTES)
+        paths.learn(b"long", b"/" * frontlimits.SANDBOX_PATH_BYTES)
         self.assertIsNone(paths.get(b"long"))
-        for number in range(limits.SANDBOX_PATHS - 1):
+        for number in range(frontlimits.SANDBOX_PATHS - 1):
             paths.learn(b"%d" % number, b"/p")
         self.assertEqual(paths.get(b"old"), b"/old")
         paths.learn(b"new", b"/new")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import limits
+from rvgahp import frontlimits
 from rvgahp.frontqueue import HELD, SENT, Command, CommandQueue
 from rvgahp.frontrules import OTHER_COMMAND, RULES
 
@@ -107,12 +107,12 @@ class CommandQueueTests(SynchronousTestCase):
         and no request goes for a while.
         """
         command = self.put("BLAH_JOB_CANCEL")
-        self.assertEqual(self.queue.window, limits.FRONT_WINDOW)
+        self.assertEqual(self.queue.window, frontlimits.WINDOW)
         for running, window in ((60, 50), (10, 10), (20, 10), (0, 1), (5, 1)):
             self.queue.take(True)
             self.queue.putBack(command, running, 100.0)
             self.assertEqual(self.queue.window, window)
-        self.assertEqual(self.queue.closedUntil, 100.0 + limits.FRONT_RETRY)
+        self.assertEqual(self.queue.closedUntil, 100.0 + frontlimits.BUSY_RETRY)
 
     def test_withdraw(self) -> None:
         """
@@ -134,5 +134,5 @@ class CommandQueueTests(SynchronousTestCase):
         Each held command counts with its line and something more.
         """
         command = self.put("BLAH_JOB_SUBMIT")
-        self.assertEqual(self.queue.held, len(command.line) + limits.COMMAND_COST)
+        self.assertEqual(self.queue.held, len(command.line) + frontlimits.COMMAND_COST)
         self.assertEqual([one.name for one in self.queue], [b"BLAH_JOB_SUBMIT"])

@@ -8,7 +8,7 @@ import gc
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import limits
+from rvgahp import frontlimits
 from rvgahp.frontqueue import Command
 from rvgahp.frontrules import AT_ONCE, OTHER_REQUEST, RULES, SITE
 from tests.frontworld import BANNERS, PlayedGAHP, World
@@ -139,7 +139,7 @@ class RequestTests(SynchronousTestCase):
         world.link(True)
         self.assertEqual(world.gridmanager(b"BLAH_PING 2 x"), [b"S"])
         self.assertEqual(world.sent(), [])
-        self.assertEqual(world.wait(limits.FRONT_GREETING + 1), [b"R"])
+        self.assertEqual(world.wait(frontlimits.GREETING + 1), [b"R"])
         self.assertEqual(len(world.output.over), 2)
 
     def test_answered(self) -> None:
@@ -386,7 +386,7 @@ class RestartTests(SynchronousTestCase):
         world.gridmanager(*[b"BLAH_JOB_CANCEL %d x" % number for number in range(2, 60)])
         world.site(b"S", *[THREADS] * 49)
         world.front.siteLost("gone")
-        self.assertEqual(len(world.start()), limits.FRONT_WINDOW)
+        self.assertEqual(len(world.start()), frontlimits.WINDOW)
 
     def test_loop(self) -> None:
         """

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import limits
+from rvgahp import frontlimits
 from rvgahp.frontresults import ResultQueue
 
 
@@ -33,14 +33,14 @@ class ResultQueueTests(SynchronousTestCase):
         An answer has no more than 1 MiB of lines, ends included, but at least one line.
         """
         queue = ResultQueue()
-        half = limits.RESULTS_BYTES // 2
-        for size in (half - 2, half - 2, 3, limits.RESULTS_BYTES, half - 2, half - 1):
+        half = frontlimits.RESULTS_BYTES // 2
+        for size in (half - 2, half - 2, 3, frontlimits.RESULTS_BYTES, half - 2, half - 1):
             queue.put(b"2", b"x" * size)
         sizes = []
         while len(queue):
             sizes.append([len(line) for line in queue.answer().split(b"\r\n")[1:-1]])
         self.assertEqual(
-            sizes, [[half - 2, half - 2], [3], [limits.RESULTS_BYTES], [half - 2], [half - 1]]
+            sizes, [[half - 2, half - 2], [3], [frontlimits.RESULTS_BYTES], [half - 2], [half - 1]]
         )
 
     def test_notice(self) -> None:
@@ -55,7 +55,7 @@ class ResultQueueTests(SynchronousTestCase):
         self.assertEqual([queue.notice(), queue.notice()], [b"R\r\n", b""])
         queue.setAsynchronous(True)
         self.assertEqual([queue.notice(), queue.notice()], [b"R\r\n", b""])
-        for number in range(3, 3 + limits.RESULTS_LINES):
+        for number in range(3, 3 + frontlimits.RESULTS_LINES):
             queue.put(b"%d" % number, b"%d a" % number)
         self.assertEqual(queue.notice(), b"")
         queue.answer()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import frontrules, limits
+from rvgahp import frontlimits, frontrules
 from rvgahp.front import Front
 from rvgahp.frontrules import (
     AGAIN,
@@ -113,18 +113,18 @@ class PageTests(SynchronousTestCase):
         """
         text = " ".join(PAGE.read_text().split())
         for words in (
-            f"at most {limits.RESULTS_LINES} lines and {limits.RESULTS_BYTES >> 20} MiB",
-            f"{limits.BANNER_NOISE_BYTES >> 10} KiB may come before",
-            f"not ready in {limits.FRONT_GREETING:.0f} s",
-            f"at most {limits.FRONT_WINDOW} are in",
-            f"every {limits.FRONT_POLL:.0f} s",
-            f"while {limits.RESULTS_HELD_BYTES >> 20} MiB of them",
-            f"or for {limits.FRONT_RETRY:.0f} s",
-            f"token of more than {limits.TOKEN_BYTES:,} bytes",
-            f"or if {limits.RESULTS_HELD:,} results",
-            f"and {limits.FRONT_LAST_RESULT:.0f} s longer",
-            f"after {limits.SITE_RETRY_FIRST:.0f} s, then after twice as long each time",
-            f"up to {limits.SITE_RETRY_LONGEST:.0f} s",
+            f"at most {frontlimits.RESULTS_LINES} lines and {frontlimits.RESULTS_BYTES >> 20} MiB",
+            f"{frontlimits.BANNER_NOISE_BYTES >> 10} KiB may come before",
+            f"not ready in {frontlimits.GREETING:.0f} s",
+            f"at most {frontlimits.WINDOW} are in",
+            f"every {frontlimits.POLL:.0f} s",
+            f"while {frontlimits.RESULTS_HELD_BYTES >> 20} MiB of them",
+            f"or for {frontlimits.BUSY_RETRY:.0f} s",
+            f"token of more than {frontlimits.TOKEN_BYTES:,} bytes",
+            f"or if {frontlimits.RESULTS_HELD:,} results",
+            f"and {frontlimits.LAST_RESULT:.0f} s longer",
+            f"after {frontlimits.SITE_RETRY_FIRST:.0f} s, then after twice as long each time",
+            f"up to {frontlimits.SITE_RETRY_LONGEST:.0f} s",
             f"{Timers().seconds['mute']:.0f} s by default",
         ):
             self.assertIn(words, text)
@@ -227,7 +227,7 @@ class TableTests(SynchronousTestCase):
         seconds = Timers().seconds
         for rule in (*RULES.values(), OTHER_COMMAND):
             if rule.who == SITE:
-                self.assertLess(seconds[rule.limit], limits.GRIDMANAGER_RESPONSE_TIMEOUT)
+                self.assertLess(seconds[rule.limit], frontlimits.GRIDMANAGER_RESPONSE_TIMEOUT)
             elif rule.limit:
                 self.assertLess(seconds[rule.limit], seconds[rule.timer])
 

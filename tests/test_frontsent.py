@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import limits
+from rvgahp import frontlimits
 from rvgahp.frontqueue import RUNNING, SENT, Command
 from rvgahp.frontrules import RULES, Timers
 from rvgahp.frontsent import Lines, Requests
@@ -83,7 +83,7 @@ class RequestsTests(SynchronousTestCase):
         """
         When they are too many, the oldest is forgotten for which nobody waits.
         """
-        self.patch(limits, "FRONT_FORGOTTEN", 2)
+        self.patch(frontlimits, "FORGOTTEN", 2)
         first, second = command(1, came=200.0), command(2)
         for one in (first, second):
             self.assertIsNone(self.requests.add(one, 300.0))
@@ -105,4 +105,4 @@ class RequestsTests(SynchronousTestCase):
         self.assertEqual((self.requests.graceEnd(9.0), self.requests.graceEnd(10.0)), (10.0, None))
         self.assertEqual((self.requests.owe(10.0, True), self.requests.owe(10.0, False)), (0, 1))
         self.requests.renew(20.0)
-        self.assertEqual(self.requests.graceEnd(20.0), 20.0 + limits.FRONT_LAST_RESULT)
+        self.assertEqual(self.requests.graceEnd(20.0), 20.0 + frontlimits.LAST_RESULT)

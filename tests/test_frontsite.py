@@ -10,7 +10,7 @@ import time
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import limits
+from rvgahp import frontlimits
 from rvgahp.frontqueue import Command
 from rvgahp.frontrules import Timers
 from rvgahp.gahplines import splitTokens
@@ -128,7 +128,7 @@ class DialogueTests(SynchronousTestCase):
         """
         While very much waits for the gridmanager, the GAHP is not asked for more.
         """
-        self.patch(limits, "RESULTS_HELD_BYTES", 1000)
+        self.patch(frontlimits, "RESULTS_HELD_BYTES", 1000)
         world = World()
         world.gridmanager(*cancels(2, 4))
         world.take()
@@ -194,7 +194,7 @@ class RubbishTests(SynchronousTestCase):
         A token over 500 KiB would end the gridmanager; it ends the GAHP.  One that the
         gridmanager just takes is passed on, also with every byte escaped.
         """
-        longest = limits.TOKEN_BYTES
+        longest = frontlimits.TOKEN_BYTES
         for token in (b"x" * longest, b"\\ " * longest):
             for extra in (b"", b"x"):
                 world = World()
@@ -217,7 +217,7 @@ class RubbishTests(SynchronousTestCase):
         """
         world = World()
         part = b"x " * 512 * 1024
-        for _ in range(limits.SITE_LINE_BYTES // len(part)):
+        for _ in range(frontlimits.SITE_LINE_BYTES // len(part)):
             world.front.siteData(part)
             self.assertEqual(world.output.over, [])
         world.front.siteData(b"x")
@@ -665,9 +665,9 @@ class WindowTests(SynchronousTestCase):
         """
         world = World()
         world.gridmanager(*[b"WHAT"] * 300)
-        self.assertEqual(len(world.sent()), limits.FRONT_UNANSWERED)
+        self.assertEqual(len(world.sent()), frontlimits.UNANSWERED)
         self.assertEqual(len(world.wait(15.1)), 300)
-        world.site(*[b"S"] * limits.FRONT_UNANSWERED)
+        world.site(*[b"S"] * frontlimits.UNANSWERED)
         self.assertEqual((world.sent(), world.heard()), ([], []))
 
     def test_forgotten(self) -> None:
@@ -675,7 +675,7 @@ class WindowTests(SynchronousTestCase):
         Requests that a GAHP never finishes are forgotten when they are too many, the
         oldest first; a result that comes after all is dropped.
         """
-        self.patch(limits, "FRONT_FORGOTTEN", 60)
+        self.patch(frontlimits, "FORGOTTEN", 60)
         world = World()
         for number in range(2, 100):
             world.gridmanager(b"BLAH_JOB_STATUS %d x" % number)
@@ -699,7 +699,7 @@ class WindowTests(SynchronousTestCase):
             gc.collect()
             return [one for one in gc.get_objects() if isinstance(one, Command)]
 
-        self.patch(limits, "FRONT_FORGOTTEN", 60)
+        self.patch(frontlimits, "FORGOTTEN", 60)
         before = len(known())
         world = World()
         for number in range(2, 200):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import limits
+from rvgahp import frontlimits, limits
 from rvgahp.budget import ASSURED_BYTES
 from rvgahp.frames import STDOUT, encodeFrame
 from rvgahp.policy import MAX_ENCODED
@@ -80,8 +80,8 @@ class LimitsTests(SynchronousTestCase):
         What the front takes for the gridmanager's defaults is what the proxy takes for them.
         """
         for name, seconds in (
-            ("GRIDMANAGER_GAHP_CALL_TIMEOUT", limits.GRIDMANAGER_CALL_TIMEOUT),
-            ("GRIDMANAGER_GAHP_RESPONSE_TIMEOUT", limits.GRIDMANAGER_RESPONSE_TIMEOUT),
+            ("GRIDMANAGER_GAHP_CALL_TIMEOUT", frontlimits.GRIDMANAGER_CALL_TIMEOUT),
+            ("GRIDMANAGER_GAHP_RESPONSE_TIMEOUT", frontlimits.GRIDMANAGER_RESPONSE_TIMEOUT),
         ):
             (row,) = [row for row in TABLE if row.name == name]
             self.assertEqual(row.kind.parse(row.default), seconds)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import limits
+from rvgahp import maplimits
 from rvgahp.errors import ConfigurationError, NotAuthorized
 from rvgahp.mapfile import MapFile, parse, problemWith
 
@@ -192,8 +192,8 @@ class RefusalTests(SynchronousTestCase):
         """
         A file may not be too large, nor have too many lines.
         """
-        self.patch(limits, "MAP_LINES", 3)
-        self.patch(limits, "MAP_FILE_BYTES", 100)
+        self.patch(maplimits, "TOTAL_LINES", 3)
+        self.patch(maplimits, "FILE_BYTES", 100)
         self.assertEqual(mapOf("#", *["FS a b"] * 3).methods, ["FS"])
         error = self.assertRaises(ConfigurationError, mapOf, "#", *["FS a b"] * 4)
         self.assertIn("line 5: it is one more than the 3", str(error))
@@ -245,7 +245,7 @@ class IncludeTests(SynchronousTestCase):
         """
         All files together may not be too large either.
         """
-        self.patch(limits, "MAP_BYTES", 100)
+        self.patch(maplimits, "TOTAL_BYTES", 100)
         error = self.assertRaises(
             ConfigurationError, self.parse, b"@include x", {"/etc/ce/x": [("/etc/ce/x", b"#" * 95)]}
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import limits
+from rvgahp import maplimits
 from rvgahp.errors import ConfigurationError
 from rvgahp.mapreader import readMapFile
 
@@ -102,7 +102,7 @@ class ReadTests(SynchronousTestCase):
         """
         No more of a file is read than it may have.
         """
-        self.patch(limits, "MAP_FILE_BYTES", 1000)
+        self.patch(maplimits, "FILE_BYTES", 1000)
         path = self.write("map", "#" * 5000)
         error = self.assertRaises(ConfigurationError, readMapFile, path)
         self.assertIn("too large", str(error))

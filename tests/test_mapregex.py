@@ -8,7 +8,7 @@ import random
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from rvgahp import limits
+from rvgahp import maplimits
 from rvgahp.mapregex import Pattern, Steps, TooManySteps
 from rvgahp.mapsyntax import Misread
 from tests.mapmaker import pattern, principal
@@ -207,7 +207,7 @@ class PCRETests(SynchronousTestCase):
             taken += 1
             theirs = PCRE(found, text.encode(), *flags)
             for _ in range(4):
-                subject = principal(source, [example]).encode()[: limits.PRINCIPAL_BYTES]
+                subject = principal(source, [example]).encode()[: maplimits.PRINCIPAL_BYTES]
                 if b"\n" in subject:
                     continue
                 try:
