@@ -56,7 +56,7 @@ class Stream:
         self._first = 0
         self._unsent: deque[bytes | memoryview] = deque()  # from _next on
         self._piece = limits.RECORD_DATA_BYTES  # of one record, at the most
-        self._resumedAt = -1  # progress() at the last resume()
+        self._resumedAt = -1  # _next at the last resume()
         self._kept = Share(total)  # from _first to end
         # receiving
         self.received = 0
@@ -135,7 +135,9 @@ class Stream:
         """
         if position > self._sent:
             raise StreamBroken("The peer acknowledged bytes that it was never sent.")
-        self._acknowledged = max(self._acknowledged, position)
+        if position > self._acknowledged:
+            self._acknowledged = position
+            self._piece = min(2 * self._piece, limits.RECORD_DATA_BYTES)
         self._peerLimit = max(self._peerLimit, limit)
         while self._chunks and self._first + len(self._chunks[0]) <= self._acknowledged:
             self._first += len(self._chunks.popleft())
@@ -155,9 +157,9 @@ class Stream:
         # It may have acknowledged more since, over the channel that is replaced.
         self._next = max(peerReceived, self._acknowledged)
         # A connection that never lives for long must get something whole across.
-        isStuck = self.progress() == self._resumedAt
-        self._piece = max(_SMALLEST, self._piece // 4) if isStuck else limits.RECORD_DATA_BYTES
-        self._resumedAt = self.progress()
+        if self._next == self._resumedAt and self._next < self._sent:
+            self._piece = max(_SMALLEST, self._piece // 4)
+        self._resumedAt = self._next
         self._queueFrom(self._next)
 
     def _queueFrom(self, position: int) -> None:

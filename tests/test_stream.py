@@ -579,6 +579,82 @@ class ModelTests(SynchronousTestCase):
                 self.assertTrue(end.isDone())
 
 
+class RecordSizeTests(SynchronousTestCase):
+    """
+    How long the records are where channels do not live for long.
+    """
+
+    def setUp(self) -> None:
+        self.stream = Stream(1 << 24, Budget(1 << 28))
+        self.stream.resume(0, 1 << 24)
+        for _ in range(8):
+            self.stream.send(STDOUT, bytes(limits.FRAME_PAYLOAD_BYTES))
+
+    def _size(self) -> int:
+        """
+        @return: how many bytes the next record has.
+        """
+        record = self.stream.nextRecord()
+        assert record is not None
+        return len(record[1])
+
+    def _sizes(self, received: int, channels: int) -> list[int]:
+        """
+        @return: the sizes of the first record of as many channels, over each of which one
+            is sent and nothing comes back.
+        """
+        sizes = []
+        for _ in range(channels):
+            sizes.append(self._size())
+            self.stream.resume(received, 1 << 24)
+        return sizes
+
+    def test_smaller(self) -> None:
+        """
+        Each channel over which nothing got makes them four times smaller, down to 4 KiB.
+        """
+        sizes = [limits.RECORD_DATA_BYTES, 65536, 16384, 4096, 4096]
+        self.assertEqual(self._sizes(0, 5), sizes)
+
+    def test_kept(self) -> None:
+        """
+        When something gets across the size was right: the next channel keeps it.
+        """
+        self._sizes(0, 3)
+        self.assertEqual(self._size(), 4096)
+        self.stream.resume(4096, 1 << 24)
+        self.assertEqual(self._size(), 4096)
+
+    def test_larger(self) -> None:
+        """
+        While a channel lives, each acknowledgement of something new doubles it, as far as
+        a record may be long; one that tells nothing new does not.
+        """
+        self._sizes(0, 3)
+        position = 0
+        sizes = []
+        while position < 3 * limits.RECORD_DATA_BYTES:
+            sizes.append(self._size())
+            position += sizes[-1]
+            self.stream.acknowledged(position, 1 << 24)
+            self.stream.acknowledged(position, 1 << 24)
+        doubled = [4096, 8192, 16384, 32768, 65536, 131072]
+        self.assertEqual(sizes[:6], doubled)
+        self.assertEqual(sizes[6:], [4096, 262144, 262144])  # the rest of a frame, and whole ones
+
+    def test_idle(self) -> None:
+        """
+        A stream over which nothing was to be sent keeps its size, however often it is
+        dialled.
+        """
+        while self.stream.nextRecord():
+            pass
+        for _ in range(5):
+            self.stream.resume(self.stream.end, 1 << 24)
+        self.stream.send(STDOUT, bytes(limits.FRAME_PAYLOAD_BYTES))
+        self.assertEqual(self._size(), limits.RECORD_DATA_BYTES)
+
+
 class StreamTests(SynchronousTestCase):
     """
     Tests of L{Stream} alone.
