@@ -70,7 +70,7 @@ class CETunnel(Splice):
             self.carrier,
             session.way.dial,
             lambda: session.way.openChannel(session.sessionId, number),
-            self._unreachable,
+            self.forgotten,
             names=(number, TUNNEL_STREAM),
         )
         self._timed = reactor.seconds()  # its time begins
@@ -98,12 +98,6 @@ class CETunnel(Splice):
         elif self._wasAway:
             self._dialer.redial(0)
         self._timer = self._reactor.callLater(limits.PAUSE_POLL, self._look)
-
-    def _unreachable(self, reason: str) -> None:
-        """
-        There will be no channel, or no more.
-        """
-        self.forgotten(reason)
 
     def channelOpened(self) -> None:
         self._dialer.opened()

@@ -92,9 +92,9 @@ class Splice:
         lease: float = float("inf"),
     ) -> None:
         """
-        @param lease: seconds without a word from the other end after which it is over.
         @param isSite: whether this is the CE's end.
         @param over: called once, with this and why it is over; empty if all was carried.
+        @param lease: seconds without a word from the other end after which it is over.
         """
         self._loop = loop
         self.carrier = Carrier(loop, stream, self)
@@ -141,7 +141,9 @@ class Splice:
 
     def close(self, reason: str) -> None:
         """
-        Its session is over.
+        Its session is over: the connection is broken, and nobody is told.
+
+        @param reason: why, for C{over}.
         """
         if self._connection is not None:
             self._connection.reset()
