@@ -32,9 +32,56 @@ _ERRORS: dict[type[Exception], bytes] = {
 }
 
 
+class Authenticate(Command):
+    """
+    CE to proxy, first: by one of these methods I can prove who I am.  C{data} is for the
+    first of them, and is empty where the proxy chooses another.
+    """
+
+    arguments = [(b"methods", ListOf(Unicode())), (b"data", String())]
+    response = [(b"method", Unicode()), (b"data", String()), (b"done", Boolean())]
+    errors = _ERRORS
+
+
+class AuthenticateMore(Command):
+    """
+    CE to proxy: the method's next message, and the answer to it.
+    """
+
+    arguments = [(b"data", String())]
+    response = [(b"data", String()), (b"done", Boolean())]
+    errors = _ERRORS
+
+
+class Enrol(Command):
+    """
+    CE to proxy, in place of all others: I was invited, and want a certificate.
+    C{secret} is B{secret}.
+    """
+
+    arguments = [(b"secret", String()), (b"request", String())]
+    response = [
+        (b"site", Unicode()),
+        (b"owner", Unicode()),
+        (b"certificate", String()),
+        (b"authorities", String()),
+    ]
+    errors = _ERRORS
+
+
+class RenewCertificate(Command):
+    """
+    CE to proxy, before or after Hello: a certificate for my next key.
+    """
+
+    arguments = [(b"request", String())]
+    response = [(b"certificate", String()), (b"authorities", String())]
+    errors = _ERRORS
+
+
 class Hello(Command):
     """
-    CE to proxy, first: who I am and what I offer.
+    CE to proxy, when it has been authenticated: who I am and what I offer.
     """
 
     arguments = [
@@ -127,10 +174,16 @@ class EndSession(Command):
 
 class SessionEnded(Command):
     """
-    CE to proxy: the session is over; C{reason} is empty if in good order.
+    CE to proxy: the session is over; C{reason} is empty if in good order.  C{received} and
+    C{sent} count the bytes of its GAHP's stdin and stdout.
     """
 
-    arguments = [(b"session", Unicode()), (b"reason", Unicode())]
+    arguments = [
+        (b"session", Unicode()),
+        (b"reason", Unicode()),
+        (b"received", Integer()),
+        (b"sent", Integer()),
+    ]
     errors = _ERRORS
 
 
@@ -256,6 +309,35 @@ class DescribeSite(Command):
         (b"method", Unicode()),
         (b"conflict", Unicode()),
     ]
+    errors = _ERRORS
+
+
+class Invite(Command):
+    """
+    Local user to proxy: let a CE enrol itself as this site, for me.  C{code} is B{secret}.
+    """
+
+    arguments = [(b"site", Unicode())]
+    response = [(b"code", Unicode()), (b"seconds", Integer())]
+    errors = _ERRORS
+
+
+class Revoke(Command):
+    """
+    Local user to proxy: this site is enrolled no more; end what runs there.
+    """
+
+    arguments = [(b"site", Unicode())]
+    response = [(b"ended", Integer())]
+    errors = _ERRORS
+
+
+class Reload(Command):
+    """
+    The administrator to the proxy: read everything again.
+    """
+
+    response = [(b"changes", ListOf(Unicode())), (b"problems", ListOf(Unicode()))]
     errors = _ERRORS
 
 

@@ -1,8 +1,8 @@
 # -*- test-case-name: tests.test_settingtable -*-
 """
 The table of every setting, one row each.  Layer 2: pure;
-L{rvgahp.settingrow}, L{rvgahp.settingkinds}, L{rvgahp.sitesockets} and
-L{rvgahp.policy}.
+L{rvgahp.securitytable}, L{rvgahp.settingrow}, L{rvgahp.settingkinds},
+L{rvgahp.sitesockets} and L{rvgahp.policy}.
 
 To add a setting, add a row here, and the row that C{tests/test_settingtable.py}
 then asks for to C{doc/settings.rst}.
@@ -11,6 +11,7 @@ then asks for to C{doc/settings.rst}.
 from __future__ import annotations
 
 from rvgahp.policy import Level
+from rvgahp.securitytable import SECURITY_TABLE
 from rvgahp.settingkinds import (
     ACCOUNT,
     ADDRESS,
@@ -122,9 +123,9 @@ TABLE = (
     Setting(
         "RVGAHP_ACCOUNT",
         ACCOUNT,
-        PROXY,
-        "The account that the proxy runs under.  Clients speak to a proxy of this account, of "
-        "root, or of their own user, and to no other.",
+        BOTH,
+        "The account that the proxy runs under, and a CE that root has started.  Clients speak "
+        "to a proxy of this account, of root, or of their own user, and to no other.",
         "rvgahp",
     ),
     Setting(
@@ -287,5 +288,6 @@ TABLE = (
         "How long a GAHP may go on after TERM; then it is sent KILL.",
         "10",
     ),
+    *SECURITY_TABLE,
 )
 """Every setting, in the manual's order."""

@@ -28,8 +28,8 @@ LAYERS = (
     " addresspattern authorizationlist",
     "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords sinful"
     " forward splice tcpconnect bootclock mapreader",
-    "commands igahp launcher settingkinds settingrow sitesockets settingtable settingreader"
-    " settings configuration condorconfig condorraw certificates",
+    "commands igahp launcher settingkinds settingrow sitesockets securitytable settingtable"
+    " settingreader settings configuration condorconfig condorraw certificates",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
     " processlauncher gahpenvironment gahpprocess gahptable gahpkinds accounts credentials"
     " files protection socketowner delayedcalls refusals",
