@@ -257,18 +257,10 @@ class DialerTests(DialerTestCase):
         self.assertEqual((len(self.dials), self.failures), (1, []))
 
 
-class AskingTests(DialerTestCase):
+class AskingTestCase(DialerTestCase):
     """
-    A dialer that asks for each ticket.
+    A dialer of a tunnel, which asks for each ticket.
     """
-
-    def setUp(self) -> None:
-        """
-        Begin with a proxy that does not answer yet.
-        """
-        super().setUp()
-        self.asked: list[Deferred[bytes]] = []
-        self.ticket: Any = Deferred
 
     def make(self) -> ChannelDialer:
         return ChannelDialer(
@@ -280,6 +272,23 @@ class AskingTests(DialerTestCase):
             self.failures.append,
             names=(7, TUNNEL_STREAM),
         )
+
+    def _ask(self) -> Deferred[bytes]:
+        raise NotImplementedError
+
+
+class AskingTests(AskingTestCase):
+    """
+    A dialer that asks for each ticket.
+    """
+
+    def setUp(self) -> None:
+        """
+        Begin with a proxy that does not answer yet.
+        """
+        super().setUp()
+        self.asked: list[Deferred[bytes]] = []
+        self.ticket: Any = Deferred
 
     def _ask(self) -> Deferred[bytes]:
         asked: Deferred[bytes] = self.ticket()
@@ -454,7 +463,7 @@ class DialingUser(User):
         self.dialer.lost(reason)
 
 
-class RedialTests(DialerTestCase):
+class RedialTests(AskingTestCase):
     """
     A dialer in its place: between the stream and a client at the other end.
 
@@ -481,17 +490,6 @@ class RedialTests(DialerTestCase):
     def makeEnds(self) -> Ends:
         self.user = DialingUser()
         return Ends(users=(self.user, User()))
-
-    def make(self) -> ChannelDialer:
-        return ChannelDialer(
-            self.loop,
-            self.ends.keys,
-            self.ends.ce,
-            self._dial,
-            self._ask,
-            self.failures.append,
-            names=(7, TUNNEL_STREAM),
-        )
 
     def _ask(self) -> Deferred[bytes]:
         self.asked.append(self.loop.seconds())

@@ -195,6 +195,18 @@ class ClaimantTestCase(BrokerTestCase):
         self.patch(self.proxy.claims, "claim", noted)
         return times
 
+    def claimsWithin(self, seconds: float) -> tuple[list[float], list[float]]:
+        """
+        Listen, and let it claim for so long.
+
+        @return: when each claim has come, and the times between them.
+        """
+        times = self.claims()
+        self.open()
+        self.claimant.start()
+        self.spend(seconds)
+        return times, [later - sooner for sooner, later in pairwise(times)]
+
 
 class ClaimantTests(ClaimantTestCase):
     """
@@ -264,11 +276,7 @@ class ClaimantTests(ClaimantTestCase):
         A proxy that has not heard of the session yet is asked again, over the same
         connection, often: its CE is about to come.
         """
-        times = self.claims()
-        self.open()
-        self.claimant.start()
-        self.spend(10)
-        waits = [later - sooner for sooner, later in pairwise(times)]
+        times, waits = self.claimsWithin(10)
         self.assertEqual({round(wait, 6) for wait in waits}, {limits.RECLAIM_SOON})
         self.assertEqual(len(self.tries), 1)
         self.listed()
@@ -285,11 +293,7 @@ class ClaimantTests(ClaimantTestCase):
         self.keys = SessionKeys(makeSession(key=bytes(32)), self.loop.seconds())
         self.claimant = self.user.claimant = self.make()
         self.listed()
-        times = self.claims()
-        self.open()
-        self.claimant.start()
-        self.spend(30)
-        waits = [later - sooner for sooner, later in pairwise(times)]
+        _, waits = self.claimsWithin(30)
         self.assertEqual({round(wait, 6) for wait in waits}, {limits.RECLAIM_LONGEST})
         self.assertGreater(len(waits), 3)
         self.assertEqual((self.found, self.gone, len(self.tries)), ([], [], 1))

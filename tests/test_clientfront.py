@@ -36,6 +36,17 @@ class FrontTestCase(ClientTestCase):
         numbers = {"SITE_RETRY_FIRST": 0.05, "LIFE_POLL": 0.05, **numbers}
         return super().asked(*(words or ("site", self.role)), **numbers)
 
+    def fetched(self, number: int) -> None:
+        """
+        The GAHP has a result, the only one, and the gridmanager gets it.
+        """
+        line = b"%d 0 No\\ error" % number
+        self.until(lambda: b"RESULTS" in self.given())
+        self.gahp(b"S 1", line)
+        self.heard(b"R")
+        self.tell(b"RESULTS")
+        self.heard(b"S 1", line)
+
     def tell(self, *lines: bytes) -> None:
         """
         The gridmanager writes.
@@ -280,11 +291,7 @@ class OverTests(FrontTestCase):
         self.greet()
         self.until(lambda: b"BLAH_JOB_CANCEL 3 fork/1\r\n" in self.given())
         self.gahp(b"S", b"R")
-        self.until(lambda: b"RESULTS" in self.given())
-        self.gahp(b"S 1", b"3 0 No\\ error")
-        self.heard(b"R")
-        self.tell(b"RESULTS")
-        self.heard(b"S 1", b"3 0 No\\ error")
+        self.fetched(3)
 
     def test_sessionLost(self) -> None:
         """
@@ -389,11 +396,7 @@ class OverTests(FrontTestCase):
             self.heard(b"S 0")
             self.assertEqual(descriptors(self.process.pid), before)
             self.gahp(b"S", b"R")
-            self.until(lambda: b"RESULTS" in self.given())
-            self.gahp(b"S 1", b"2 0 No\\ error")
-            self.heard(b"R")
-            self.tell(b"RESULTS")
-            self.heard(b"S 1", b"2 0 No\\ error")
+            self.fetched(2)
 
     def test_renewed(self) -> None:
         """
