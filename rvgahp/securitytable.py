@@ -64,6 +64,7 @@ SECURITY_TABLE = (
         PROXY,
         "Where sites dial this proxy, for the codes of ``rvgahp invite``; where it is not set, "
         "this host's full name and RVGAHP_PORT.",
+        isFixed=True,
     ),
     Setting(
         "RVGAHP_STATE_DIR",
@@ -72,6 +73,7 @@ SECURITY_TABLE = (
         "The directory of the enrolled sites, of open invitations, and of the key of the "
         "authority that signs the sites' certificates.  It is the proxy's account's alone.",
         beside={"proxy": "enrolment"},
+        isFixed=True,
     ),
     Setting(
         "RVGAHP_CERTIFICATE_LIFETIME",
@@ -146,6 +148,7 @@ SECURITY_TABLE = (
         CE,
         "Of a CE that root has started: the lowest uid of an account that GAHPs run as.",
         "1000",
+        isFixed=True,
     ),
     Setting(
         "RVGAHP_ALLOW_ROOT",
@@ -153,6 +156,7 @@ SECURITY_TABLE = (
         CE,
         "Whether such a CE may start GAHPs as root, too.",
         "false",
+        isFixed=True,
     ),
     Setting(
         "RVGAHP_MAX_SESSIONS_PER_USER",

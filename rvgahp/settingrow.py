@@ -80,6 +80,7 @@ class Setting:
         configuration file's directory.
     @ivar pool: The rule for a value that a whole pool has; without one, such a
         value counts like any other.
+    @ivar isFixed: Whether a change counts only when the daemon is started again.
     """
 
     name: str
@@ -90,3 +91,4 @@ class Setting:
     required: bool = False
     beside: Mapping[str, str] | None = None
     pool: PoolRule | None = None
+    isFixed: bool = False

@@ -24,6 +24,7 @@ from rvgahp.configuration import Configuration, readConfiguration
 from rvgahp.errors import ConfigurationError
 from rvgahp.policy import Policy
 from rvgahp.settingreader import SettingReader
+from rvgahp.settingrow import GAHP_PREFIX
 from rvgahp.settingtable import TABLE
 
 __all__ = ["CE_FILE", "Settings", "load", "settingsFrom"]
@@ -61,12 +62,33 @@ class Settings:
         self.configFile = configFile
         self.gahpCommands = gahpCommands
         self.notes = notes
+        self._setValues(values)
+
+    def _setValues(self, values: Mapping[str, Any]) -> None:
         self._values = dict(values)
         self.policy = Policy(
             values["SEC_DEFAULT_ENCRYPTION"],
             values["SEC_DEFAULT_INTEGRITY"],
             values["SEC_DEFAULT_CRYPTO_METHODS"],
         )
+
+    def adopt(self, other: Settings) -> tuple[list[str], list[str]]:
+        """
+        Take over all values that may change while the daemon runs.  Whoever holds this
+        object sees them at once.
+
+        @param other: The same daemon's settings, read again.
+        @return: The names of those that have changed, and of those that are to be
+            otherwise and stay as they were until the daemon is started again.
+        """
+        fixed = {row.name for row in TABLE if row.isFixed}
+        differing = [name for name, value in other._values.items() if value != self._values[name]]
+        changed = [name for name in differing if name not in fixed]
+        waiting = [name for name in differing if name in fixed]
+        if other.gahpCommands != self.gahpCommands:
+            waiting.append(f"{GAHP_PREFIX}...")
+        self._setValues({**self._values, **{name: other._values[name] for name in changed}})
+        return changed, waiting
 
     def get(self, name: str) -> Any:
         """

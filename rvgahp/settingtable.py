@@ -65,20 +65,25 @@ TABLE = (
         "The host on which the proxy runs, as the CE reaches it and as the proxy's certificate "
         "has it.",
         required=True,
+        isFixed=True,
     ),
-    Setting("RVGAHP_BROKER_PORT", integer(1, 65535), CE, "The proxy's port.", "41000"),
+    Setting(
+        "RVGAHP_BROKER_PORT", integer(1, 65535), CE, "The proxy's port.", "41000", isFixed=True
+    ),
     Setting(
         "RVGAHP_CONNECT_TO",
         HOST_PORT,
         CE,
         "Where to dial in place of RVGAHP_BROKER_HOST and RVGAHP_BROKER_PORT, such as a relay; "
         "the certificate is still that of RVGAHP_BROKER_HOST.",
+        isFixed=True,
     ),
     Setting(
         "RVGAHP_SITE",
         SITE,
         CE,
         "The name of the site, if the start is to fail where the CE's certificate has another.",
+        isFixed=True,
     ),
     Setting(
         "BATCH_GAHP",
@@ -86,15 +91,19 @@ TABLE = (
         CE,
         "The program for ``blahpd`` and ``batch_gahp``.  Where it is not set, rvgahp's own "
         "``rvgahp_blahpd`` serves.",
+        isFixed=True,
     ),
-    Setting("FT_GAHP", path(), CE, "The program for ``condor_ft-gahp``."),
-    Setting("LIBEXEC", path(), CE, "HTCondor's directory of helper programs."),
-    Setting("GLITE_LOCATION", path(), CE, "The directory of the batch GAHP, given to it."),
+    Setting("FT_GAHP", path(), CE, "The program for ``condor_ft-gahp``.", isFixed=True),
+    Setting("LIBEXEC", path(), CE, "HTCondor's directory of helper programs.", isFixed=True),
+    Setting(
+        "GLITE_LOCATION", path(), CE, "The directory of the batch GAHP, given to it.", isFixed=True
+    ),
     Setting(
         "BLAHPD_LOCATION",
         path(),
         CE,
         "The directory above the batch GAHP's ``bin``, given to it under that name.",
+        isFixed=True,
     ),
     Setting(
         "RVGAHP_BOSCO_DIR",
@@ -102,23 +111,40 @@ TABLE = (
         CE,
         "The directory that ``condor_remote_cluster`` has installed at the site, usually "
         "``$ENV(HOME)/bosco``; its programs serve where BATCH_GAHP and FT_GAHP are not set.",
+        isFixed=True,
     ),
-    Setting("RVGAHP_UMASK", MODE, CE, "The umask with which GAHPs start.", "0022"),
+    Setting("RVGAHP_UMASK", MODE, CE, "The umask with which GAHPs start.", "0022", isFixed=True),
     Setting(
         "RVGAHP_GAHP_NAMES",
         GAHP_NAMES,
         CE,
         "Further GAHPs that the CE offers.  For each, ``RVGAHP_GAHP_`` and its name, with ``_`` "
         "for every character that is no letter, digit or ``_``, is its command line.",
+        isFixed=True,
     ),
-    Setting("RVGAHP_PORT", integer(0, 65535), PROXY, "Where to listen; 0 is any port.", "41000"),
-    Setting("RVGAHP_INTERFACE", ADDRESS, PROXY, "On which address to listen; ``*`` is all.", "*"),
+    Setting(
+        "RVGAHP_PORT",
+        integer(0, 65535),
+        PROXY,
+        "Where to listen; 0 is any port.",
+        "41000",
+        isFixed=True,
+    ),
+    Setting(
+        "RVGAHP_INTERFACE",
+        ADDRESS,
+        PROXY,
+        "On which address to listen; ``*`` is all.",
+        "*",
+        isFixed=True,
+    ),
     Setting(
         "RVGAHP_SOCKET",
         path(LONGEST_SOCKET_PATH),
         PROXY,
         "The UNIX socket on which clients find the proxy.",
         "/run/rvgahp/proxy.sock",
+        isFixed=True,
     ),
     Setting(
         "RVGAHP_ACCOUNT",
@@ -127,6 +153,7 @@ TABLE = (
         "The account that the proxy runs under, and a CE that root has started.  Clients speak "
         "to a proxy of this account, of root, or of their own user, and to no other.",
         "rvgahp",
+        isFixed=True,
     ),
     Setting(
         "RVGAHP_SITE_SOCKETS",
@@ -134,8 +161,16 @@ TABLE = (
         PROXY,
         "Further UNIX sockets, each for one site: whoever connects there needs not name the site "
         "and gets no other.  For users who have a path in ``grid_resource``, as with C rvgahp.",
+        isFixed=True,
     ),
-    Setting("RVGAHP_SOCKET_MODE", MODE, PROXY, "The permissions of each of these sockets.", "0600"),
+    Setting(
+        "RVGAHP_SOCKET_MODE",
+        MODE,
+        PROXY,
+        "The permissions of each of these sockets.",
+        "0600",
+        isFixed=True,
+    ),
     Setting(
         "RVGAHP_FORWARD_TO",
         ADDRESS_PORT,
@@ -149,6 +184,7 @@ TABLE = (
         PROXY,
         "How many connections that have not said yet what they are may wait at once.",
         "1024",
+        isFixed=True,
     ),
     Setting(
         "RVGAHP_MAX_ARRIVALS_PER_ADDRESS",
@@ -156,6 +192,7 @@ TABLE = (
         PROXY,
         "How many of these may come from one address.",
         "256",
+        isFixed=True,
     ),
     Setting(
         "RVGAHP_CERTFILE",
@@ -240,6 +277,7 @@ TABLE = (
         "and has not sent; each has 1 MiB in each direction besides, and of the rest at most "
         "half of what the others leave.",
         "256 MiB",
+        isFixed=True,
     ),
     Setting(
         "RVGAHP_START_TIMEOUT",
@@ -248,6 +286,7 @@ TABLE = (
         "How long a GAHP may take until it runs, and again until it is ready, before it"
         " counts as failed.  The gridmanager does nothing else meanwhile.",
         "10",
+        isFixed=True,
     ),
     Setting(
         "RVGAHP_STDIN_LIMIT",
@@ -287,6 +326,7 @@ TABLE = (
         BOTH,
         "How long a GAHP may go on after TERM; then it is sent KILL.",
         "10",
+        isFixed=True,
     ),
     *SECURITY_TABLE,
 )

@@ -32,7 +32,7 @@ LAYERS = (
     " settingreader settings configuration condorconfig condorraw certificates",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
     " processlauncher gahpenvironment gahpprocess gahptable gahpkinds accounts credentials"
-    " files protection socketowner delayedcalls refusals",
+    " files protection socketowner delayedcalls refusals reload",
     "proxy proxysession renewal claims sites siteconnection description local localrequests ce"
     " gahpsession gahpoutput way channeldialer cesessions cetunnels transferpause tunnelprobe"
     " client clientrun clientsession clientclaim clientface clientcopy clientfront clientlink"

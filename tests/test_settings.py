@@ -5,6 +5,7 @@ Tests of L{rvgahp.settings} and L{rvgahp.settingreader}.
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 from hypothesis import given
@@ -18,6 +19,7 @@ from rvgahp.settingreader import gahpSetting
 from rvgahp.settings import Settings, load, settingsFrom
 from rvgahp.settingtable import TABLE
 from tests.condorfiles import ConfigurationTestCase
+from tests.test_settingtable import MANUAL
 from tests.texts import oddTexts
 
 FILE = "/etc/condor/condor_config"
@@ -511,3 +513,50 @@ class GAHPTests(SynchronousTestCase):
         ):
             e = self.assertRaises(ConfigurationError, ce, **values)
             self.assertIn(words, str(e))
+
+
+class AdoptionTests(SynchronousTestCase):
+    """
+    Settings that are read again while a daemon runs.
+    """
+
+    def test_adopted(self) -> None:
+        """
+        What may change is what the new ones say, the policy too; what may not stays, and both
+        are told.
+        """
+        running = proxy(RVGAHP_PORT="41000", RVGAHP_STDIN_GRACE="7")
+        again = proxy(
+            RVGAHP_PORT="41001",
+            RVGAHP_STDIN_GRACE="8",
+            RVGAHP_MAX_SESSIONS_PER_USER="3",
+            **only("SEC_DEFAULT_INTEGRITY", "OPTIONAL"),
+        )
+        changed, waiting = running.adopt(again)
+        self.assertEqual(
+            sorted(changed),
+            ["RVGAHP_MAX_SESSIONS_PER_USER", "RVGAHP_STDIN_GRACE", "SEC_DEFAULT_INTEGRITY"],
+        )
+        self.assertEqual(waiting, ["RVGAHP_PORT"])
+        self.assertEqual(running.get("RVGAHP_PORT"), 41000)
+        self.assertEqual(running.get("RVGAHP_STDIN_GRACE"), 8)
+        self.assertEqual(running.policy, again.policy)
+        self.assertEqual(running.adopt(running), ([], []))
+
+    def test_commands(self) -> None:
+        """
+        The command lines of further GAHPs stay, and that is told.
+        """
+        running = ce(RVGAHP_GAHP_NAMES="cat", RVGAHP_GAHP_CAT="/bin/cat")
+        again = ce(RVGAHP_GAHP_NAMES="cat", RVGAHP_GAHP_CAT="/bin/tac")
+        self.assertEqual(running.adopt(again), ([], ["RVGAHP_GAHP_..."]))
+        self.assertEqual(running.gahpCommands, {"cat": ["/bin/cat"]})
+
+    def test_page(self) -> None:
+        """
+        C{doc/settings.rst} lists those that need a new start.
+        """
+        with open(MANUAL, encoding="utf-8") as file:
+            listed = file.read().partition("Need a new start\n")[2].partition("\n\n\n")[0]
+        named = re.findall(r"``([A-Z_]+)``", listed)
+        self.assertEqual(named, [row.name for row in TABLE if row.isFixed])

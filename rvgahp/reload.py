@@ -1,0 +1,107 @@
+# -*- test-case-name: tests.test_reload -*-
+"""
+A daemon reads its files again, at SIGHUP or when it is told to.
+
+Layer 3: the reactor is passed in, and what is read and what becomes of it.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from rvgahp.errors import RvgahpError
+
+
+class Reloading:
+    """
+    Reads everything again: once at a time, and once more if that is asked for meanwhile,
+    for a file may have changed after it was read.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, reactor: Any, read: Callable[[], Any], adopt: Callable[[Any], list[str]]
+    ) -> None:
+        """
+        @param read: reads and checks all files, in a thread; may block, within limits of its
+            own, and raises L{RvgahpError} if anything is wrong with any.
+        @param adopt: puts into force what C{read} has returned; returns sentences on what is
+            otherwise now.
+        """
+        self._reactor = reactor
+        self._read = read
+        self._adopt = adopt
+        self._waiting: list[Deferred[list[str]]] = []
+        self._isReading = False
+        self._restore: Any = None
+
+    def reload(self) -> Deferred[list[str]]:
+        """
+        Read everything again.
+
+        @return: fires with sentences on what is otherwise now; fails with L{RvgahpError}: a
+            file is broken, and everything stays as it was.
+        """
+        asked: Deferred[list[str]] = Deferred()
+        self._waiting.append(asked)
+        if not self._isReading:
+            self._begin()
+        return asked
+
+    def _begin(self) -> None:
+        self._isReading = True
+        asked, self._waiting = self._waiting, []
+        read = deferToThreadPool(self._reactor, self._reactor.getThreadPool(), self._read)
+        read.addCallback(self._adopt)
+        read.addCallbacks(self._done, self._failed, (asked,), errbackArgs=(asked,))
+        read.addErrback(lambda failure: self.log.failure("A bug in a reload", failure))
+        read.addBoth(self._next)
+
+    def _done(self, changes: list[str], asked: list[Deferred[list[str]]]) -> None:
+        self.log.info("Read again: {changes}", changes="; ".join(changes) or "nothing is new")
+        for one in asked:
+            one.callback(list(changes))
+
+    def _failed(self, failure: Failure, asked: list[Deferred[list[str]]]) -> None:
+        if failure.check(RvgahpError):
+            reason = failure.getErrorMessage()
+        else:
+            self.log.failure("A bug in reading files again", failure)
+            reason = "a bug; the log has the details"
+        self.log.error("Not read again, all stays as it was: {reason}", reason=reason)
+        for one in asked:
+            one.errback(RvgahpError(reason))
+
+    def _next(self, _: object) -> None:
+        self._isReading = False
+        if self._waiting:
+            self._begin()
+
+    # -- SIGHUP -------------------------------------------------------------
+
+    def watchHangup(self) -> None:
+        """
+        Do so at each SIGHUP from now on.
+        """
+        self._restore = signal.signal(
+            signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._hangup)
+        )
+
+    def _hangup(self) -> None:
+        self.reload().addErrback(lambda failure: None)  # it stands in the log
+
+    def ignoreHangup(self) -> None:
+        """
+        SIGHUP is what it was before L{watchHangup}.
+        """
+        if self._restore is not None:
+            signal.signal(signal.SIGHUP, self._restore)
+            self._restore = None

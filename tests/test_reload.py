@@ -1,0 +1,140 @@
+"""
+Tests of L{rvgahp.reload}, with a real thread and a real signal.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from rvgahp.errors import ConfigurationError, RvgahpError
+from rvgahp.reload import Reloading
+from tests.privatereactor import PATIENCE, ReactorTestCase
+
+
+class ReloadingTests(ReactorTestCase):
+    """
+    Files that a test makes up.
+
+    @ivar state: what is in the files.
+    @ivar adopted: what has been put into force.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make one.
+        """
+        super().setUp()
+        self.state = "new"
+        self.adopted: list[str] = []
+        self.threads: list[int] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.reloading = Reloading(self.reactor, self.read, self.adopt)
+        self.reactor.getThreadPool().start()
+
+    def tearDown(self) -> None:
+        """
+        Its threads end.
+        """
+        self.gate.set()
+        self.reloading.ignoreHangup()
+        self.reactor.getThreadPool().stop()
+        super().tearDown()
+
+    def read(self) -> str:
+        """
+        As long as it takes.
+        """
+        self.threads.append(threading.get_ident())
+        state = self.state
+        self.gate.wait(PATIENCE)
+        if state == "broken":
+            raise ConfigurationError("access:3 is broken")
+        return state
+
+    def adopt(self, state: str) -> list[str]:
+        """
+        Put it into force.
+        """
+        self.adopted.append(state)
+        return [f"it is {state}"]
+
+    def result(self, asked: Deferred[list[str]]) -> list[str] | Failure:
+        """
+        @return: what became of it.
+        """
+        results: list[list[str] | Failure] = []
+        asked.addBoth(results.append)
+        self.until(lambda: results)
+        return results[0]
+
+    def test_good(self) -> None:
+        """
+        What is read in a thread is put into force, and told.
+        """
+        self.assertEqual(self.result(self.reloading.reload()), ["it is new"])
+        self.assertEqual(self.adopted, ["new"])
+        self.assertNotEqual(self.threads, [threading.get_ident()])
+
+    def test_broken(self) -> None:
+        """
+        A broken file leaves everything as it was, and says so; a later try is a new one.
+        """
+        self.state = "broken"
+        failure = self.result(self.reloading.reload())
+        assert isinstance(failure, Failure)
+        failure.trap(RvgahpError)
+        self.assertEqual(failure.getErrorMessage(), "access:3 is broken")
+        self.assertEqual(self.adopted, [])
+        self.state = "mended"
+        self.assertEqual(self.result(self.reloading.reload()), ["it is mended"])
+
+    def test_meanwhile(self) -> None:
+        """
+        Who asks while files are read has them read once more, together with all others who
+        have asked since.
+        """
+        self.gate.clear()
+        first = self.reloading.reload()
+        self.until(lambda: self.threads)
+        self.state = "newer"
+        others = [self.reloading.reload() for _ in range(3)]
+        self.gate.set()
+        self.assertEqual(self.result(first), ["it is new"])
+        for other in others:
+            self.assertEqual(self.result(other), ["it is newer"])
+        self.assertEqual(self.adopted, ["new", "newer"])
+
+    def test_bug(self) -> None:
+        """
+        A bug in it is told as one, and does not end the daemon or later tries.
+        """
+        reloading = Reloading(self.reactor, self.read, lambda state: [state[9]])
+        failure = self.result(reloading.reload())
+        assert isinstance(failure, Failure)
+        self.assertIn("a bug", failure.getErrorMessage())
+        self.assertEqual(len(self.flushLoggedErrors(IndexError)), 1)
+        failure = self.result(reloading.reload())
+        self.assertEqual(len(self.flushLoggedErrors(IndexError)), 1)
+
+    def test_hangup(self) -> None:
+        """
+        SIGHUP does it, a broken file then does no harm, and afterwards SIGHUP is what it was.
+        """
+        former = signal.getsignal(signal.SIGHUP)
+        self.reloading.watchHangup()
+        os.kill(os.getpid(), signal.SIGHUP)
+        self.until(lambda: self.adopted)
+        self.state = "broken"
+        os.kill(os.getpid(), signal.SIGHUP)
+        self.until(lambda: len(self.threads) == 2)
+        self.state = "mended"
+        os.kill(os.getpid(), signal.SIGHUP)
+        self.until(lambda: self.adopted == ["new", "mended"])
+        self.reloading.ignoreHangup()
+        self.assertEqual(signal.getsignal(signal.SIGHUP), former)
