@@ -89,7 +89,8 @@ TICKET_LIFETIME = 10.0
 #: Seconds that a channel waits for its client to take it.
 HANDOVER_TIMEOUT = 5.0
 
-#: Tickets given with each StartGAHP: the first dial and two more tries.
+#: Tickets given with each StartGAHP: the first dial and two more tries, for which nobody
+#: has to be asked.
 TICKETS_PER_START = 3
 
 #: Seconds of a proxy's life in which a site that is not connected may be just about
@@ -228,6 +229,10 @@ ANSWER_TIMEOUT = 13.0
 
 #: Seconds that the client waits for the channel after that answer.
 FIRST_CHANNEL_TIMEOUT = 10.0
+
+#: Seconds after which the CE gives a GAHP's first channel up: in time to tell the client
+#: why there is none.
+FIRST_DIALS_TIMEOUT = 8.0
 
 #: Seconds after the end of the client's stdin in which a GAHP must read some of
 #: what waits for it, or write something.
