@@ -123,8 +123,15 @@ class Session:
     def _left(self) -> float:
         left = self._end - time.monotonic()
         if left <= 0:
-            raise Violation("it hangs")
+            raise Violation(f"it hangs: {self._state()}")
         return left
+
+    def _state(self) -> str:
+        """
+        @return: how far it has come, for people.
+        """
+        status = self.process.poll() if self.process is not None else None
+        return f"client's status {status}, killed {sorted(self.killed)}, said {self.errors!r}"
 
     def _play(self, process: subprocess.Popen[bytes]) -> None:
         raise NotImplementedError
@@ -280,6 +287,11 @@ class TunnelSession(Session):
             process.stdin.close()
         process.stdin = None
         self.errors += process.communicate(timeout=self._left())[1]
+
+    def _state(self) -> str:
+        flows = [(one.came, len(one.sent), one.hasEnded) for one in (self._there, self._back)]
+        near = len(self._gridmanager.connections)
+        return f"{super()._state()}, started {self._hasStarted}, {near} connections, {flows}"
 
     def _announcement(self, fd: int) -> int:
         while b"\n" not in self.errors:
