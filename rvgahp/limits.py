@@ -292,7 +292,8 @@ RECLAIM_LONGEST = 5.0
 RECLAIM_CONNECT = 0.02
 
 #: Seconds until a session is claimed again of which the proxy knows nothing yet: its CE
-#: is about to list it.
+#: is about to list it.  After YOUTH it is RECLAIM_LONGEST: with a thousand clients of sites
+#: that are away a proxy would do nothing else.
 RECLAIM_SOON = 0.25
 
 #: Bytes of the question for a proof.
