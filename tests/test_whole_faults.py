@@ -59,7 +59,9 @@ class FaultTests(SynchronousTestCase):
                     Path(f"{daemon}.log").write_text(world.playground.log(daemon))
             world.stop()
         self.assertEqual(world.problems, [])
-        self.assertGreater(world.outcomes["whole"], 0)
+        for outcome in ("whole", "tunnel, whole"):
+            self.assertGreater(world.outcomes[outcome], 0, outcome)
+        self.assertGreater(sum(world.counts.values()), 0)
 
     @staticmethod
     def _isOver(world: World, began: float) -> bool:
