@@ -7,6 +7,7 @@ Layer 4: a reactor is passed in.
 
 from __future__ import annotations
 
+import math
 import socket
 from collections.abc import Callable
 from random import SystemRandom
@@ -39,10 +40,9 @@ class ChannelDialer:
     handshake that takes long is not given up, but another is begun beside it; the first
     that comes through carries the stream.
 
-    With tickets in hand it dials as often as there are tickets: a lost packet may have
-    been all, and what else made a dial fail will do so again.  After that it asks the proxy
-    for one each time, less and less often, until it is closed; but if it has never come
-    through with those that it was given, it gives up.
+    When its tickets are used up it asks the proxy for one each time, less and less often,
+    until it is closed; but a GAHP's first channel it gives up after a while, so that its
+    client can say why there is none.
 
     @ivar problem: why the last try that failed did; empty if none has.
     """
@@ -75,7 +75,7 @@ class ChannelDialer:
         self._openChannel = openChannel
         self._failed = failed
         self._tickets = list(tickets or ())
-        self._mayAsk = not self._tickets
+        self._givesUpAt = math.inf
         self._names = names
         self._backoff = Backoff(SystemRandom())
         self._generation = 0
@@ -93,7 +93,9 @@ class ChannelDialer:
         Dial.
         """
         self._isWanted = True
-        self._attempt("there is no ticket")
+        if self._tickets:
+            self._givesUpAt = self._reactor.seconds() + limits.FIRST_DIALS_TIMEOUT
+        self._attempt()
 
     def opened(self) -> None:
         """
@@ -107,7 +109,7 @@ class ChannelDialer:
             self._backoff.succeeded()  # the one before was of use
         self._progress, self._openedAt = progress, self._reactor.seconds()
         self._tickets.clear()
-        self._mayAsk = True
+        self._givesUpAt = math.inf
 
     def lost(self, reason: str) -> None:
         """
@@ -125,10 +127,12 @@ class ChannelDialer:
         else:
             self._broke(reason)
         self._isWanted = True
-        if self._mayAsk:
-            self._schedule(self._backoff.delay(), reason)
-        elif self._tickets or not self._underway:
-            self._schedule(limits.REDIAL_FIRST, reason)
+        left = self._givesUpAt - self._reactor.seconds()
+        if left > 0:
+            self._schedule(min(self._backoff.delay(), left))
+        elif not self._underway:
+            self.close()
+            self._failed(reason)
 
     def _broke(self, reason: str) -> None:
         """
@@ -154,7 +158,7 @@ class ChannelDialer:
         """
         if not self._carrier.isConnected():
             if self._isWanted and not self._underway:
-                self._schedule(0, "its other end asked for it")
+                self._schedule(0)
         elif generation == self._carrier.generation:
             self._carrier.drop("its other end has lost it")
 
@@ -172,19 +176,17 @@ class ChannelDialer:
         for dialling in list(self._dialling):
             dialling.cancel()
 
-    def _schedule(self, delay: float, reason: str) -> None:
+    def _schedule(self, delay: float) -> None:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        self._timer = self._reactor.callLater(delay, self._attempt, reason)
+        self._timer = self._reactor.callLater(delay, self._attempt)
 
-    def _attempt(self, reason: str) -> None:
-        if not (self._tickets or self._mayAsk):
-            self._failed(reason)
-            return
+    def _attempt(self) -> None:
         ticket = succeed(self._tickets.pop(0)) if self._tickets else self._openChannel()
         self._underway += 1
-        if self._tickets or (self._mayAsk and self._underway < limits.TICKETS_PER_START):
-            self._schedule(limits.SPARE_DIAL_DELAY, "")
+        isLast = self._reactor.seconds() >= self._givesUpAt
+        if self._underway < limits.TICKETS_PER_START and not isLast:
+            self._schedule(limits.SPARE_DIAL_DELAY)
         dialling = ensureDeferred(self._connect(ticket))
         self._dialling.add(dialling)
         dialling.addErrback(self._notDialled)

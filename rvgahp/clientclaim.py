@@ -54,6 +54,7 @@ class Claimant:
         self._gone = gone
         self._link: ProxyLink | None = None
         self._delay = limits.RECLAIM_FIRST
+        self._soonUntil = 0.0
         self._timer: DelayedCall | None = None
 
     def start(self) -> None:
@@ -92,6 +93,7 @@ class Claimant:
             self.start()
         else:
             self._link = ProxyLink(self._loop, connection, self._user)
+            self._soonUntil = self._loop.seconds() + limits.YOUTH
             self._claim()
 
     def _claim(self) -> None:
@@ -123,5 +125,7 @@ class Claimant:
         if code == b"SessionGone":
             self._gone(sentence)
         else:
-            again = limits.RECLAIM_SOON if code == b"NotYet" else limits.RECLAIM_LONGEST
+            # A site may be away for hours, and thousands of clients ask one proxy.
+            isSoon = code == b"NotYet" and self._loop.seconds() < self._soonUntil
+            again = limits.RECLAIM_SOON if isSoon else limits.RECLAIM_LONGEST
             self._later(again, self._claim)

@@ -171,7 +171,9 @@ class CommandQueue:
             return None
         number, command = next(iter(queue.items()))
         mayGo = isOpen and not self.isPaused
-        if command.rule.queue == ORDER and command.rule.who == AT_ONCE and not mayGo:
+        # What is urgent goes at any time, but not again and again to one who has no thread.
+        mustWait = command.rule.queue == ORDER or queue is self._refused
+        if mustWait and command.rule.who == AT_ONCE and not mayGo:
             return None
         del queue[number]
         self.held -= command.cost

@@ -89,7 +89,8 @@ TICKET_LIFETIME = 10.0
 #: Seconds that a channel waits for its client to take it.
 HANDOVER_TIMEOUT = 5.0
 
-#: Tickets given with each StartGAHP: the first dial and two more tries.
+#: Tickets given with each StartGAHP: the first dial and two more tries, for which nobody
+#: has to be asked.
 TICKETS_PER_START = 3
 
 #: Seconds of a proxy's life in which a site that is not connected may be just about
@@ -229,6 +230,10 @@ ANSWER_TIMEOUT = 13.0
 #: Seconds that the client waits for the channel after that answer.
 FIRST_CHANNEL_TIMEOUT = 10.0
 
+#: Seconds after which the CE gives a GAHP's first channel up: in time to tell the client
+#: why there is none.
+FIRST_DIALS_TIMEOUT = 8.0
+
 #: Seconds after the end of the client's stdin in which a GAHP must read some of
 #: what waits for it, or write something.
 UNREAD_STDIN_TIMEOUT = 60.0
@@ -287,7 +292,8 @@ RECLAIM_LONGEST = 5.0
 RECLAIM_CONNECT = 0.02
 
 #: Seconds until a session is claimed again of which the proxy knows nothing yet: its CE
-#: is about to list it.
+#: is about to list it.  After YOUTH it is RECLAIM_LONGEST: with a thousand clients of sites
+#: that are away a proxy would do nothing else.
 RECLAIM_SOON = 0.25
 
 #: Bytes of the question for a proof.

@@ -123,8 +123,15 @@ class Session:
     def _left(self) -> float:
         left = self._end - time.monotonic()
         if left <= 0:
-            raise Violation("it hangs")
+            raise Violation(f"it hangs: {self._state()}")
         return left
+
+    def _state(self) -> str:
+        """
+        @return: how far it has come, for people.
+        """
+        status = self.process.poll() if self.process is not None else None
+        return f"client's status {status}, killed {sorted(self.killed)}, said {self.errors!r}"
 
     def _play(self, process: subprocess.Popen[bytes]) -> None:
         raise NotImplementedError
@@ -247,7 +254,7 @@ class TunnelSession(Session):
         sizes = [int(10 ** random.uniform(0, 6 if random.random() < 0.3 else 4)) for _ in "ab"]
         self._there = Flow(connectRequest() + random.randbytes(sizes[0]))
         self._back = Flow(random.randbytes(sizes[1]))
-        self._isAnnounced = self._isBroken = False
+        self._isAnnounced = self._hasStarted = self._isBroken = False
         self._gridmanager = Gridmanager()
 
     def _start(self, **popen: Any) -> subprocess.Popen[bytes]:
@@ -265,6 +272,8 @@ class TunnelSession(Session):
         port = self._announcement(process.stderr.fileno())
         if port:
             self._isAnnounced = True
+        # As with the real one: it connects when it was told to, which needs its own stream.
+        if port and self._banner(process):
             site: socket.socket | None = None
             try:
                 site = socket.create_connection(("127.0.0.1", port), self._left())
@@ -279,6 +288,11 @@ class TunnelSession(Session):
         process.stdin = None
         self.errors += process.communicate(timeout=self._left())[1]
 
+    def _state(self) -> str:
+        flows = [(one.came, len(one.sent), one.hasEnded) for one in (self._there, self._back)]
+        near = len(self._gridmanager.connections)
+        return f"{super()._state()}, started {self._hasStarted}, {near} connections, {flows}"
+
     def _announcement(self, fd: int) -> int:
         while b"\n" not in self.errors:
             if select.select([fd], [], [], self._left())[0]:
@@ -289,6 +303,21 @@ class TunnelSession(Session):
         if not self.errors.startswith(b"Allocated port "):
             return 0
         return int(self.errors.split()[2])
+
+    def _banner(self, process: subprocess.Popen[bytes]) -> bool:
+        """
+        @return: whether the GAHP has said its first line.
+        """
+        assert process.stdout is not None
+        said, fd = b"", process.stdout.fileno()
+        while b"\n" not in said:
+            if select.select([fd], [], [], self._left())[0]:
+                data = os.read(fd, 4096)
+                if not data:
+                    return False
+                said += data
+        self._hasStarted = True
+        return True
 
     def _exchange(self, site: socket.socket, process: subprocess.Popen[bytes]) -> None:
         port = self._gridmanager.port
@@ -328,9 +357,7 @@ class TunnelSession(Session):
             return "tunnel, with an end killed"
         _, _, said = self.errors.rpartition(b"forward to ")
         said = said.partition(b"\n")[2] if self._isAnnounced else self.errors
-        # A tunnel may be there before the GAHP's own first channel, with which a start fails.
-        hasFailed = b"and with it the way to the site" in said
-        if status == FAILURE and (hasFailed or not (self._there.came or self._back.came)):
+        if status == FAILURE and not self._hasStarted:
             return f"tunnel {self._refusal(said)}"
         if self._isBroken or not (self._there.isWhole() and self._back.isWhole()):
             raise Violation(

@@ -471,12 +471,14 @@ class StartTests(CETestCase):
         """
         The proxy is told of a session that has ended here, and why.
         """
+        self.patch(limits, "FIRST_DIALS_TIMEOUT", 0.05)
         proxy = self.accepted()
         self.startGAHP(proxy)
-        for _ in TICKETS:
-            self.until(lambda: self.port.channels)
-            self.port.channels.pop()[1].close()
-        self.until(lambda: proxy.ended)
+        while not proxy.ended:
+            self.until(lambda: self.port.channels or proxy.ended)
+            for _, connection in self.port.channels:
+                connection.close()
+            self.port.channels.clear()
         ((name, reason),) = proxy.ended
         self.assertEqual(name, "s1")
         self.assertIn("could not open a channel", reason)

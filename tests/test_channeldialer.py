@@ -23,6 +23,9 @@ from tests.steppedloop import SteppedLoop, descriptorCount, socketPair
 
 TICKETS = [bytes([number]) * limits.TICKET_BYTES for number in (1, 2, 3)]
 
+#: A ticket that was asked for.
+_FURTHER = bytes(range(16))
+
 
 class DialerTestCase(SynchronousTestCase):
     """
@@ -40,6 +43,7 @@ class DialerTestCase(SynchronousTestCase):
         self.dialled: Any = Deferred
         self.failures: list[str] = []
         self.sockets: list[socket.socket] = []
+        self.further = 0
         self.dialer = self.make()
 
     def makeEnds(self) -> Ends:
@@ -57,10 +61,14 @@ class DialerTestCase(SynchronousTestCase):
             self.ends.keys,
             self.ends.ce,
             self._dial,
-            lambda: fail(AssertionError("it has tickets")),
+            self._further,
             self.failures.append,
             TICKETS,
         )
+
+    def _further(self) -> Deferred[bytes]:
+        self.further += 1
+        return succeed(_FURTHER)
 
     def _dial(self) -> Deferred[socket.socket]:
         dial: Deferred[socket.socket] = self.dialled()
@@ -117,34 +125,43 @@ class DialerTests(DialerTestCase):
 
     def test_refused(self) -> None:
         """
-        Dials that fail are as many as there are tickets, a moment apart; then the last
-        reason is told, once.
+        After a dial that failed another follows in a moment, then less and less often; when
+        the time is over the last reason is told, once, while the client still waits.
         """
         self.dialled = lambda: fail(ChannelLost("nobody is there"))
         self.dialer.start()
-        for count in (1, 2, 3):
-            self.assertEqual((len(self.dials), self.failures), (count, []))
-            self.loop.spend(limits.REDIAL_FIRST)
+        self.assertEqual(len(self.dials), 1)
+        self.loop.spend(limits.REDIAL_FIRST)
+        self.assertEqual(len(self.dials), 2)
+        self.loop.spend(limits.FIRST_DIALS_TIMEOUT - 2 * limits.REDIAL_FIRST)
+        self.assertEqual(self.failures, [])
+        self.loop.spend(2 * limits.REDIAL_FIRST)
+        self.assertEqual(self.failures, ["nobody is there"])
+        self.assertTrue(8 < len(self.dials) < 16, len(self.dials))
+        self.assertEqual(self.further, len(self.dials) - len(TICKETS))
+        count = len(self.dials)
         self.loop.spend(100)
-        self.assertEqual((len(self.dials), self.failures), (3, ["nobody is there"]))
+        self.assertEqual((len(self.dials), self.failures), (count, ["nobody is there"]))
+        self.assertLess(limits.FIRST_DIALS_TIMEOUT + 1, limits.FIRST_CHANNEL_TIMEOUT)
 
     def test_again(self) -> None:
         """
         A channel that did not come to be is dialled anew with the next ticket and a
-        higher generation.
+        higher generation, and when the tickets are used up with one that is asked for.
         """
         self.dialled = self.connected
         self.dialer.start()
-        for generation, ticket in enumerate(TICKETS, 1):
+        for generation, ticket in enumerate([*TICKETS, _FURTHER, _FURTHER], 1):
             self.assertEqual(self.shown(), (ticket, generation))
             self.dialer.lost("it broke")
-            self.loop.spend(limits.REDIAL_FIRST)
-        self.assertEqual(self.failures, ["it broke"])
+            count = len(self.dials)
+            self.loop.until(lambda: len(self.dials) > count)  # noqa: B023  # called at once
+        self.assertEqual(self.failures, [])
 
     def test_spares(self) -> None:
         """
-        Beside a dial that gives no answer others are begun, as long as there are tickets,
-        and none of them is given up.
+        Beside a dial that gives no answer others are begun, three at one time, and none of
+        them is given up; when the last has failed, and the time is over, that is the reason.
         """
         self.dialer.start()
         for count in (1, 2, 3):
@@ -200,7 +217,7 @@ class DialerTests(DialerTestCase):
     def test_keyOver(self) -> None:
         """
         With a key whose duration is over nothing is said on the connection; it is tried
-        again while there are tickets, for another key may come.
+        again, for another key may come.
         """
         self.dialled = self.connected
         self.loop.advance(86400)
@@ -217,8 +234,7 @@ class DialerTests(DialerTestCase):
         self.dialled = self.connected
         self.loop.advance(86400)
         self.dialer.start()
-        self.loop.spend(1)
-        self.assertEqual(len(self.dials), 3)
+        self.loop.spend(limits.FIRST_DIALS_TIMEOUT + 1)
         self.assertEqual(
             self.failures, ["key 1 of the session was good for 86400 s, which are over"]
         )

@@ -12,12 +12,43 @@ import socket
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import frames
+from rvgahp import frames, frontlimits
 from rvgahp.clientrun import Client
 from rvgahp.clientwords import Arguments
 from rvgahp.poller import Poller
 from tests.clientdriver import ClientTestCase
 from tests.procfs import catches
+
+
+class RestartTests(SynchronousTestCase):
+    """
+    GAHPs that are lost one after the other.
+    """
+
+    def test_delays(self) -> None:
+        """
+        The next is asked for after a time that doubles, up to a limit, and begins anew when
+        one has been ready for so long.
+        """
+        now = [0.0]
+        loop = Poller()
+        self.patch(loop, "seconds", lambda: now[0])
+        client = Client(loop, Arguments(["--socket", "/nowhere", "site", "blahpd"]))
+        first, longest = frontlimits.SITE_RETRY_FIRST, frontlimits.SITE_RETRY_LONGEST
+
+        def delay() -> float:
+            client.restart()
+            assert client._asking is not None
+            return client._asking.time - now[0]
+
+        delays = [delay() for _ in range(10)]
+        self.assertEqual(delays, [min(longest, first * 2**count) for count in range(10)])
+        client.siteReady()
+        now[0] += longest - 1
+        self.assertEqual(delay(), longest)
+        client.siteReady()
+        now[0] += longest
+        self.assertEqual([delay(), delay()], [first, 2 * first])
 
 
 class MemoryTests(SynchronousTestCase):

@@ -286,6 +286,27 @@ class ClaimantTests(ClaimantTestCase):
         self.spend(10)
         self.assertEqual(len(times), count)
 
+    def test_notForLong(self) -> None:
+        """
+        If its CE does not come soon, the proxy is not asked often any more, but still found
+        to know the session when it does; the next proxy is asked often again.
+        """
+        times, _ = self.claimsWithin(limits.YOUTH + limits.RECLAIM_LONGEST)
+        times.clear()
+        self.spend(60)
+        waits = [later - sooner for sooner, later in pairwise(times)]
+        self.assertEqual({round(wait, 6) for wait in waits}, {limits.RECLAIM_LONGEST})
+        self.shut()
+        self.open()
+        self.spend(limits.RECLAIM_LONGEST)
+        times.clear()
+        self.spend(2)
+        self.assertGreater(len(times), 1 / limits.RECLAIM_SOON)
+        self.spend(60)
+        self.listed()
+        self.spend(limits.RECLAIM_LONGEST)
+        self.assertEqual(len(self.found), 1)
+
     def test_refused(self) -> None:
         """
         Other refusals may mean something else some day, and are tried again later.

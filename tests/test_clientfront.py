@@ -244,6 +244,17 @@ class StderrTests(FrontTestCase):
         self.exit(False, 0)
         self.assertEqual(self.ended(), (0, b"", "no end\n"))
 
+    def test_lost(self) -> None:
+        """
+        What the GAHP said last, without an end, is a line of its own when it is lost.
+        """
+        self.ready()
+        assert self.process is not None and self.process.stderr is not None
+        self.ce.send(frames.STDERR, b"no end")
+        self.until(self.ce.stream.isAcknowledged)
+        self.next()
+        self.assertEqual(self.process.stderr.readline(), b"no end\n")
+
 
 class RoleTests(FrontTestCase):
     """
@@ -597,7 +608,7 @@ class ProxyTests(FrontTestCase):
         While the proxy is away no transfer is begun, for it could get no tunnel; other
         commands go as ever.  When the session has been claimed, it is.
         """
-        self.running()
+        self.running(LIVE=1000.0)  # so that no timer wakes the front
         self.ce.send(frames.STDOUT, BANNER)
         self.until(lambda: b"ASYNC_MODE_ON" in self.given())
         self.ce.send(frames.STDOUT, b"S DOWNLOAD_SANDBOX GET_SANDBOX_PATH RESULTS\r\nS\r\n")
@@ -607,7 +618,14 @@ class ProxyTests(FrontTestCase):
         self.assertEqual(self.accepted()[b"_command"], b"Claim")
         self.tell(b"DOWNLOAD_SANDBOX 5 one []", b"GET_SANDBOX_PATH one")
         self.until(lambda: b"GET_SANDBOX_PATH one" in self.given())
+        self.tell(b"GET_SANDBOX_PATH two")  # what went with the other has come before it
+        self.until(lambda: b"GET_SANDBOX_PATH two" in self.given())
         self.assertNotIn(b"DOWNLOAD_SANDBOX", self.given())
+        self.gahp(b"S /one", b"S /two")
+        self.heard(b"S", b"S /one", b"S /two")
+        self.until(lambda: not self.ce.stream.owing())  # an acknowledgement wakes the front, too
+        self.ce.send(frames.STDOUT)
+        self.until(self.ce.stream.isAcknowledged)
         self.send({b"_answer": b"1", b"nonce": bytes(32)})
         self.assertEqual(self.box()[b"_command"], b"Prove")
         self.send({b"_answer": b"2"})

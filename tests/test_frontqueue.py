@@ -101,6 +101,18 @@ class CommandQueueTests(SynchronousTestCase):
             self.assertEqual(commands[number].state, HELD)
         self.assertEqual(self.taken(), [f"BLAH_JOB_CANCEL {number}" for number in range(5)])
 
+    def test_putBackUrgent(self) -> None:
+        """
+        What is urgent waits, too, when the GAHP has had no thread for it; another one goes.
+        """
+        ping = self.put("BLAH_PING")
+        self.assertEqual(self.taken(isOpen=False), ["BLAH_PING"])
+        self.queue.putBack(ping, 7, 100.0)
+        self.assertEqual(self.taken(isOpen=False), [])
+        self.put("BLAH_PING")
+        self.assertEqual(self.taken(isOpen=False), ["BLAH_PING"])
+        self.assertEqual(self.taken(), ["BLAH_PING"])
+
     def test_window(self) -> None:
         """
         The window falls to what the GAHP has at work, never to nothing, and never rises;

@@ -575,6 +575,22 @@ class WindowTests(SynchronousTestCase):
         world.conclude(b"2 0 ok")
         self.assertEqual(world.sent()[-1:], cancels(3, 3))
 
+    def test_threadsLimitPing(self) -> None:
+        """
+        A ping that meets it is not sent again and again either, and goes when a request is done.
+        """
+        world = World()
+        world.gridmanager(*cancels(2, 3))
+        world.take()
+        world.site(b"S", b"S")
+        world.gridmanager(b"BLAH_PING 4 slurm")
+        self.assertEqual(world.sent(), [b"BLAH_PING 4 slurm"])
+        world.site(THREADS)
+        world.wait(30)
+        self.assertEqual(world.sent(), [])
+        world.conclude(b"2 0 ok")
+        self.assertEqual(world.sent()[-1:], [b"BLAH_PING 4 slurm"])
+
     def test_threadsLimitOverdue(self) -> None:
         """
         A submit that comes back after its limit is withdrawn and fails: it never ran.

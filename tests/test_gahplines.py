@@ -9,6 +9,7 @@ import itertools
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -125,6 +126,20 @@ class TokenTests(SynchronousTestCase):
         self.assertRaises(ProtocolError, splitTokens, b"a\\")
         self.assertRaises(ProtocolError, splitTokens, b"a\\\\\\")
         self.assertEqual(splitTokens(b"a\\\\"), [b"a\\"])
+
+    def test_cost(self) -> None:
+        """
+        A line of nothing but escapes or ends of tokens takes no more than a few times its own
+        bytes.
+        """
+        for part in (b" ", b"\\a", b"\\\\", b"\\ ", b"\r ", b"\\a\r "):
+            line = part * ((1 << 20) // len(part))
+            for function in (splitTokens, plainLine):
+                tracemalloc.start()
+                function(line)
+                _, most = tracemalloc.get_traced_memory()
+                tracemalloc.stop()
+                self.assertLess(most, 40 * len(line), (part, function))
 
 
 class LineSplitterTests(SynchronousTestCase):

@@ -340,24 +340,25 @@ class StartTests(SessionTestCase):
 
     def test_noDial(self) -> None:
         """
-        When as many dials as there are tickets have failed, the GAHP is ended, and the
-        reason told.
+        When dials have failed for long enough, the GAHP is ended, and the reason told.
         """
+        self.patch(limits, "FIRST_DIALS_TIMEOUT", 0.2)
         self.failures = 1000
         self.start("/bin/sh", "-c", "exec cat")
         self.resultOf(self.session.started)
         self.assertEqual(self.over(), "the site could not open a channel: nobody is there")
-        self.assertEqual(self.dials, len(TICKETS))
+        self.assertGreater(self.dials, len(TICKETS))
 
     def test_handshakesFail(self) -> None:
         """
         So it is where nobody who answers knows the key.
         """
+        self.patch(limits, "FIRST_DIALS_TIMEOUT", 0.2)
         self.agreed = makeSession(key=bytes(32))
         self.start("/bin/sh", "-c", "exec cat")
         self.resultOf(self.session.started)
         self.assertIn("the site could not open a channel", self.over())
-        self.assertEqual(self.tickets, TICKETS)
+        self.assertEqual(self.tickets[: len(TICKETS)], TICKETS)
 
 
 class ResumptionTests(SessionTestCase):
