@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 
 from rvgahp import __version__, commands, limits
 from rvgahp.backoff import Backoff
+from rvgahp.certificaterenewal import CertificateRenewal
 from rvgahp.cesessions import CESessions
 from rvgahp.control import ControlConnection, QuietFactory, Responders
 from rvgahp.errors import ChannelLost, CredentialError, SiteTaken, StartFailed
@@ -29,7 +30,7 @@ from rvgahp.gahptable import GAHPTable
 from rvgahp.policy import Policy
 from rvgahp.settings import Settings
 from rvgahp.tcpdial import dialTCP
-from rvgahp.tls import checkHost, explain
+from rvgahp.tls import checkHost, clientOptions, explain
 from rvgahp.way import Way
 
 
@@ -48,13 +49,13 @@ class CE(Service, Responders):
         settings: Settings,
         site: str,
         gahps: GAHPTable,
-        tlsOptions: Any,
+        renewal: CertificateRenewal,
         descriptors: int,
         ready: Callable[[ControlConnection, dict[str, Any]], object],
     ) -> None:
         """
         @param site: our name, as in our certificate.
-        @param tlsOptions: the CE's half of TLS.
+        @param renewal: of our certificate.
         @param descriptors: the soft RLIMIT_NOFILE of GAHPs; 0 leaves ours.
         @param ready: called when the proxy has accepted us and takes requests for
             this site, with the connection and the answer to Hello.
@@ -68,7 +69,7 @@ class CE(Service, Responders):
             settings.get("RVGAHP_BROKER_PORT"),
         )
         self._gahps = gahps
-        self._tlsOptions = tlsOptions
+        self._renewal = renewal
         self._ready = ready
         self._instance = secrets.token_bytes(16)
         self._here = CESessions(
@@ -134,8 +135,9 @@ class CE(Service, Responders):
             limits.DIAL_TIMEOUT + limits.GREETING_TIMEOUT, self._late, control
         )
         factory = QuietFactory.forProtocol(lambda: control)
+        options = clientOptions(self._renewal.reread(), self._host)
         # wrapClientTLS would take the global reactor for its timers.
-        secured = TLSMemoryBIOFactory(self._tlsOptions, True, factory, clock=self._reactor)
+        secured = TLSMemoryBIOFactory(options, True, factory, clock=self._reactor)
         self._connecting = endpoint.connect(secured)
         self._connecting.addCallbacks(lambda _: self._connected(control), self._lost)
 
@@ -157,6 +159,10 @@ class CE(Service, Responders):
             control.abort()
             return
         self._control = control
+        if self._renewal.isExpired:
+            renewed = self._renewal.renew(control)
+            renewed.addCallbacks(self._renewed, self._refused, (control,), errbackArgs=(control,))
+            return
         asked = control.caller.call(
             commands.Hello,
             limits.GREETING_TIMEOUT,
@@ -169,6 +175,14 @@ class CE(Service, Responders):
         )
         asked.addCallback(self._greeted, control)
         asked.addErrback(self._refused, control)
+
+    def _renewed(self, _: object, control: ControlConnection) -> None:
+        """
+        Our certificate had ended; with the new one we dial again at once.
+        """
+        self._refusal = "the certificate had ended and has been renewed"
+        self._backoff.succeeded()
+        control.abort()
 
     def _greeted(self, answer: dict[str, Any], control: ControlConnection) -> Deferred[Any]:
         self._proxyPolicy = Policy.decode(answer["policy"])
@@ -201,6 +215,7 @@ class CE(Service, Responders):
             software=answer["software"],
             site=self._site,
         )
+        self._renewal.connected(control)
         self._ready(control, answer)
         self._backoff.succeeded()
 
@@ -213,6 +228,7 @@ class CE(Service, Responders):
 
     def _lost(self, reason: Failure) -> None:
         self._control = None
+        self._renewal.disconnected()
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         if not self.running:

@@ -27,7 +27,15 @@ from rvgahp.errors import ConfigurationError, CredentialError
 from rvgahp.names import SITE_URI, checkSite
 from rvgahp.settingkinds import HOST
 
-__all__ = ["CA_LIFETIME", "LEAF_LIFETIME", "Authority", "makeKey", "siteOf"]
+__all__ = [
+    "BACKDATED",
+    "CA_LIFETIME",
+    "LEAF_LIFETIME",
+    "Authority",
+    "makeKey",
+    "renewalTime",
+    "siteOf",
+]
 
 CA_LIFETIME = timedelta(days=3650)
 """For how long an authority's certificate is valid."""
@@ -35,7 +43,7 @@ CA_LIFETIME = timedelta(days=3650)
 LEAF_LIFETIME = timedelta(days=90)
 """For how long a host's or a CE's certificate is valid."""
 
-_BACKDATED = timedelta(minutes=5)
+BACKDATED = timedelta(minutes=5)
 """How far a certificate's validity begins in the past: clocks differ."""
 
 _SERIAL_BYTES = 16
@@ -48,6 +56,15 @@ def makeKey() -> ec.EllipticCurvePrivateKey:
     A new private key.
     """
     return ec.generate_private_key(ec.SECP256R1())
+
+
+def renewalTime(certificate: x509.Certificate) -> datetime:
+    """
+    @param certificate: one of ours.
+    @return: when a third of its life is used up, and it should be renewed.
+    """
+    begin = certificate.not_valid_before_utc + BACKDATED
+    return begin + (certificate.not_valid_after_utc - begin) / 3
 
 
 def siteOf(certificate: x509.Certificate) -> str:
@@ -210,7 +227,7 @@ def _begun(
         .issuer_name(issuer)
         .public_key(public)
         .serial_number(_serial())
-        .not_valid_before((now - _BACKDATED).astimezone(timezone.utc))
+        .not_valid_before((now - BACKDATED).astimezone(timezone.utc))
         .not_valid_after(end.astimezone(timezone.utc))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
     )

@@ -8,6 +8,7 @@ Layer 5.
 from __future__ import annotations
 
 import resource
+from random import SystemRandom
 from typing import Any
 
 from twisted.application.service import MultiService
@@ -16,6 +17,7 @@ from twisted.plugin import getPlugins
 
 from rvgahp.bootclock import useBootClock
 from rvgahp.ce import CE
+from rvgahp.certificaterenewal import CertificateRenewal
 from rvgahp.control import ControlConnection
 from rvgahp.credentials import siteOf
 from rvgahp.descriptorlimit import raiseDescriptorLimit
@@ -25,7 +27,6 @@ from rvgahp.igahp import IGAHPKind
 from rvgahp.notify import notify
 from rvgahp.policy import Policy, resolve
 from rvgahp.tapoptions import DaemonOptions, parameters
-from rvgahp.tls import clientOptions
 
 
 class Options(DaemonOptions):
@@ -65,6 +66,7 @@ class Options(DaemonOptions):
         @raise rvgahp.errors.CredentialError: the certificate names no site.
         @raise ConfigurationError: it names another than RVGAHP_SITE.
         """
+        assert self.credentials is not None
         self.site = siteOf(self.credentials.certificate)
         wanted = self.settings.get("RVGAHP_SITE")
         if wanted and wanted != self.site:
@@ -137,12 +139,13 @@ def makeService(options: Options) -> CEService:
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     changed = raiseDescriptorLimit() != soft
     service = CEService(options)
+    assert options.credentials is not None
     ce = CE(
         reactor,
         options.settings,
         options.site,
         options.gahps,
-        clientOptions(options.credentials, options.settings.get("RVGAHP_BROKER_HOST")),
+        CertificateRenewal(reactor, options.settings, options.credentials, SystemRandom()),
         soft if changed else 0,
         lambda control, answer: _ready(options, control, answer),
     )

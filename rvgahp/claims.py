@@ -97,6 +97,8 @@ class Claims:
         """
         if not self.isListed(session, site):
             connection = self._proxy.sites.get(site)
+            if self._proxy.enrolment.isRevoked(site):
+                raise SessionGone(f"site {site} has been revoked")
             if connection is None or not connection.isReady:
                 raise NotYet(f"site {site} is not connected to the proxy")
             raise SessionGone(f"rvgahp-ce at site {site} has ended it or was restarted")

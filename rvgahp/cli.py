@@ -100,11 +100,13 @@ def makeParser() -> argparse.ArgumentParser:
     )
     demo.set_defaults(run=_demo)
     from rvgahp.credentialscli import addCommands
+    from rvgahp.enrolmentcli import addCommands as addEnrolment
     from rvgahp.mapcli import addCommand as addMap
     from rvgahp.tracecli import addCommand
 
     addCommand(commands, _wakeBySignals)
     addCommands(commands)
+    addEnrolment(commands, _wakeBySignals)
     addMap(commands)
     return parser
 

@@ -33,6 +33,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from rvgahp.certificates import CA_LIFETIME, LEAF_LIFETIME, Authority, makeKey, siteOf
 from rvgahp.errors import CredentialError
 from rvgahp.files import makeDirectory, readFile, refuseExisting, writeFile
+from rvgahp.keyexchange import fittingKey
 
 __all__ = [
     "Credentials",
@@ -166,6 +167,7 @@ def loadCredentials(
     caFile: str,
     role: str | None = None,
     now: datetime | None = None,
+    grace: timedelta = timedelta(),
 ) -> Credentials:
     """
     A daemon's credentials.
@@ -176,6 +178,7 @@ def loadCredentials(
     @param role: C{"proxy"} or C{"ce"}, to see that the certificate is of the
         kind that the other side lets pass for it.
     @param now: The time, with its zone; by default the clock's.
+    @param grace: For how long after its end the daemon's certificate will do.
     @raise CredentialError: A file cannot be read, is not what it should be, or
         is not valid now; or the key is not the certificate's, or can be read by
         others.  The sentence names the file, and the remedy.
@@ -185,9 +188,9 @@ def loadCredentials(
     certificate = _certificates(certFile, certificatePEM)[0]
     if role is not None:
         _checkPurpose(certFile, certificate, role)
-    keyPEM = _secret(keyFile)
+    keyPEM = fittingKey(_secret(keyFile), certificate)
     _checkFits(certFile, certificate, keyFile, _key(keyFile, keyPEM))
-    problem = _validityProblem(certificate, now)
+    problem = _validityProblem(certificate, now, grace)
     if problem:
         raise CredentialError(f"The certificate {certFile} {problem}")
     caPEM = readFile(caFile)
@@ -320,7 +323,9 @@ def _checkPurpose(certFile: str, certificate: x509.Certificate, role: str) -> No
         )
 
 
-def _validityProblem(certificate: x509.Certificate, now: datetime) -> str:
+def _validityProblem(
+    certificate: x509.Certificate, now: datetime, grace: timedelta = timedelta()
+) -> str:
     """
     The end of a sentence about a certificate that is not valid now, C{""} for
     one that is.
@@ -328,6 +333,6 @@ def _validityProblem(certificate: x509.Certificate, now: datetime) -> str:
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now < begin:
         return f"is not valid before {begin:%Y-%m-%d %H:%M} UTC: is this machine's clock right?"
-    if now > end:
+    if now - grace > end:
         return f"has expired, on {end:%Y-%m-%d %H:%M} UTC: have a new one made."
     return ""

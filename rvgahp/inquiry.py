@@ -106,7 +106,7 @@ class Inquiry:
         except OSError as e:
             raise ProtocolError(f"the proxy was lost: {e.strerror or e}") from None
         if answer.get(b"_error") == _TAG:
-            raise self._refusal(command, answer)
+            raise self.refusal(command, answer)
         try:
             values: dict[str, Any] = command.parseResponse(AmpBox(answer), None)
         except (LookupError, ValueError) as e:
@@ -150,7 +150,10 @@ class Inquiry:
                 companion.serve(ready)
 
     @staticmethod
-    def _refusal(command: type[Command], box: dict[bytes, bytes]) -> RvgahpError:
+    def refusal(command: type[Command], box: dict[bytes, bytes]) -> RvgahpError:
+        """
+        @return: what a refusal says, in its class.
+        """
         code = box.get(b"_error_code", b"")
         if code == UNHANDLED_ERROR_CODE:
             return VersionMismatch(

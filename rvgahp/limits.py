@@ -1,7 +1,8 @@
 # -*- test-case-name: tests.test_limits -*-
 """
 Every number of the protocol and of the daemons, with its unit and its reason.  Those of
-the front are in L{rvgahp.frontlimits}, those of maps and lists in L{rvgahp.maplimits}.
+the front are in L{rvgahp.frontlimits}, those of maps and lists in L{rvgahp.maplimits}, those
+of enrolment in L{rvgahp.enrolmentlimits}.
 
 Layer 0: no imports.  I{Protocol} numbers are fixed by C{doc/protocol.rst};
 both ends must agree on them.  I{Local} numbers are one end's own choice.

@@ -265,6 +265,8 @@ class LocalConnection(Descriptor):
 class Clients:
     """
     All clients of a proxy.
+
+    @ivar enrolment: the proxy's L{rvgahp.enrolment.Enrolment}, once it has one.
     """
 
     log = Logger()
@@ -283,6 +285,7 @@ class Clients:
         self.requestGAHP = requestGAHP
         self.describer = describer
         self.claims = claims
+        self.enrolment: Any = None
         self._mostPerUser = mostPerUser
         self._perUser: dict[int, set[LocalConnection]] = {}
 

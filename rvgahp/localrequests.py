@@ -1,6 +1,7 @@
 # -*- test-case-name: tests.test_local -*-
 """
-What clients ask of the proxy, and who answers.  C{doc/protocol.rst}, steps 4, 4a and 12.
+What clients ask of the proxy, and who answers.  C{doc/protocol.rst}, steps 4, 4a, 4b and
+12.
 
 Layer 4.
 """
@@ -40,6 +41,14 @@ class Requests(Questions):
     @commands.Prove.responder
     def prove(self, session: str, proof: bytes) -> Any:
         return self._clients.claims.prove(self._connection, session, proof)
+
+    @commands.Invite.responder
+    def invite(self, site: str) -> Any:
+        return self._clients.enrolment.invite(self._connection.user, site)
+
+    @commands.Revoke.responder
+    def revoke(self, site: str) -> Any:
+        return self._clients.enrolment.revoke(self._connection.user, site)
 
     @commands.Redial.responder
     def redial(self, session: str, stream: int, generation: int) -> Deferred[dict[str, Any]]:

@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 
 from rvgahp import limits
 from rvgahp.claims import Claims
+from rvgahp.enrolment import ClosedEnrolment
 from rvgahp.errors import (
     Busy,
     ConfigurationError,
@@ -88,6 +89,7 @@ class Proxy:
         self._tickets: TicketBook[tuple[str, int]] = TicketBook(reactor)
         self._gone: dict[str, str] = {}  # session id: site
         self.claims = Claims(self)
+        self.enrolment = ClosedEnrolment()
         self._count = 0
         self._name = f"{socket.gethostname()}:{os.getpid()}:{int(time.time())}"
 

@@ -8,8 +8,10 @@ Layer 5.
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 import sys
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, TextIO
 
@@ -18,18 +20,19 @@ from twisted.logger import Logger
 
 from rvgahp import limits
 from rvgahp.bootclock import useBootClock
+from rvgahp.credentials import Credentials
 from rvgahp.description import Describer
 from rvgahp.descriptorlimit import raiseDescriptorLimit
-from rvgahp.errors import ConfigurationError
+from rvgahp.errors import ConfigurationError, CredentialError
 from rvgahp.gate import Gate, WaitingRoom
 from rvgahp.listener import Listener, listenTCP, listenUNIX, removeSocket
 from rvgahp.local import Clients
 from rvgahp.notify import notify
 from rvgahp.proxy import Proxy
+from rvgahp.proxyenrolment import ProxyEnrolment, needsOwnCredentials
 from rvgahp.settings import Settings
 from rvgahp.siteconnection import accept
 from rvgahp.tapoptions import CannotStart, DaemonOptions, keptStderr, parameters
-from rvgahp.tls import serverOptions
 
 
 class Options(DaemonOptions):
@@ -62,6 +65,13 @@ class Options(DaemonOptions):
         ("ca", None, "authorities that sign the sites' certificates, PEM [RVGAHP_CAFILE]"),
     )
 
+    def readCredentials(self) -> None:
+        """
+        Read them, unless the proxy is to make its own when it starts.
+        """
+        if not needsOwnCredentials(self.settings):
+            super().readCredentials()
+
 
 class ProxyService(Service):
     """
@@ -71,16 +81,24 @@ class ProxyService(Service):
     log = Logger()
 
     def __init__(
-        self, reactor: Any, settings: Settings, tlsOptions: Any, stderr: TextIO | None = None
+        self,
+        reactor: Any,
+        settings: Settings,
+        credentials: Credentials | None,
+        stderr: TextIO | None = None,
+        account: tuple[int, int] | None = None,
     ) -> None:
         """
+        @param credentials: the administrator's; L{None}: the proxy makes its own.
+        @param account: uid and gid that the process is about to have; L{None}: those that it
+            has.
         @param stderr: where to say why we do not start, in place of twistd's own stderr;
             closed when that is known.
         """
         self._stderr = stderr
         self._reactor = reactor
         self._settings = settings
-        self._tlsOptions = tlsOptions
+        self._enrolment = ProxyEnrolment(reactor, settings, credentials, account)
         self._listeners: list[Listener] = []
         self._sockets: list[tuple[str, int]] = []
 
@@ -90,7 +108,7 @@ class ProxyService(Service):
         """
         try:
             self._listen()
-        except ConfigurationError as e:
+        except (ConfigurationError, CredentialError) as e:
             self._close()
             self.log.critical("{problem}", problem=e)
             # sys.stderr is the log by now.
@@ -110,7 +128,8 @@ class ProxyService(Service):
             self._settings.get("RVGAHP_MAX_ARRIVALS"),
             self._settings.get("RVGAHP_MAX_ARRIVALS_PER_ADDRESS"),
         )
-        secure = partial(accept, self._proxy, self._tlsOptions, self._waiting)
+        self._enrolment.prepare()
+        secure = partial(accept, self._proxy, self._enrolment.context, self._waiting)
         gate = Gate(self._reactor, self._waiting, secure, self._proxy.admit)
         self._clients = Clients(
             self._reactor,
@@ -121,6 +140,8 @@ class ProxyService(Service):
         )
         port = listenTCP(self._settings.get("RVGAHP_INTERFACE"), self._settings.get("RVGAHP_PORT"))
         self._listeners = [Listener(self._reactor, port, gate.arrived)]
+        self._proxy.enrolment = self._enrolment.open(self._proxy, port.getsockname()[1])
+        self._clients.enrolment = self._proxy.enrolment
         path = self._settings.get("RVGAHP_SOCKET")
         self._listenUNIX(path)
         for site, further in self._settings.get("RVGAHP_SITE_SOCKETS").items():
@@ -146,6 +167,7 @@ class ProxyService(Service):
         """
         No more arrivals.
         """
+        self._enrolment.close()
         for listener in self._listeners:
             listener.close()
         for path, inode in self._sockets:
@@ -166,6 +188,18 @@ class ProxyService(Service):
                 site.control.close()
 
 
+def accountOf(twistd: Mapping[str, Any] | None) -> tuple[int, int] | None:
+    """
+    @param twistd: its options.
+    @return: the uid and gid that it will give us (C{--uid}, C{--gid}); L{None} for those that
+        we have.
+    """
+    if twistd is None or (twistd["uid"] is None and twistd["gid"] is None):
+        return None
+    uid = os.getuid() if twistd["uid"] is None else twistd["uid"]
+    return uid, pwd.getpwuid(uid).pw_gid if twistd["gid"] is None else twistd["gid"]
+
+
 def makeService(options: Options) -> ProxyService:
     """
     What twistd runs.
@@ -173,5 +207,10 @@ def makeService(options: Options) -> ProxyService:
     from twisted.internet import reactor
 
     useBootClock(reactor)
-    tlsOptions = serverOptions(options.credentials)
-    return ProxyService(reactor, options.settings, tlsOptions, keptStderr(options))
+    return ProxyService(
+        reactor,
+        options.settings,
+        options.credentials,
+        keptStderr(options),
+        accountOf(options.parent),
+    )

@@ -86,8 +86,9 @@ SECURITY_TABLE = (
     Setting(
         "RVGAHP_RENEWAL_GRACE",
         seconds(0, _LONGEST),
-        PROXY,
-        "For how long after its end such a certificate can still be renewed.",
+        BOTH,
+        "For how long after its end such a certificate can still be renewed, and the CE starts "
+        "with it.",
         "2592000",
     ),
     Setting(

@@ -53,6 +53,7 @@ class SettingReader:
     One reading of one configuration.
 
     @ivar notes: What the log is to say of it.
+    @ivar defaults: The names of the settings that nobody has set.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class SettingReader:
         self._overrides = {name.upper(): text for name, text in overrides.items()}
         self._origin = f" in {configuration.where}"
         self.notes = list(configuration.notes)
+        self.defaults: set[str] = set()
         for name in self._overrides:
             if name not in _KNOWN or role not in _KNOWN[name].roles:
                 raise ConfigurationError(_unknown(name, "on the command line"))
@@ -119,6 +121,7 @@ class SettingReader:
             raise ConfigurationError(
                 f"{row.name} is not set{self._origin}: it must be {row.kind.allowed}."
             )
+        self.defaults.add(row.name)
         return self._default(row)
 
     def checkTogether(self, values: Mapping[str, Any]) -> None:

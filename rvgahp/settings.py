@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from rvgahp.configuration import Configuration, readConfiguration
@@ -44,6 +44,7 @@ class Settings:
         C{RVGAHP_GAHP_NAMES} lists.
     @ivar policy: The security policy.
     @ivar notes: Sentences for the log: what was dropped or is odd.
+    @ivar defaults: The names of the settings that nobody has set.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Settings:
         values: Mapping[str, Any],
         gahpCommands: dict[str, list[str]],
         notes: list[str],
+        defaults: Collection[str],
     ) -> None:
         """
         @param values: By name in capitals, the value of each setting of the
@@ -62,6 +64,7 @@ class Settings:
         self.configFile = configFile
         self.gahpCommands = gahpCommands
         self.notes = notes
+        self.defaults = defaults
         self._setValues(values)
 
     def _setValues(self, values: Mapping[str, Any]) -> None:
@@ -154,4 +157,4 @@ def settingsFrom(
     values = {row.name: reader.value(row) for row in TABLE if role in row.roles}
     reader.checkTogether(values)
     commands = reader.gahpCommands(values.get("RVGAHP_GAHP_NAMES", ()))
-    return Settings(role, configuration.file, values, commands, reader.notes)
+    return Settings(role, configuration.file, values, commands, reader.notes, reader.defaults)

@@ -18,13 +18,14 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from rvgahp import __version__, commands, limits
-from rvgahp.control import ControlConnection, QuietFactory, Responders
+from rvgahp.control import ControlConnection, QuietFactory
 from rvgahp.credentials import siteOf
 from rvgahp.errors import Busy, CredentialError, NotAuthorized, SiteTaken
 from rvgahp.gate import WaitingRoom
 from rvgahp.policy import Policy
 from rvgahp.proxy import Proxy, commonVersion
 from rvgahp.proxysession import ProxySession
+from rvgahp.siteenrolment import EnrolledSite
 from rvgahp.tls import explain
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 SOFTWARE = f"rvgahp {__version__}"
 
 
-class SiteConnection(Responders):
+class SiteConnection(EnrolledSite):
     """
     One CE, from its TLS handshake on.
 
@@ -44,8 +45,8 @@ class SiteConnection(Responders):
     @ivar policy: its security policy.
     @ivar software: what it calls itself in Hello.
     @ivar since: when Hello was accepted, in seconds since 1970.
-    @ivar certificate: what it showed; L{None} before the TLS handshake.
     @ivar isReady: it has listed its sessions and takes starts.
+    @ivar listed: the sessions that it has listed.
     """
 
     log = Logger()
@@ -60,9 +61,8 @@ class SiteConnection(Responders):
         self.policy: Policy = proxy.settings.policy
         self.software = ""
         self.since = 0.0
-        self.certificate: Certificate | None = None
         self.isReady = False
-        self._listed: set[str] = set()
+        self.listed: set[str] = set()
         self.control = ControlConnection(proxy.reactor, self, self._secured, self._lost)
         self._deadline = proxy.reactor.callLater(limits.GREETING_TIMEOUT, self._late)
         waiting.enter(self, address)
@@ -78,17 +78,15 @@ class SiteConnection(Responders):
     def _secured(self, control: ControlConnection) -> None:
         try:
             self.certificate = self._certificate()
-            self.site = siteOf(self.certificate)
+            if self.certificate is not None:
+                self.site = siteOf(self.certificate)
         except CredentialError as e:
             self.log.warn("CE at {address}: {problem}", address=self.address, problem=e)
             control.abort()
 
-    def _certificate(self) -> Certificate:
+    def _certificate(self) -> Certificate | None:
         connection: Connection = self.control.transport.getHandle()
-        certificate = connection.get_peer_certificate(as_cryptography=True)
-        if certificate is None:
-            raise CredentialError("it showed no certificate")
-        return certificate
+        return connection.get_peer_certificate(as_cryptography=True)
 
     def _late(self) -> None:
         self.log.warn(
@@ -108,6 +106,7 @@ class SiteConnection(Responders):
 
     def _lost(self, reason: Failure) -> None:
         self.abandon()
+        self.unwatchCertificate()
         if self._proxy.sites.get(self.site) is self:
             del self._proxy.sites[self.site]
             self.log.warn(
@@ -115,7 +114,7 @@ class SiteConnection(Responders):
                 site=self.site,
                 reason=explain(reason),
             )
-        elif not self.instance:
+        elif not self.instance and not self.hasAnswer:
             self.log.warn(
                 "CE at {address}: refused or broken off before Hello: {reason}",
                 address=self.address,
@@ -137,10 +136,13 @@ class SiteConnection(Responders):
         if self.instance:
             raise NotAuthorized("Hello has been said already")
         version = commonVersion(versions)
+        if self.certificate is None:
+            raise NotAuthorized("no certificate was shown; rvgahp join gets one")
         if not self.site or site != self.site:
             raise NotAuthorized(f"the certificate is of site {self.site}, and Hello says {site}")
         if len(instance) != 16:
             raise NotAuthorized("the instance in Hello does not have 16 bytes")
+        self.checkCertificate()
         self.policy = Policy.decode(policy)
         self.gahps = gahps
         self.instance = instance
@@ -180,6 +182,7 @@ class SiteConnection(Responders):
         if not self.control.connected:
             # It went while the other was asked; it must not take that one's place.
             raise NotAuthorized("the connection has ended")
+        self.checkCertificate()  # again: it may have been revoked while the other was asked
         former = self._proxy.sites.pop(self.site, None)
         if former is not None:
             former.control.abort()
@@ -188,6 +191,7 @@ class SiteConnection(Responders):
         self.since = time.time()
         self.abandon()
         self.control.greeted()
+        self.watchCertificate()
         self.log.info(
             "Site {site}: connected from {address} ({software}); offers {gahps}",
             site=self.site,
@@ -206,14 +210,14 @@ class SiteConnection(Responders):
         self._checkGreeted()
         if self.isReady:
             raise NotAuthorized("the last Sessions call has been")
-        if len(self._listed) + len(sessions) > limits.LISTED_SESSIONS:
+        if len(self.listed) + len(sessions) > limits.LISTED_SESSIONS:
             raise Busy(f"a site can have {limits.LISTED_SESSIONS} sessions at the most")
         names = [entry["session"] for entry in sessions]
-        self._listed.update(names)
+        self.listed.update(names)
         gone = self._proxy.sessionsListed(self.site, sessions)
         if last:
             self.isReady = True
-            self._proxy.siteReady(self.site, self._listed)
+            self._proxy.siteReady(self.site, self.listed)
         return {"gone": gone}
 
     @commands.Ping.responder
@@ -279,12 +283,14 @@ class SiteConnection(Responders):
         call = self.control.caller.call
         return call(commands.DialTunnel, limit, session=sessionId, request=request)
 
-    def end(self, sessionId: str, reason: str) -> None:
+    def end(self, sessionId: str, reason: str) -> Deferred[Any]:
         """
         Tell the CE that a session is over.
+
+        @return: fires when it knows, or is to be told when it comes again.
         """
         told = self.control.caller.call(commands.EndSession, session=sessionId, reason=reason)
-        told.addErrback(self._notTold, sessionId)
+        return told.addErrback(self._notTold, sessionId)
 
     def _notTold(self, failure: Failure, sessionId: str) -> None:
         self._proxy.remember(sessionId, self.site)  # for its next Sessions

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any, NoReturn, TextIO
 
 from twisted.logger import Logger, textFileLogObserver
@@ -58,13 +59,13 @@ class DaemonOptions(Options):
     @cvar role: C{"proxy"} or C{"ce"}.
     @cvar overrides: the setting that each option overrides, by option.
     @ivar settings: all settings, checked.
-    @ivar credentials: key, certificate and authorities, checked.
+    @ivar credentials: key, certificate and authorities, checked; L{None}: none were read.
     """
 
     role = ""
     overrides: dict[str, str] = {}
     settings: Settings
-    credentials: Credentials
+    credentials: Credentials | None = None
 
     def opt_version(self) -> None:
         """
@@ -97,12 +98,7 @@ class DaemonOptions(Options):
         }
         try:
             self.settings = load(self.role, config and os.path.abspath(config), given)
-            self.credentials = loadCredentials(
-                self.settings.get("RVGAHP_CERTFILE"),
-                self.settings.get("RVGAHP_KEYFILE"),
-                self.settings.get("RVGAHP_CAFILE"),
-                role=self.role,
-            )
+            self.readCredentials()
             self.check()
         except RvgahpError as e:
             self._refuse(str(e))
@@ -119,6 +115,19 @@ class DaemonOptions(Options):
                 log = Logger(observer=textFileLogObserver(file))
                 log.critical("{problem}", problem=sentence)
         raise CannotStart(sentence)
+
+    def readCredentials(self) -> None:
+        """
+        @raise rvgahp.errors.CredentialError: they cannot be used.
+        """
+        grace = timedelta(seconds=self.settings.get("RVGAHP_RENEWAL_GRACE"))
+        self.credentials = loadCredentials(
+            self.settings.get("RVGAHP_CERTFILE"),
+            self.settings.get("RVGAHP_KEYFILE"),
+            self.settings.get("RVGAHP_CAFILE"),
+            role=self.role,
+            grace=grace if self.role == "ce" else timedelta(),
+        )
 
     def check(self) -> None:
         """

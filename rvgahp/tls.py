@@ -1,14 +1,18 @@
 # -*- test-case-name: tests.test_tls -*-
 """
-TLS for the control connection: 1.3, certificates on both sides.
+TLS for the control connection: 1.3, a certificate of the proxy's and, but for enrolment,
+one of the CE's.
 
 Layer 3.
 """
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from OpenSSL.SSL import VERIFY_PEER, Connection
 from OpenSSL.SSL import Error as OpenSSLError
 from service_identity import CertificateError, VerificationError
 from service_identity.cryptography import (
@@ -17,6 +21,7 @@ from service_identity.cryptography import (
 )
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.internet.ssl import (
     Certificate,
     CertificateOptions,
@@ -26,11 +31,13 @@ from twisted.internet.ssl import (
     trustRootFromCertificates,
 )
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from rvgahp.errors import CredentialError
 
 if TYPE_CHECKING:
-    from OpenSSL.SSL import Connection
+    from cryptography import x509
+    from OpenSSL.crypto import X509
 
     from rvgahp.credentials import Credentials
 
@@ -56,6 +63,9 @@ _EXPLANATIONS = (
 )
 
 
+#: OpenSSL's C{X509_V_ERR_CERT_HAS_EXPIRED} (C{include/openssl/x509_vfy.h.in}).
+_HAS_EXPIRED = 10
+
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
@@ -80,18 +90,53 @@ def _identity(credentials: Credentials) -> PrivateCertificate:
     return identity
 
 
-def serverOptions(credentials: Credentials) -> CertificateOptions:
+def serverOptions(credentials: Credentials, grace: float = 0.0) -> CertificateOptions:
     """
-    @return: the proxy's half: the CE must show a certificate of our CA.
+    @param grace: seconds for which a CE's certificate passes after its end; it is good for
+        renewal only, then, and that is for others to see to.
+    @return: the proxy's half: if the CE shows a certificate, it must be of our CA.
     """
     identity = _identity(credentials)
-    return CertificateOptions(
+    options = CertificateOptions(
         privateKey=identity.privateKey.original,
         certificate=identity.original,
         extraCertChain=_chain(credentials),
         trustRoot=_authorities(credentials),
         raiseMinimumTo=TLSVersion.TLSv1_3,
     )
+    # Without VERIFY_FAIL_IF_NO_PEER_CERT, which Twisted has no word for beside trustRoot.
+    options.getContext().set_verify(VERIFY_PEER, partial(_verified, grace))
+    return options
+
+
+def _verified(
+    grace: float, _: Connection, certificate: X509, error: int, depth: int, isGood: int
+) -> bool:
+    """
+    OpenSSL's question for each certificate of a CE's chain.
+    """
+    if isGood or (error, depth) != (_HAS_EXPIRED, 0):
+        return bool(isGood)
+    latest = datetime.now(timezone.utc) - timedelta(seconds=grace)
+    return latest <= certificate.to_cryptography().not_valid_after_utc
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class ReplaceableContext:
+    """
+    The proxy's half of TLS, that new connections take as it is then.
+
+    @ivar options: what L{serverOptions} returned.
+    """
+
+    def __init__(self, options: CertificateOptions) -> None:
+        self.options = options
+
+    def serverConnectionForTLS(self, tlsProtocol: object) -> Connection:
+        """
+        Called by Twisted for each connection.
+        """
+        return Connection(self.options.getContext(), None)
 
 
 def clientOptions(credentials: Credentials, host: str) -> Any:
@@ -119,14 +164,21 @@ def checkHost(connection: Connection, host: str) -> None:
     @raise CredentialError: it is not.
     """
     certificate = connection.get_peer_certificate(as_cryptography=True)
+    if certificate is None or not isFor(certificate, host):
+        raise CredentialError(f"its certificate is not for {host}")
+
+
+def isFor(certificate: x509.Certificate, host: str) -> bool:
+    """
+    @return: whether a certificate has the name or address of C{host}.
+    """
     isAddress = isIPAddress(host) or isIPv6Address(host)
     verify = verify_certificate_ip_address if isAddress else verify_certificate_hostname
     try:
-        if certificate is None:
-            raise CertificateError("there is none")
         verify(certificate, host)
     except (VerificationError, CertificateError, ValueError):
-        raise CredentialError(f"its certificate is not for {host}") from None
+        return False
+    return True
 
 
 def explain(reason: Failure, host: str = "") -> str:

@@ -65,6 +65,7 @@ class CEDouble(Responders):
     @ivar probes: the arguments of each DialTunnel.
     @ivar answerProbe: makes the answer to DialTunnel.
     @ivar answersPings: whether it seems alive.
+    @ivar answersEnds: whether it answers EndSession.
     @ivar reason: why its connection ended, once it has.
     """
 
@@ -81,6 +82,7 @@ class CEDouble(Responders):
         self.probes: list[dict[str, Any]] = []
         self.answerProbe: Callable[[], Any] = lambda: {"answer": b"", "problem": ""}
         self.answersPings = True
+        self.answersEnds = True
         self.reason: Failure | None = None
         self.control = ControlConnection(clock, self, lambda _: None, self._lost)
 
@@ -127,9 +129,9 @@ class CEDouble(Responders):
         return self.answer()
 
     @commands.EndSession.responder
-    def end(self, session: str, reason: str) -> dict[str, Any]:
+    def end(self, session: str, reason: str) -> Any:
         self.ends.append((session, reason))
-        return {}
+        return {} if self.answersEnds else Deferred()
 
     @commands.RenewKey.responder
     def renew(self, **arguments: Any) -> Any:

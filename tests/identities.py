@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from functools import cache
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -25,6 +26,23 @@ _AGO = timedelta(days=30)
 
 def _now() -> datetime:
     return datetime.now(timezone.utc)
+
+
+def written(credentials: Credentials, directory: Path) -> dict[str, str]:
+    """
+    @return: the settings of a CE with these credentials, which are written there.
+    """
+    values = {}
+    for setting, name, content in (
+        ("RVGAHP_CERTFILE", "ce.crt", credentials.certificatePEM),
+        ("RVGAHP_KEYFILE", "ce.key", credentials.keyPEM),
+        ("RVGAHP_CAFILE", "ca.crt", credentials.caPEM),
+    ):
+        path = directory / name
+        path.touch(0o600)
+        path.write_bytes(content)
+        values[setting] = str(path)
+    return values
 
 
 @cache

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -19,6 +20,7 @@ from rvgahp import commands, limits
 from rvgahp.accounts import ownAccount
 from rvgahp.backoff import Backoff
 from rvgahp.ce import CE
+from rvgahp.certificaterenewal import CertificateRenewal
 from rvgahp.configuration import Configuration
 from rvgahp.errors import (
     InternalError,
@@ -36,8 +38,8 @@ from rvgahp.gahptable import GAHPTable
 from rvgahp.handshakemessages import Dial, takeMessage
 from rvgahp.session import SecuritySession
 from rvgahp.settings import settingsFrom
-from rvgahp.tls import clientOptions, serverOptions
-from tests.identities import SITE, ceCredentials, oddCredentials, proxyCredentials
+from rvgahp.tls import serverOptions
+from tests.identities import SITE, ceCredentials, oddCredentials, proxyCredentials, written
 from tests.privatereactor import ReactorTestCase
 from tests.procfs import childrenOf
 from tests.proxydouble import HOST, ProxyDouble, ProxyPort
@@ -104,7 +106,11 @@ class CETestCase(ReactorTestCase):
         """
         Make a CE.
         """
+        given = credentials or ceCredentials()
+        directory = Path(self.mktemp()).absolute()
+        directory.mkdir()
         values = {
+            **written(given, directory),
             "RVGAHP_BROKER_HOST": HOST,
             "RVGAHP_BROKER_PORT": str(port or self.port.number),
             "RVGAHP_KILL_GRACE": "0.1",
@@ -121,7 +127,7 @@ class CETestCase(ReactorTestCase):
             made,
             SITE,
             GAHPTable(made, [FileTransferGAHP()]),
-            clientOptions(credentials or ceCredentials(), HOST),
+            CertificateRenewal(self.reactor, made, given, Random(1)),
             0,
             lambda control, answer: self.ready.append(answer),
         )

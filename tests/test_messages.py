@@ -26,7 +26,9 @@ ELSEWHERE = {
     "credentialscli": "help, and doc/credentials.rst",
     "daemonprocess": "the playground's words",
     "demo": "the playground's words",
+    "enrolmentcli": "help, and doc/enrolment.rst",
     "sandbox": "the playground's words",
+    "securitytable": "the table of doc/settings.rst",
     "screen": "how lines are painted",
     "settingkinds": "what is allowed, in the table of doc/settings.rst",
     "settingtable": "the table of doc/settings.rst",
@@ -40,9 +42,9 @@ NO_MESSAGES = """
     a list of SITE=PATH, each site and each path once, the path absolute and of at most * bytes
     peer did not return a certificate
     certificate verify failed
+    SiteEntry | Invitation
     version too low
     wrong version number
-    there is none
     on the command line
     named on the command line
     _CONDOR_RVGAHP_SOCKET in the environment
@@ -62,7 +64,7 @@ HELP_CALLS = {"ArgumentParser", "Attribute", "Kind", "add_argument", "add_parser
 
 #: Names to which texts are given that are no messages.
 HELP_NAMES = {"HELP", "_ABOUT", "_EPILOG", "_BOOTSTRAP", "_SCRIPT", "WITHHELD", "longdesc"}
-HELP_NAMES |= {"BANNED"}
+HELP_NAMES |= {"BANNED", "_ACCESS_TEXT", "_CONFIG_TEXT", "_CONNECT_TEXT", "_KEYS"}
 
 #: Errors that only a mistake in the code raises.
 MISTAKES = {"AttributeError", "LookupError", "TypeError"}

@@ -18,6 +18,7 @@ import tempfile
 import threading
 from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from twisted.application.service import IService, IServiceMaker
@@ -29,6 +30,7 @@ from zope.interface.verify import verifyObject
 
 from rvgahp import __version__, cetap, limits, proxytap
 from rvgahp.ce import CE
+from rvgahp.certificaterenewal import CertificateRenewal
 from rvgahp.configuration import Configuration
 from rvgahp.credentials import makeCA, makeCECredentials, makeHostCredentials
 from rvgahp.gahptable import GAHPTable
@@ -36,8 +38,7 @@ from rvgahp.policy import Level, Policy
 from rvgahp.proxytap import ProxyService
 from rvgahp.settings import settingsFrom
 from rvgahp.tapoptions import CannotStart, DaemonOptions
-from rvgahp.tls import clientOptions, serverOptions
-from tests.identities import SITE, ceCredentials, proxyCredentials
+from tests.identities import SITE, ceCredentials, proxyCredentials, written
 from tests.localclient import LocalClient
 from tests.privatereactor import ReactorTestCase
 from tests.resolver import Resolver
@@ -326,10 +327,11 @@ class ProxyServiceTests(ReactorTestCase):
             "RVGAHP_PORT": "0",
             "RVGAHP_SOCKET": self.path,
             "RVGAHP_SOCKET_MODE": "0640",
+            "RVGAHP_STATE_DIR": os.path.join(self.directory, "enrolment"),
             **settings,
         }
         made = settingsFrom("proxy", Configuration(None, values))
-        service = ProxyService(self.reactor, made, serverOptions(proxyCredentials(HOST)))
+        service = ProxyService(self.reactor, made, proxyCredentials(HOST))
         verifyObject(IService, service)
         return service
 
@@ -399,7 +401,8 @@ class ProxyServiceTests(ReactorTestCase):
         (line,) = errors.getvalue().splitlines()
         for word in ("rvgahp-proxy: ", *words):
             self.assertIn(word, line)
-        self.assertEqual([event["log_level"].name for event in logs], ["critical"])
+        levels = [event["log_level"].name for event in logs]
+        self.assertEqual((levels.count("critical"), levels[-1]), (1, "critical"))
         self.assertEqual(descriptorCount(), before)
         service.stopService()
 
@@ -456,6 +459,7 @@ class ProxyServiceTests(ReactorTestCase):
         """
         service, port = self.start()
         values = {
+            **written(ceCredentials(), Path(self.directory)),
             "RVGAHP_BROKER_HOST": HOST,
             "RVGAHP_BROKER_PORT": str(port),
             "RVGAHP_GAHP_NAMES": "cat",
@@ -468,7 +472,7 @@ class ProxyServiceTests(ReactorTestCase):
             settings,
             SITE,
             GAHPTable(settings, []),
-            clientOptions(ceCredentials(), HOST),
+            CertificateRenewal(self.reactor, settings, ceCredentials(), Random(1)),
             0,
             lambda control, answer: ready.append(answer),
         )

@@ -21,7 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp.credentials import Credentials
 from rvgahp.errors import CredentialError
-from rvgahp.tls import checkHost, clientOptions, explain, serverOptions
+from rvgahp.tls import ReplaceableContext, checkHost, clientOptions, explain, serverOptions
 from tests.identities import HOST, ceCredentials, oddCredentials, proxyCredentials
 from tests.tlspair import TWISTED_WARNINGS, RawPeer, TLSPair
 
@@ -159,12 +159,42 @@ class HandshakeTests(TLSTestCase):
 
     def test_noCertificate(self) -> None:
         """
-        A CE without a certificate is not let in.
+        A CE without a certificate has TLS, and shows none: it may want to be enrolled.
         """
         anonymous = optionsForClientTLS(HOST, trustRoot=Certificate.loadPEM(ceCredentials().caPEM))
-        self.assertRefused(
-            None, anonymous, "it showed no certificate", "it wants a certificate of ours"
-        )
+        proxy, _ = self.shake(None, anonymous)
+        self.assertEqual(proxy.boxes, [{b"x": b"y"}])
+        self.assertIsNone(self.proxyTLS.getHandle().get_peer_certificate(as_cryptography=True))
+
+    def test_grace(self) -> None:
+        """
+        A certificate that ended within the grace passes; one that ended before, one of
+        another authority, and one for another purpose do not.
+        """
+        # It was made 30 days ago for one.
+        expired = clientOptions(ceCredentials(expired=True), HOST)
+        day = 86400.0
+        proxy, _ = self.shake(serverOptions(proxyCredentials(), 30 * day), expired)
+        self.assertEqual(proxy.boxes, [{b"x": b"y"}])
+        for grace, refused in (
+            (28 * day, ceCredentials(expired=True)),
+            (30 * day, ceCredentials(expired=True, signer="others")),
+            (30 * day, proxyCredentials(expired=True)),
+        ):
+            proxy, _ = self.shake(
+                serverOptions(proxyCredentials(), grace), clientOptions(refused, HOST)
+            )
+            self.assertEqual(proxy.boxes, [])
+
+    def test_replaceable(self) -> None:
+        """
+        New connections get what is in force then.
+        """
+        context = ReplaceableContext(serverOptions(proxyCredentials()))
+        for host in (HOST, "other.example.org"):
+            context.options = serverOptions(proxyCredentials(host))
+            proxy, _ = self.shake(context, clientOptions(ceCredentials(), host))
+            self.assertEqual(len(proxy.boxes), 1)
 
     def test_purposes(self) -> None:
         """

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cryptography import x509
 
+from rvgahp.boxes import encodeBox
 from rvgahp.credentials import makeCA, makeCECredentials, makeHostCredentials
 from rvgahp.daemonprocess import Daemon
 from tests.byhand import HandCE, HandProxy
@@ -101,7 +102,7 @@ class CertificateOfCETests(CredentialTestCase):
         named in the proxy's log, and everything else goes on.
         """
         forged: dict[str, tuple[list[x509.GeneralName], x509.ObjectIdentifier, int]] = {
-            "expired": ([site("x")], CLIENT, -1),
+            "expired": ([site("x")], CLIENT, -40),
             "server": ([site("x")], SERVER, 1),
             "nameless": ([], CLIENT, 1),
             "host": ([x509.DNSName("x")], CLIENT, 1),
@@ -129,7 +130,7 @@ class CertificateOfCETests(CredentialTestCase):
 
     def test_noCertificate(self) -> None:
         """
-        Who shows no certificate is not let in.
+        Who shows no certificate gets TLS, and is told at his first word that it needs one.
         """
         context = ssl.create_default_context(cafile=str(self.ours / "ca.crt"))
         context.check_hostname = False
@@ -139,13 +140,23 @@ class CertificateOfCETests(CredentialTestCase):
             context.wrap_socket(plain) as secured,
         ):
             secured.settimeout(PATIENCE)
-            self.assertRaises((ssl.SSLError, ConnectionError), self._read, secured)
-        line = self.playground.awaitLog("proxy", "CE at 127.0.0.1: ", self.before("proxy"))
-        self.assertIn("it showed no certificate", line)
+            box = {b"_command": b"Sessions", b"_ask": b"1", b"sessions": b"", b"last": b"True"}
+            secured.sendall(encodeBox(box))
+            self.assertIn(b"NotAuthorized", secured.recv(65536))
 
-    def _read(self, secured: ssl.SSLSocket) -> None:
-        if not secured.recv(100):
-            raise ConnectionError("closed")
+    def test_late(self) -> None:
+        """
+        A certificate that ended within the grace is good for a renewal alone, and one of the
+        administrator's not even for that.
+        """
+        forge(self.ours, self.other, "late", [site("x")], CLIENT, -1)
+        shutil.copy(self.ours / "ca.crt", self.other / "ca.crt")
+        with HandCE(self.playground.sandbox.port, self.other, "late") as ce:
+            refusal = ce.hello("x")
+            self.assertEqual(refusal[b"_error_code"], b"NotAuthorized")
+            self.assertIn(b"must be renewed first", refusal[b"_error_description"])
+            refusal = ce.ask(b"RenewCertificate", request=b"x")
+            self.assertIn(b"was not made by this proxy", refusal[b"_error_description"])
 
     def test_hello(self) -> None:
         """
@@ -186,7 +197,7 @@ class CertificateOfCETests(CredentialTestCase):
         A CE says itself what is wrong: at its start where it can see it, else in its log
         when the proxy has refused it.
         """
-        expired = self.playground.addCE("expired")
+        expired = self.playground.addCE("expired", settings="RVGAHP_RENEWAL_GRACE = 0\n")
         forge(self.ours, expired.directory, "ce", [site("expired")], CLIENT, -1)
         self.assertStartFails(expired, "has expired")
         named = self.playground.addCE("named", settings="RVGAHP_SITE = another\n")

@@ -1,0 +1,1 @@
+Two commands let a site in: ``rvgahp invite SITE`` on the submit host prints a code that works once, for an hour, and ``rvgahp join CODE`` at the site makes key, certificate and configuration. The certificate is renewed by itself, ``rvgahp revoke SITE`` shuts the site out at once, and a fresh proxy makes its own authority and host certificate (``doc/enrolment.rst``).

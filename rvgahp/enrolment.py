@@ -1,0 +1,332 @@
+# -*- test-case-name: tests.test_enrolment -*-
+"""
+Enrolment at the proxy: local users invite sites, sites get certificates and renew them,
+and owners revoke them.  C{doc/protocol.rst}, steps 2a, 2b and 4b.
+
+Layer 4.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import secrets
+import socket
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.logger import Logger
+
+from rvgahp import enrolmentlimits
+from rvgahp.certificaterequests import readRequest, spkiOf
+from rvgahp.errors import Busy, ConfigurationError, CredentialError, NoSuchSite, NotAuthorized
+from rvgahp.invitecode import SECRET_BYTES, InviteCode
+from rvgahp.names import checkSite
+from rvgahp.registry import Registry, SiteEntry
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509 import Certificate
+
+    from rvgahp.hostidentity import HostIdentity
+    from rvgahp.peercred import LocalUser
+    from rvgahp.proxy import Proxy
+
+__all__ = ["ClosedEnrolment", "Enrolment"]
+
+
+class ClosedEnrolment:
+    """
+    Of a proxy that enrols nobody: all its certificates are the administrator's.
+    """
+
+    def __init__(self, problem: str = "it has no directory for that") -> None:
+        """
+        @param problem: why, as a clause.
+        """
+        self._problem = problem
+
+    def checkHello(self, site: str, certificate: Certificate) -> None:
+        """
+        See that a site may come with this certificate, which TLS has verified.
+
+        @raise NotAuthorized: it may not.
+        """
+        if certificate.not_valid_after_utc < datetime.now(timezone.utc):
+            raise NotAuthorized(
+                f"the certificate of site {site} ended on"
+                f" {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC; it must be renewed first"
+            )
+
+    def isRevoked(self, site: str) -> bool:
+        """
+        @return: whether it is known that a site may not come.
+        """
+        return False
+
+    def invite(self, user: LocalUser, site: str) -> dict[str, Any]:
+        """
+        A local user invites a site.
+
+        @return: the values of L{rvgahp.commands.Invite}, with a B{secret}.
+        @raise RvgahpError: one of its errors.
+        """
+        raise self._closed()
+
+    def enrol(self, secret: bytes, request: bytes) -> dict[str, Any]:
+        """
+        A CE that was invited wants a certificate.
+
+        @return: the values of L{rvgahp.commands.Enrol}.
+        @raise NotAuthorized: it gets none.
+        """
+        raise self._closed()
+
+    def renew(self, site: str, certificate: Certificate, request: bytes) -> dict[str, Any]:
+        """
+        A CE wants another certificate.
+
+        @param certificate: the one that it has shown.
+        @return: the values of L{rvgahp.commands.RenewCertificate}.
+        @raise NotAuthorized: it gets none.
+        @raise Busy: not so soon.
+        """
+        raise self._closed()
+
+    def revoke(self, user: LocalUser, site: str) -> Deferred[dict[str, Any]]:
+        """
+        A local user revokes a site.
+
+        @return: fires with the values of L{rvgahp.commands.Revoke}, when the CE knows or
+            cannot be told.
+        @raise RvgahpError: one of its errors.
+        """
+        raise self._closed()
+
+    def _closed(self) -> NotAuthorized:
+        return NotAuthorized(f"this proxy enrols no sites: {self._problem}")
+
+
+class Enrolment(ClosedEnrolment):
+    """
+    Of a proxy that does.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, proxy: Proxy, identity: HostIdentity, registry: Registry, place: tuple[str, int]
+    ) -> None:
+        """
+        @param place: host and port that sites dial.
+        """
+        super().__init__()
+        self._proxy = proxy
+        self._identity = identity
+        self.registry = registry
+        self._place = place
+        self._renewed: dict[str, float] = {}
+        self._fullName = socket.getfqdn()
+
+    def _ownerOf(self, user: LocalUser) -> str:
+        """
+        @return: the canonical name of a local user.
+        """
+        return f"{user.name}@{self._proxy.settings.get('UID_DOMAIN') or self._fullName}"
+
+    # -- local users --------------------------------------------------------
+
+    def invite(self, user: LocalUser, site: str) -> dict[str, Any]:
+        host, port = self._place
+        owner = self._ownerOf(user)
+        try:
+            entry = self.registry.find(checkSite(site))
+            if entry is not None:
+                _checkInvite(entry, owner, _isAdministrator(user))
+            self._identity.checkFor(host)
+            secret = secrets.token_bytes(SECRET_BYTES)
+            code = InviteCode(host, port, secret, self._identity.fingerprint)
+            self.registry.invite(code.secret, site, owner, user.name)
+        except (ConfigurationError, CredentialError) as e:
+            raise NotAuthorized(str(e).rstrip(".")) from None
+        self.log.info("Site {site}: invited by {owner}", site=site, owner=owner)
+        return {"code": code.encode(), "seconds": enrolmentlimits.INVITATION_LIFETIME}
+
+    def revoke(self, user: LocalUser, site: str) -> Deferred[dict[str, Any]]:
+        by = self._ownerOf(user)
+        entry = self.registry.find(site)
+        if entry is None:
+            raise NoSuchSite(f"site {site[:80]!a} is not enrolled at this proxy")
+        if entry.owner != by and not _isAdministrator(user):
+            raise NotAuthorized(
+                f"site {site} is not {by}'s; its owner, root or the proxy's account can revoke it"
+            )
+        try:
+            self.registry.revoke(site, by)
+        except CredentialError as e:
+            raise NotAuthorized(str(e).rstrip(".")) from None
+        self.log.warn("Site {site}: revoked by {by}", site=site, by=by)
+        return self._end(site, f"site {site} was revoked by {by}")
+
+    def _end(self, site: str, reason: str) -> Deferred[dict[str, Any]]:
+        """
+        End what runs at a site, and its control connection.
+        """
+        proxy = self._proxy
+        records = [one for one in proxy.sessions.values() if one.site == site]
+        connection = proxy.sites.get(site)
+        told: Deferred[Any] = succeed(None)
+        if connection is not None:
+            names = {one.sessionId for one in records} | connection.listed
+            told = DeferredList([connection.end(name, reason) for name in sorted(names)])
+            told.addCallback(lambda _: connection.control.close())
+        proxy.claims.complete(site, set())
+        for record in records:
+            record.lost(reason)
+        return told.addCallback(lambda _: {"ended": len(records)})
+
+    # -- CEs ----------------------------------------------------------------
+
+    def isRevoked(self, site: str) -> bool:
+        return self.registry.isRevoked(site)
+
+    def checkHello(self, site: str, certificate: Certificate) -> None:
+        super().checkHello(site, certificate)
+        if self._identity.isOurs(certificate):
+            self._checkOurs(site, certificate)
+        elif self.registry.isRevoked(site):
+            raise _revoked(site)
+        elif self.registry.find(site) is None:
+            # So that nobody is invited under the name of a site of the administrator's.
+            try:
+                self.registry.put(SiteEntry(site, "", "", self._now()))
+            except CredentialError as e:
+                self.log.error("{problem}", problem=e)
+
+    def _checkOurs(self, site: str, certificate: Certificate) -> None:
+        entry = self.registry.find(site)
+        if entry is not None and entry.revokedBy:
+            raise _revoked(site)
+        if not self.registry.isGood(site, certificate.serial_number):
+            raise NotAuthorized(
+                f"this certificate of site {site} is no longer good: the site has been enrolled"
+                " anew, or the proxy has lost what it knew of it; ask for another code (rvgahp"
+                " invite)"
+            )
+
+    def enrol(self, secret: bytes, request: bytes) -> dict[str, Any]:
+        public = _requested(request)
+        try:
+            invitation = self.registry.use(secret, spkiOf(public))
+            site, owner = invitation.site, invitation.owner
+            entry = self.registry.find(site)
+            if entry is not None and entry.owner != owner and not entry.revokedBy:
+                raise _taken(site)
+            certificate = self._issue(public, site)
+            serials = [f"{certificate.serial_number:x}"]
+            self.registry.put(
+                SiteEntry(site, owner, invitation.account, self._now(), serials=serials)
+            )
+        except CredentialError as e:
+            raise self._unable(e) from None
+        self.log.info("Site {site}: enrolled for {owner}", site=site, owner=owner)
+        former = self._proxy.sites.get(site)
+        if former is not None:
+            former.control.close()  # its certificate is good no more
+        return {"site": site, "owner": owner, **self._answer(certificate)}
+
+    def renew(self, site: str, certificate: Certificate, request: bytes) -> dict[str, Any]:
+        if not self._identity.isOurs(certificate):
+            raise NotAuthorized(
+                f"the certificate of site {site} was not made by this proxy; renew it where it was"
+            )
+        self._checkOurs(site, certificate)
+        grace = timedelta(seconds=self._proxy.settings.get("RVGAHP_RENEWAL_GRACE"))
+        if datetime.now(timezone.utc) - grace > certificate.not_valid_after_utc:
+            raise NotAuthorized(
+                f"the certificate of site {site} ended too long ago; ask for another code (rvgahp"
+                " invite)"
+            )
+        public = _requested(request)
+        now = self._proxy.reactor.seconds()
+        if now - self._renewed.get(site, -math.inf) < enrolmentlimits.CERTIFICATE_PAUSE:
+            raise Busy(f"the certificate of site {site} has only just been renewed")
+        self._renewed[site] = now
+        try:
+            made = self._issue(public, site)
+            self.registry.addSerial(site, made.serial_number, certificate.serial_number)
+        except CredentialError as e:
+            raise self._unable(e) from None
+        self.log.info(
+            "Site {site}: certificate renewed until {end}",
+            site=site,
+            end=made.not_valid_after_utc,
+        )
+        return self._answer(made)
+
+    def _unable(self, problem: CredentialError) -> Busy:
+        """
+        The disk is full, or the authority is too old.  Paths are not for the other side.
+        """
+        self.log.error("No certificate can be made: {problem}", problem=problem)
+        return Busy("the proxy can make no certificate now, and its log says why; try again later")
+
+    def _issue(self, public: ec.EllipticCurvePublicKey, site: str) -> Certificate:
+        lifetime = timedelta(seconds=self._proxy.settings.get("RVGAHP_CERTIFICATE_LIFETIME"))
+        now = datetime.now(timezone.utc)
+        return self._identity.authority.issueCE(public, site, now, lifetime)
+
+    def _answer(self, certificate: Certificate) -> dict[str, Any]:
+        return {
+            "certificate": certificate.public_bytes(Encoding.PEM),
+            "authorities": self._identity.authorities,
+        }
+
+    @staticmethod
+    def _now() -> int:
+        return int(datetime.now(timezone.utc).timestamp())
+
+
+def _requested(request: bytes) -> ec.EllipticCurvePublicKey:
+    try:
+        return readRequest(request)
+    except CredentialError as e:
+        raise NotAuthorized(str(e).rstrip(".")) from None
+
+
+def _isAdministrator(user: LocalUser) -> bool:
+    return user.uid in (0, os.geteuid())
+
+
+def _checkInvite(entry: SiteEntry, owner: str, isAdministrator: bool) -> None:
+    """
+    See that a user may invite a site that is known already.
+    """
+    if not entry.owner:
+        raise NotAuthorized(
+            f"site {entry.site} has a certificate of the administrator's; who wants to enrol it"
+            f" all the same removes sites/{entry.site}.json in RVGAHP_STATE_DIR and restarts the"
+            " proxy"
+        )
+    if entry.owner != owner and not (isAdministrator and entry.revokedBy):
+        raise _taken(entry.site)
+    if entry.revokedBy not in ("", owner) and not isAdministrator:
+        raise NotAuthorized(
+            f"site {entry.site} was revoked by {entry.revokedBy}, who can invite it again"
+        )
+
+
+def _taken(site: str) -> NotAuthorized:
+    return NotAuthorized(
+        f"site {site} is enrolled by another user; choose another name, such as yours, an @ and"
+        " the host"
+    )
+
+
+def _revoked(site: str) -> NotAuthorized:
+    return NotAuthorized(
+        f"site {site} has been revoked, or cannot be looked up; ask the owner for another code"
+        " (rvgahp invite), or the proxy's administrator"
+    )

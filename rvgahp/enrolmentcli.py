@@ -1,0 +1,210 @@
+# -*- test-case-name: tests.test_enrolmentcli -*-
+"""
+C{rvgahp invite}, C{join} and C{revoke}: the words of the commands, and what they print.
+
+Layer 6; L{rvgahp.join}, L{rvgahp.inquiry}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from twisted.protocols.amp import Command
+
+    from rvgahp.join import Joined
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+__all__ = ["addCommands"]
+
+_DIRECTORY = "~/.rvgahp"
+
+_INVITE = """\
+Invite a site to this host's proxy.  SITE is the name that will stand in
+grid_resource: that of the login host for all its users, or USER@HOST for
+yours alone.
+
+The code that is printed is given to rvgahp join at the site.  It works once,
+for an hour.  Whoever has it can be that site, so let nobody else see it.  The
+site's owner is who has invited it: the CE there starts GAHPs for nobody else,
+unless its file ~/.rvgahp/access is changed.
+"""
+
+_JOIN = """\
+At the site, as the account that jobs are to run as: get what the CE needs to
+be let in by the proxy, with a code of rvgahp invite.  Without CODE it is asked
+for, so that it does not stand in the list of processes.
+
+Written are ce.key and ce.crt, ca.crt, condor_config.rvgahp and access.  None
+is replaced unasked.  With --replace a site that is enrolled anew under the
+same name keeps condor_config.rvgahp and access.
+
+If it was interrupted, give the same command again: the code works for an hour
+for the key that was made here, and for no other.
+"""
+
+_REVOKE = """\
+Shut a site out.  What runs there is ended at once, its jobs' GAHPs are told
+why, and it is not let in again until it is invited again.  You can revoke
+what you have invited; root and the proxy's account can revoke all.
+"""
+
+
+def addCommands(subparsers: Commands, wake: Callable[[], int]) -> None:
+    """
+    Hang the three under the C{rvgahp} command.
+
+    @param subparsers: what C{add_subparsers} returned.
+    @param wake: makes a descriptor that becomes readable when we are to end.
+    """
+    invite = _add(subparsers, "invite", "let a site enrol itself at this host's proxy", _INVITE)
+    invite.set_defaults(run=lambda arguments: _invite(arguments, wake))
+    join = _add(subparsers, "join", "at a site: enrol it with a code of rvgahp invite", _JOIN)
+    join.set_defaults(run=_join)
+    revoke = _add(subparsers, "revoke", "shut a site out that was enrolled", _REVOKE)
+    revoke.set_defaults(run=lambda arguments: _revoke(arguments, wake))
+    for parser in (invite, revoke):
+        parser.add_argument("site", metavar="SITE", help="name of the site")
+        parser.add_argument("--socket", metavar="PATH", help="the proxy's, as for rvgahp_client")
+    join.add_argument("code", metavar="CODE", nargs="?", help="what rvgahp invite has printed")
+    join.add_argument(
+        "--dir",
+        metavar="DIR",
+        default=_DIRECTORY,
+        help=f"where the files go (default: {_DIRECTORY})",
+    )
+    join.add_argument("--replace", action="store_true", help="replace files that are there already")
+    join.add_argument(
+        "--connect-to",
+        metavar="HOST:PORT",
+        type=_hostPort,
+        help="what to dial in place of the code's host and port, now and later",
+    )
+
+
+def _add(subparsers: Commands, name: str, summary: str, about: str) -> argparse.ArgumentParser:
+    return subparsers.add_parser(
+        name,
+        help=summary,
+        description=about,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _hostPort(word: str) -> tuple[str, int]:
+    """
+    The type of C{--connect-to}.
+    """
+    from rvgahp.settingkinds import HOST_PORT
+
+    try:
+        target: tuple[str, int] = HOST_PORT.parse(word)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{word[:80]!a} is not {HOST_PORT.allowed}") from None
+    return target
+
+
+def _ask(
+    arguments: argparse.Namespace, wake: Callable[[], int], limit: float, command: type[Command]
+) -> dict[str, Any]:
+    """
+    @param limit: seconds for the answer.
+    @return: the proxy's answer.
+    """
+    from rvgahp import commands
+    from rvgahp.inquiry import Inquiry
+    from rvgahp.patience import Patience
+    from rvgahp.proxysocket import connect, findSocket
+
+    inquiry = Inquiry(connect(findSocket(arguments.socket)), Patience(wake()))
+    try:
+        inquiry.ask(commands.DescribeProxy)  # else something that hangs is waited for too long
+        return inquiry.askBeside(_Nothing(), limit, command, site=arguments.site)
+    finally:
+        inquiry.close()
+
+
+class _Nothing:
+    """
+    There is nothing to serve meanwhile.
+    """
+
+    def descriptors(self) -> list[int]:
+        return []
+
+    def serve(self, ready: object) -> None:
+        pass
+
+
+def _invite(arguments: argparse.Namespace, wake: Callable[[], int]) -> int:
+    from rvgahp import commands, limits
+
+    answer = _ask(arguments, wake, limits.CALL_TIMEOUT, commands.Invite)
+    until = time.strftime("%H:%M", time.localtime(time.time() + answer["seconds"]))
+    print(
+        f"This lets in site {arguments.site}, once, until {until}.  At the site, as the account",
+        "that jobs are to run as:",
+        "",
+        f"    rvgahp join {answer['code']}",
+        "",
+        "Let nobody else see it.",
+        sep="\n",
+    )
+    return 0
+
+
+def _revoke(arguments: argparse.Namespace, wake: Callable[[], int]) -> int:
+    from rvgahp import commands, limits
+
+    answer = _ask(arguments, wake, 2 * limits.CALL_TIMEOUT, commands.Revoke)
+    print(
+        f"Site {arguments.site} is revoked; {answer['ended']} GAHPs were ended.  To let it in"
+        f" again: rvgahp invite {arguments.site}"
+    )
+    return 0
+
+
+def _join(arguments: argparse.Namespace) -> int:
+    from rvgahp.errors import RvgahpError
+    from rvgahp.invitecode import InviteCode
+    from rvgahp.join import join
+
+    path = os.path.abspath(os.path.expanduser(arguments.dir))
+    try:
+        code = InviteCode.decode(arguments.code or input("Code: "))
+        joined = join(code, path, arguments.connect_to, replace=arguments.replace)
+    except KeyboardInterrupt:
+        raise RvgahpError("interrupted; the same command may be given again") from None
+    except EOFError:
+        raise RvgahpError("no code was given") from None
+    _tell(joined, path)
+    return 0
+
+
+def _tell(joined: Joined, path: str) -> None:
+    """
+    Say what was done, and what is to be done.
+    """
+    for name in joined.written:
+        print(f"wrote {name}")
+    for name in joined.kept:
+        print(f"kept {name}: see that it still fits")
+    isUsual = path == os.path.expanduser(_DIRECTORY)
+    place = shlex.quote(path)
+    option = "" if isUsual else f" --config {place}/condor_config.rvgahp"
+    print(
+        f"This is site {joined.site} now, for {joined.owner}.  The certificate is good until",
+        f"{joined.ends:%Y-%m-%d %H:%M} UTC, and is renewed by itself while the CE runs.  See to",
+        f"the programs in {place}/condor_config.rvgahp, then start the CE:",
+        "",
+        f"    twistd --pidfile={place}/ce.pid --logfile={place}/ce.log rvgahp-ce{option}",
+        sep="\n",
+        file=sys.stdout,
+    )

@@ -1,0 +1,142 @@
+# -*- test-case-name: tests.test_hostidentity -*-
+"""
+A proxy's credentials and its enrolment, put together at its start and kept up.
+
+Layer 4: a reactor is passed in.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from twisted.logger import Logger
+from twisted.python.util import runAsEffectiveUser
+
+from rvgahp import enrolmentlimits
+from rvgahp.credentials import Credentials
+from rvgahp.enrolment import ClosedEnrolment, Enrolment
+from rvgahp.errors import CredentialError
+from rvgahp.hostidentity import HostIdentity, makeStateDirectory
+from rvgahp.registry import Registry
+from rvgahp.settings import Settings
+from rvgahp.tls import ReplaceableContext, serverOptions
+
+if TYPE_CHECKING:
+    from rvgahp.proxy import Proxy
+
+__all__ = ["ProxyEnrolment", "needsOwnCredentials"]
+
+_FILES = ("RVGAHP_CERTFILE", "RVGAHP_KEYFILE", "RVGAHP_CAFILE")
+
+
+def needsOwnCredentials(settings: Settings) -> bool:
+    """
+    @return: whether the administrator has given the proxy no credentials: none is named, and
+        none lies where they are looked for.
+    """
+    return all(
+        name in settings.defaults and not os.path.lexists(settings.get(name)) for name in _FILES
+    )
+
+
+class ProxyEnrolment:
+    """
+    What a proxy shows to sites, and its register of them.
+
+    @ivar context: the proxy's half of TLS, once L{prepare} has been called.
+    """
+
+    log = Logger()
+    context: ReplaceableContext
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        credentials: Credentials | None,
+        account: tuple[int, int] | None = None,
+    ) -> None:
+        """
+        @param credentials: the administrator's; L{None}: the proxy makes its own.
+        @param account: uid and gid to whom the files are to belong; L{None}: ours.
+        """
+        self._reactor = reactor
+        self._settings = settings
+        self._given = credentials
+        self._account = account or (os.geteuid(), os.getegid())
+        self._identity: HostIdentity | None = None
+        self._registry: Registry | None = None
+        self._problem = ""
+        self._timer: Any = None
+
+    def prepare(self) -> None:
+        """
+        Read or make what there must be before sites can come.  It blocks.
+
+        @raise CredentialError: there are no credentials.  With the administrator's, sites can
+            come all the same, and the log says that none can be enrolled.
+        """
+        try:
+            makeStateDirectory(self._settings.get("RVGAHP_STATE_DIR"), *self._account)
+            host, _ = self._place(0)
+            names = (host, socket.getfqdn(), socket.gethostname())
+            runAsEffectiveUser(*self._account, self._read, names)
+        except CredentialError as e:
+            if self._given is None:
+                raise
+            self._problem = str(e).rstrip(".")
+            self.log.warn("No site can be enrolled: {problem}", problem=self._problem)
+        self.context = ReplaceableContext(self._options())
+
+    def _read(self, names: tuple[str, ...]) -> None:
+        directory = self._settings.get("RVGAHP_STATE_DIR")
+        self._identity = HostIdentity(
+            directory, self._given, names, lambda: datetime.now(timezone.utc)
+        )
+        self._registry = Registry(directory, time.time)
+
+    def _place(self, port: int) -> tuple[str, int]:
+        """
+        @param port: the one that we listen on.
+        @return: where sites dial.
+        """
+        place: tuple[str, int] | None = self._settings.get("RVGAHP_PUBLIC_ADDRESS")
+        return place or (socket.getfqdn(), port)
+
+    def _options(self) -> Any:
+        credentials = self._given if self._identity is None else self._identity.credentials
+        if credentials is None:
+            raise CredentialError("The proxy has no credentials.")
+        return serverOptions(credentials, self._settings.get("RVGAHP_RENEWAL_GRACE"))
+
+    def open(self, proxy: Proxy, port: int) -> ClosedEnrolment:
+        """
+        Begin.
+
+        @param port: the one that we listen on.
+        """
+        if self._identity is None or self._registry is None:
+            return ClosedEnrolment(self._problem)
+        self._look()
+        return Enrolment(proxy, self._identity, self._registry, self._place(port))
+
+    def close(self) -> None:
+        """
+        End.
+        """
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        """
+        New connections get a new certificate when the old one's time has come.
+        """
+        assert self._identity is not None
+        if self._identity.renewIfDue():
+            self.context.options = self._options()
+        if self._identity.isOwn:
+            self._timer = self._reactor.callLater(enrolmentlimits.CERTIFICATE_POLL, self._look)

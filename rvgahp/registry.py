@@ -1,0 +1,311 @@
+# -*- test-case-name: tests.test_registry -*-
+"""
+The proxy's register of sites and of open invitations, in files (C{doc/enrolment.rst}).
+Layer 3: L{rvgahp.files}; the time is passed in.
+
+In RVGAHP_STATE_DIR there is C{sites/NAME.json} for each site and C{invitations/HASH.json}
+for each invitation.  Each is written whole, and only by the one proxy whose directory it
+is; what it knows it has read at its start.  Of an invitation's secret there is nothing but
+its SHA-256, which is its file's name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+from twisted.logger import Logger
+
+from rvgahp.enrolmentlimits import INVITATION_LIFETIME, OPEN_INVITATIONS, SITE_SERIALS
+from rvgahp.errors import Busy, ConfigurationError, CredentialError, NotAuthorized
+from rvgahp.files import makeDirectory, readFile, writeFile
+from rvgahp.keyexchange import PRIVATE
+from rvgahp.names import checkSite
+
+__all__ = ["Invitation", "Registry", "SiteEntry"]
+
+_HASH = re.compile("[0-9a-f]{64}")
+_ENDING = ".json"
+
+#: What L{rvgahp.files} writes before it has its name, left when that was cut short.
+_CUT_SHORT = re.compile(r".*\.json\.[0-9a-f]{16}")
+
+_Entry = TypeVar("_Entry", bound="SiteEntry | Invitation")
+
+
+@dataclass(frozen=True)
+class SiteEntry:
+    """
+    What is known of one site.
+
+    @ivar site: its name.
+    @ivar owner: the canonical name of whose it is; empty: it came with a certificate that
+        was not made here, and is the administrator's.
+    @ivar account: the owner's, on this host.
+    @ivar since: when it was enrolled, or came first; seconds since 1970.
+    @ivar revokedBy: the canonical name of who has revoked it; empty: nobody.
+    @ivar serials: of its certificates that are good, in hexadecimal, the oldest first.
+    """
+
+    site: str
+    owner: str
+    account: str
+    since: int
+    revokedBy: str = ""
+    serials: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Invitation:
+    """
+    One invitation.
+
+    @ivar name: the SHA-256 of its secret, in hexadecimal.
+    @ivar site: the site that it is for.
+    @ivar owner: who has invited, and will be the site's owner.
+    @ivar account: his, on this host.
+    @ivar ends: until when it works; seconds since 1970.
+    @ivar usedBy: the SHA-256 of the public key that has used it; empty: none.
+    """
+
+    name: str
+    site: str
+    owner: str
+    account: str
+    ends: int
+    usedBy: str = ""
+
+
+class Registry:
+    """
+    The register.
+    """
+
+    log = Logger()
+
+    def __init__(self, directory: str, now: Callable[[], float]) -> None:
+        """
+        Read it.  A file that is broken is said in the log, and costs its site alone.
+
+        @param directory: RVGAHP_STATE_DIR, which is there.
+        @param now: tells the time in seconds since 1970.
+        @raise CredentialError: a directory cannot be made or read.
+        """
+        self._now = now
+        self._sitesDirectory = os.path.join(directory, "sites")
+        self._invitationsDirectory = os.path.join(directory, "invitations")
+        self._problems: dict[str, str] = {}
+        self._sites = self._readAll(self._sitesDirectory, SiteEntry, "site")
+        self._invitations = self._readAll(self._invitationsDirectory, Invitation, "name")
+
+    # -- files --------------------------------------------------------------
+
+    def _readAll(self, directory: str, kind: type[_Entry], key: str) -> dict[str, _Entry]:
+        makeDirectory(directory)
+        found = {}
+        try:
+            names = sorted(os.listdir(directory))
+        except OSError as e:
+            raise CredentialError(f"{directory} cannot be read: {e.strerror}.") from e
+        for name in names:
+            stem = name.removesuffix(_ENDING)
+            path = os.path.join(directory, name)
+            if stem == name:
+                if _CUT_SHORT.fullmatch(name):
+                    with contextlib.suppress(OSError):
+                        os.unlink(path)
+                continue
+            try:
+                found[stem] = _parsed(path, kind, key, stem)
+            except CredentialError as e:
+                if kind is SiteEntry:
+                    self._problems[stem] = str(e)
+                self.log.error("{problem}", problem=e)
+        return found
+
+    def _write(self, directory: str, stem: str, entry: SiteEntry | Invitation) -> None:
+        """
+        @param stem: a site's checked name or a hash.
+        """
+        content = json.dumps(asdict(entry), indent=2).encode() + b"\n"
+        path = os.path.join(directory, stem + _ENDING)
+        writeFile(path, content, PRIVATE, replace=True)
+
+    # -- sites --------------------------------------------------------------
+
+    def find(self, site: str) -> SiteEntry | None:
+        """
+        @return: what is known of a site; L{None}: nothing.
+        @raise NotAuthorized: its file is broken.
+        """
+        if site in self._problems:
+            raise NotAuthorized(
+                f"what the proxy knows of site {site} cannot be read; the proxy's administrator"
+                " finds more in its log"
+            )
+        return self._sites.get(site)
+
+    def ownerOf(self, site: str) -> str | None:
+        """
+        @return: the canonical name of the owner of an enrolled site; L{None} if it is not
+            enrolled, or has been revoked, or nothing can be said.
+        """
+        entry = self._sites.get(site)
+        return (entry.owner or None) if entry is not None and not entry.revokedBy else None
+
+    def isRevoked(self, site: str) -> bool:
+        """
+        @return: whether the site may not come; so it is, too, if its file is broken.
+        """
+        entry = self._sites.get(site)
+        return site in self._problems or (entry is not None and bool(entry.revokedBy))
+
+    def put(self, entry: SiteEntry) -> None:
+        """
+        Write down what is known of a site from now on.
+
+        @raise CredentialError: it cannot be written.
+        """
+        entry = _changed(entry, serials=entry.serials[-SITE_SERIALS:])
+        self._write(self._sitesDirectory, checkSite(entry.site), entry)
+        self._sites[entry.site] = entry
+
+    def addSerial(self, site: str, serial: int, shown: int) -> None:
+        """
+        One more certificate of a site is good.
+
+        @param shown: the serial number of the one that it has now, which stays good.
+        """
+        entry = self._sites[site]
+        others = [one for one in entry.serials if one != f"{shown:x}"]
+        self.put(_changed(entry, serials=[*others, f"{shown:x}", f"{serial:x}"]))
+
+    def isGood(self, site: str, serial: int) -> bool:
+        """
+        @return: whether a certificate that was made here is still one of the site's.
+        """
+        entry = self._sites.get(site)
+        return entry is not None and f"{serial:x}" in entry.serials
+
+    def revoke(self, site: str, by: str) -> None:
+        """
+        A site may not come any more, and no invitation to it works.
+
+        @param by: the canonical name of who wants it so.
+        """
+        self.put(_changed(self._sites[site], revokedBy=by, serials=[]))
+        for invitation in list(self._invitations.values()):
+            if invitation.site == site:
+                self._remove(invitation)
+
+    # -- invitations --------------------------------------------------------
+
+    def invite(self, secret: bytes, site: str, owner: str, account: str) -> Invitation:
+        """
+        Write down an invitation.
+
+        @param secret: B{secret}.
+        @raise Busy: the owner has too many that are open.
+        @raise CredentialError: it cannot be written.
+        """
+        self._expire()
+        count = sum(one.owner == owner and not one.usedBy for one in self._invitations.values())
+        if count >= OPEN_INVITATIONS:
+            raise Busy(
+                f"{owner} has {count} open invitations, and no more are allowed; they end by"
+                f" themselves within {INVITATION_LIFETIME // 60} minutes"
+            )
+        ends = int(self._now()) + INVITATION_LIFETIME
+        made = Invitation(_digest(secret), checkSite(site), owner, account, ends)
+        self._write(self._invitationsDirectory, made.name, made)
+        self._invitations[made.name] = made
+        return made
+
+    def use(self, secret: bytes, publicKey: bytes) -> Invitation:
+        """
+        An invitation is used up.
+
+        @param secret: B{secret}.  That it is looked for by its hash tells by no length of time
+            how near to another one it is.
+        @param publicKey: the SubjectPublicKeyInfo of who uses it.  The same key may use it
+            again, because the answer may have been lost.
+        @raise NotAuthorized: there is no such one, for this key.
+        @raise CredentialError: that it is used cannot be written.
+        """
+        self._expire()
+        found = self._invitations.get(_digest(secret))
+        key = _digest(publicKey)
+        if found is None or found.usedBy not in ("", key):
+            raise NotAuthorized(
+                "the code is unknown here, or has been used, or is too old; ask for another"
+                " (rvgahp invite)"
+            )
+        if not found.usedBy:
+            found = _changed(found, usedBy=key)
+            self._write(self._invitationsDirectory, found.name, found)
+            self._invitations[found.name] = found
+        return found
+
+    def _expire(self) -> None:
+        now = self._now()
+        for invitation in list(self._invitations.values()):
+            if invitation.ends <= now:
+                self._remove(invitation)
+
+    def _remove(self, invitation: Invitation) -> None:
+        del self._invitations[invitation.name]
+        path = os.path.join(self._invitationsDirectory, invitation.name + _ENDING)
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+        except OSError as e:  # It is too old, and will be, when it is read again.
+            self.log.warn("{path} cannot be removed: {problem}", path=path, problem=e.strerror)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _changed(entry: Any, **changes: Any) -> Any:
+    """
+    @return: the same but for the changes.
+    """
+    return type(entry)(**{**asdict(entry), **changes})
+
+
+def _parsed(path: str, kind: type[_Entry], key: str, stem: str) -> _Entry:
+    """
+    @param key: the field that the file has its name from.
+    @raise CredentialError: it is not what it should be.
+    """
+    try:
+        values = json.loads(readFile(path))
+        entry = kind(**values)
+        wanted = {name: type(value) for name, value in asdict(_MODELS[kind]).items()}
+        isSound = {name: type(value) for name, value in values.items()} == wanted
+        if isinstance(entry, SiteEntry):
+            checkSite(entry.site)
+            isSound = isSound and all(isinstance(one, str) for one in entry.serials)
+        else:
+            checkSite(entry.site)
+            isSound = isSound and bool(_HASH.fullmatch(entry.name))
+        if isSound and getattr(entry, key) == stem:
+            return entry
+    except (ValueError, TypeError, ConfigurationError):
+        pass
+    raise CredentialError(
+        f"{path} is broken, and what it is for is refused: put it back as it was, or remove it."
+    )
+
+
+_MODELS: dict[type, SiteEntry | Invitation] = {
+    SiteEntry: SiteEntry("", "", "", 0),
+    Invitation: Invitation("", "", "", "", 0),
+}

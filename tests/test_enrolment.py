@@ -1,0 +1,601 @@
+"""
+Tests of L{rvgahp.enrolment} and L{rvgahp.siteenrolment}: real TLS in memory, real files,
+local users over real UNIX sockets.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from twisted.internet.ssl import Certificate, optionsForClientTLS
+from twisted.logger import capturedLogs
+
+from rvgahp import commands, enrolmentlimits, limits
+from rvgahp.certificaterequests import makeRequest, spkiOf
+from rvgahp.certificates import makeKey, siteOf
+from rvgahp.credentials import Credentials
+from rvgahp.enrolment import ClosedEnrolment, Enrolment
+from rvgahp.errors import Busy, NoSuchSite, NotAuthorized
+from rvgahp.hostidentity import HostIdentity
+from rvgahp.invitecode import InviteCode, fingerprintOf
+from rvgahp.keyexchange import pemOf
+from rvgahp.peercred import LocalUser
+from rvgahp.registry import Registry
+from rvgahp.siteconnection import SiteConnection
+from rvgahp.tls import clientOptions, serverOptions
+from tests.broker import BrokerTestCase, CEDouble
+from tests.identities import HOST, SITE, ceCredentials, proxyCredentials
+from tests.localclient import LocalClient
+from tests.tlspair import TLSPair
+
+ALICE = LocalUser(70001, "alice", 1)
+BOB = LocalUser(70002, "bob", 1)
+ROOT = LocalUser(0, "root", 1)
+
+
+class EnrolmentTestCase(BrokerTestCase):
+    """
+    A proxy that enrols.
+    """
+
+    settings = {"UID_DOMAIN": "example.org"}
+
+    #: The administrator's credentials, if there are any.
+    given: Credentials | None = None
+
+    #: Seconds for which TLS lets a certificate pass after its end.
+    grace = 1000.0
+
+    def setUp(self) -> None:
+        """
+        Make its directory.
+        """
+        super().setUp()
+        self.directory = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.wall = time.time()
+        self.identity = HostIdentity(
+            str(self.directory), self.given, [HOST], lambda: datetime.now(timezone.utc)
+        )
+        self.registry = Registry(str(self.directory), lambda: self.wall)
+        self.enrolment = Enrolment(self.proxy, self.identity, self.registry, (HOST, 41000))
+        self.proxy.enrolment = self.clients.enrolment = self.enrolment
+
+    def dial(self, credentials: Credentials | None = None) -> tuple[CEDouble, SiteConnection]:
+        """
+        @param credentials: what the CE shows.
+        @return: a CE that has dialled, and the proxy's end.
+        """
+        ce = CEDouble(self.loop, SITE, b"i" * 16)
+        connection = SiteConnection(self.proxy, "192.0.2.7", self.room)
+        if credentials is None:
+            ca = Certificate.loadPEM(self.identity.authorities)
+            options = optionsForClientTLS(HOST, trustRoot=ca)
+        else:
+            options = clientOptions(credentials, HOST)
+        ours = serverOptions(self.identity.credentials, self.grace)
+        self.pairs.append(TLSPair(connection.control, ce.control, self.loop, ours, options))
+        self.settle()
+        return ce, connection
+
+    def invite(self, user: LocalUser = ALICE, site: str = SITE) -> InviteCode:
+        """
+        @return: a code.
+        """
+        return InviteCode.decode(self.enrolment.invite(user, site)["code"])
+
+    def enrol(self, code: InviteCode, key: Any = None) -> Credentials:
+        """
+        @return: what a CE that was invited has in the end.
+        """
+        key = key or makeKey()
+        ce, _ = self.dial()
+        answer = self.successResultOf(
+            ce.call(commands.Enrol, secret=code.secret, request=makeRequest(key))
+        )
+        return self.credentials(answer, key)
+
+    def credentials(self, answer: dict[str, Any], key: Any) -> Credentials:
+        """
+        @return: what an answer comes to.
+        """
+        pem = answer["certificate"]
+        certificate = x509.load_pem_x509_certificate(pem)
+        self.assertEqual(spkiOf(certificate.public_key()), spkiOf(key.public_key()))
+        return Credentials(pem, pemOf(key), answer["authorities"], certificate)
+
+    def notEnrolled(self, secret: bytes, request: bytes | None = None) -> str:
+        """
+        @return: why a CE is not enrolled.
+        """
+        ce, _ = self.dial()
+        asked = ce.call(commands.Enrol, secret=secret, request=request or makeRequest(makeKey()))
+        failure = self.failureResultOf(asked, NotAuthorized)
+        self.spend(limits.CLOSE_TIMEOUT)
+        self.assertIsNotNone(ce.reason)
+        return str(failure.getErrorMessage())
+
+    def greeted(self, credentials: Credentials) -> CEDouble:
+        """
+        @return: a CE that has been accepted.
+        """
+        ce, _ = self.dial(credentials)
+        self.successResultOf(ce.hello())
+        self.successResultOf(ce.list())
+        return ce
+
+    def notGreeted(self, credentials: Credentials | None) -> str:
+        """
+        @return: why a CE's Hello is refused.
+        """
+        ce, _ = self.dial(credentials)
+        message = str(self.failureResultOf(ce.hello(), NotAuthorized).getErrorMessage())
+        ce.control.abort()
+        self.settle()
+        return message
+
+    def expired(self, site: str = SITE) -> Credentials:
+        """
+        @return: enrolled credentials that ended a minute ago.
+        """
+        given = self.enrol(self.invite(site=site))
+        key = makeKey()
+        then = datetime.now(timezone.utc) - timedelta(seconds=61)
+        # An authority is valid from five minutes before it was made.
+        made = self.identity.authority.issueCE(key.public_key(), site, then, timedelta(seconds=1))
+        self.registry.addSerial(site, made.serial_number, given.certificate.serial_number)
+        return Credentials(
+            made.public_bytes(Encoding.PEM), pemOf(key), self.identity.authorities, made
+        )
+
+
+class InviteTests(EnrolmentTestCase):
+    """
+    Who may invite, and what he gets.
+    """
+
+    def test_code(self) -> None:
+        """
+        A code names the host, the port and the host's key, each has another secret, and the
+        answer says for how long it works.
+        """
+        answer = self.enrolment.invite(ALICE, SITE)
+        code = InviteCode.decode(answer["code"])
+        self.assertEqual((code.host, code.port), (HOST, 41000))
+        public = self.identity.credentials.certificate.public_key()
+        self.assertEqual(code.fingerprint, fingerprintOf(spkiOf(public)))
+        self.assertEqual(answer["seconds"], enrolmentlimits.INVITATION_LIFETIME)
+        self.assertNotEqual(self.invite().secret, code.secret)
+
+    def test_overSocket(self) -> None:
+        """
+        Over the UNIX socket the user is who the kernel says.
+        """
+        client: LocalClient = self.client()
+        client.send({b"_command": b"Invite", b"_ask": b"1", b"site": SITE.encode()})
+        self.settle()
+        (box,) = client.read()
+        self.enrol(InviteCode.decode(box[b"code"].decode()))
+        entry = self.registry.find(SITE)
+        assert entry is not None
+        self.assertEqual(entry.owner, f"{entry.account}@example.org")
+        client.send({b"_command": b"Revoke", b"_ask": b"2", b"site": SITE.encode()})
+        self.settle()
+        (box,) = client.read()
+        self.assertEqual(box, {b"_answer": b"2", b"ended": b"0"})
+
+    def test_refused(self) -> None:
+        """
+        An impossible name, another's site, one of the administrator's, and one that root has
+        revoked: each is refused with its sentence; root may invite what is revoked.
+        """
+
+        def refusal(user: LocalUser, site: str = SITE) -> str:
+            return str(self.assertRaises(NotAuthorized, self.enrolment.invite, user, site))
+
+        self.assertIn("cannot be the name of a site", refusal(ALICE, "../x"))
+        self.enrol(self.invite())
+        self.invite()
+        self.assertIn("enrolled by another user", refusal(BOB))
+        self.assertIn("enrolled by another user", refusal(ROOT))
+        self.successResultOf(self.enrolment.revoke(ALICE, SITE))
+        self.assertIn("enrolled by another user", refusal(BOB))
+        self.invite()
+        self.successResultOf(self.enrolment.revoke(ROOT, SITE))
+        self.assertIn("revoked by root@example.org", refusal(ALICE))
+        self.enrol(self.invite(ROOT))
+        self.assertEqual(self.registry.ownerOf(SITE), "root@example.org")
+
+    def test_name(self) -> None:
+        """
+        A code whose host is not in the certificate would be of no use.
+        """
+        enrolment = Enrolment(self.proxy, self.identity, self.registry, ("other.example", 1))
+        e = self.assertRaises(NotAuthorized, enrolment.invite, ALICE, SITE)
+        self.assertIn("certificate is not for other.example", str(e))
+
+    def test_closed(self) -> None:
+        """
+        A proxy that cannot enrol says why.
+        """
+        closed = ClosedEnrolment("the disk is broken")
+        for call in (
+            lambda: closed.invite(ALICE, SITE),
+            lambda: closed.enrol(b"", b""),
+            lambda: closed.renew(SITE, ceCredentials().certificate, b""),
+            lambda: closed.revoke(ALICE, SITE),
+        ):
+            self.assertIn("the disk is broken", str(self.assertRaises(NotAuthorized, call)))
+
+
+class EnrolTests(EnrolmentTestCase):
+    """
+    A CE that was invited.
+    """
+
+    def test_enrolled(self) -> None:
+        """
+        It gets a certificate for its key and its site, comes with it, and the connection on
+        which it was enrolled ends.
+        """
+        code = self.invite()
+        key = makeKey()
+        ce, _ = self.dial()
+        asked = ce.call(commands.Enrol, secret=code.secret, request=makeRequest(key))
+        answer = self.successResultOf(asked)
+        self.assertEqual((answer["site"], answer["owner"]), (SITE, "alice@example.org"))
+        self.assertIsNotNone(ce.reason)
+        credentials = self.credentials(answer, key)
+        self.assertEqual(siteOf(credentials.certificate), SITE)
+        self.greeted(credentials)
+        self.assertEqual(self.registry.ownerOf(SITE), "alice@example.org")
+
+    def test_useless(self) -> None:
+        """
+        A wrong code, one that is used, one that is too old, a request that is none: refused,
+        and the first three alike.
+        """
+        code = self.invite()
+        wrong = self.notEnrolled(bytes(13))
+        self.assertIn("no certificate request", self.notEnrolled(code.secret, b"x"))
+        self.enrol(code)
+        self.assertEqual(self.notEnrolled(code.secret), wrong)
+        late = self.invite()
+        self.wall += enrolmentlimits.INVITATION_LIFETIME
+        self.assertEqual(self.notEnrolled(late.secret), wrong)
+
+    def test_again(self) -> None:
+        """
+        An answer that was lost can be asked for again with the same key; then what was lost is
+        good no more.
+        """
+        code, key = self.invite(), makeKey()
+        lost, got = self.enrol(code, key), self.enrol(code, key)
+        self.greeted(got)
+        self.assertIn("no longer good", self.notGreeted(lost))
+
+    def test_twoAtOnce(self) -> None:
+        """
+        Of two that come with one code at once just one is enrolled.
+        """
+        code = self.invite()
+        asked = []
+        for _ in range(2):
+            ce, _ = self.dial()
+            request = makeRequest(makeKey())
+            asked.append(ce.call(commands.Enrol, secret=code.secret, request=request))
+        self.successResultOf(asked[0])
+        self.failureResultOf(asked[1], NotAuthorized)
+
+    def test_taken(self) -> None:
+        """
+        Of two users who were both given a code for one site the first to use it has it.
+        """
+        mine, theirs = self.invite(ALICE), self.invite(BOB)
+        self.enrol(theirs)
+        self.assertIn("enrolled by another user", self.notEnrolled(mine.secret))
+        self.assertEqual(self.registry.ownerOf(SITE), "bob@example.org")
+
+    def test_anew(self) -> None:
+        """
+        A site that is enrolled anew has its old connection closed, and its old certificate is
+        good no more.
+        """
+        old = self.enrol(self.invite())
+        ce = self.greeted(old)
+        self.enrol(self.invite())
+        self.spend(limits.CLOSE_TIMEOUT)
+        self.assertIsNotNone(ce.reason)
+        self.assertIn("enrolled anew", self.notGreeted(old))
+
+    def test_withCertificate(self) -> None:
+        """
+        Who shows a certificate is not enrolled; who shows none is not let in.
+        """
+        credentials = self.enrol(self.invite())
+        code = self.invite()
+        ce, _ = self.dial(credentials)
+        asked = ce.call(commands.Enrol, secret=code.secret, request=makeRequest(makeKey()))
+        self.failureResultOf(asked, NotAuthorized)
+        self.assertIn("no certificate was shown", self.notGreeted(None))
+        ce, _ = self.dial()
+        for called in (
+            ce.list(),
+            ce.call(commands.OpenChannel, session="s", stream=0),
+            ce.call(commands.RenewCertificate, request=makeRequest(makeKey())),
+        ):
+            self.failureResultOf(called, NotAuthorized)
+        self.assertEqual(self.proxy.sites, {})
+        ce.control.abort()
+
+    def test_fullDisk(self) -> None:
+        """
+        Where nothing can be written nobody is enrolled, no path is told, and the log has it.
+        """
+        code = self.invite()
+        sites = self.directory / "sites"
+        sites.rmdir()
+        sites.write_text("")
+        ce, _ = self.dial()
+        key = makeKey()
+        asked = ce.call(commands.Enrol, secret=code.secret, request=makeRequest(key))
+        with capturedLogs() as logs:
+            failure = self.failureResultOf(asked, Busy)
+        self.assertNotIn(str(self.directory), failure.getErrorMessage())
+        self.assertTrue([one for one in logs if str(self.directory) in str(one.get("problem"))])
+        sites.unlink()
+        sites.mkdir()
+        self.greeted(self.enrol(code, key))
+
+    def test_restart(self) -> None:
+        """
+        A proxy that is started again knows its sites and its invitations.
+        """
+        credentials, code = self.enrol(self.invite()), self.invite(site="other.example")
+        self.identity = HostIdentity(
+            str(self.directory), self.given, [HOST], lambda: datetime.now(timezone.utc)
+        )
+        registry = Registry(str(self.directory), time.time)
+        self.proxy.enrolment = Enrolment(self.proxy, self.identity, registry, (HOST, 1))
+        self.greeted(credentials)
+        self.enrol(code)
+
+
+class RenewalTests(EnrolmentTestCase):
+    """
+    The next certificate.
+    """
+
+    def renewed(self, ce: CEDouble) -> Credentials:
+        """
+        @return: what a CE has after a renewal.
+        """
+        self.spend(enrolmentlimits.CERTIFICATE_PAUSE)
+        key = makeKey()
+        asked = ce.call(commands.RenewCertificate, request=makeRequest(key))
+        return self.credentials(self.successResultOf(asked), key)
+
+    def test_renewed(self) -> None:
+        """
+        A CE gets the next certificate over the connection that it has, before Hello or after,
+        and both are good: the answer may be lost.
+        """
+        first = self.enrol(self.invite())
+        ce = self.greeted(first)
+        second = self.renewed(ce)
+        third = self.renewed(self.dial(second)[0])
+        self.assertIsNone(ce.reason)
+        for credentials in (first, second, third):
+            self.greeted(credentials)
+
+    def test_expired(self) -> None:
+        """
+        A certificate that has ended is good for its renewal and nothing else.
+        """
+        old = self.expired()
+        self.assertIn("must be renewed first", self.notGreeted(old))
+        ce, _ = self.dial(old)
+        new = self.renewed(ce)
+        self.failureResultOf(ce.hello(), NotAuthorized)
+        self.greeted(new)
+
+    def test_tooLate(self) -> None:
+        """
+        After the grace it is good for nothing; already TLS refuses it.
+        """
+        old = self.expired()
+        self.grace = 50.0
+        ce, _ = self.dial(old)
+        self.assertIsNotNone(ce.reason)
+
+    def test_often(self) -> None:
+        """
+        Not so often that the disk has more to do than write certificates.
+        """
+        ce = self.greeted(self.enrol(self.invite()))
+        self.renewed(ce)
+        asked = ce.call(commands.RenewCertificate, request=makeRequest(makeKey()))
+        self.failureResultOf(asked, Busy)
+        self.renewed(ce)
+
+    def test_refused(self) -> None:
+        """
+        A request that is none, and a revoked site, get none.
+        """
+        credentials = self.enrol(self.invite())
+        ce, _ = self.dial(credentials)
+        asked = ce.call(commands.RenewCertificate, request=b"x")
+        self.failureResultOf(asked, NotAuthorized)
+        self.registry.revoke(SITE, "root@example.org")
+        asked = ce.call(commands.RenewCertificate, request=makeRequest(makeKey()))
+        self.assertIn("revoked", self.failureResultOf(asked, NotAuthorized).getErrorMessage())
+        ce.control.abort()
+
+    def test_end(self) -> None:
+        """
+        A connection ends with its certificate, unless that has been renewed.
+        """
+        lifetime = enrolmentlimits.CERTIFICATE_POLL
+        self.proxy.settings._values["RVGAHP_CERTIFICATE_LIFETIME"] = int(lifetime)
+        now = time.time()
+        self.patch(time, "time", lambda: now + self.loop.seconds())
+        lazy = self.greeted(self.enrol(self.invite()))
+        eager, _ = self.dial(self.enrol(self.invite(site="b.example")))
+        self.successResultOf(eager.hello(site="b.example"))
+        self.spend(lifetime / 2)
+        self.renewed(eager)
+        self.assertIsNone(lazy.reason)
+        with capturedLogs() as logs:
+            self.spend(lifetime / 2 + limits.CLOSE_TIMEOUT)
+        self.assertIsNotNone(lazy.reason)
+        self.assertIsNone(eager.reason)
+        self.assertTrue(
+            [one for one in logs if "has ended and was not renewed" in one["log_format"]]
+        )
+        self.spend(lifetime / 2 + limits.CLOSE_TIMEOUT)
+        self.assertIsNotNone(eager.reason)
+
+
+class RevokeTests(EnrolmentTestCase):
+    """
+    The end of a site.
+    """
+
+    def test_ends(self) -> None:
+        """
+        What runs at the site is ended: its CE is told each session, its clients why, then the
+        connection ends; and it is not let in again, nor has it a certificate renewed.
+        """
+        credentials = self.enrol(self.invite())
+        ce, _ = self.dial(credentials)
+        self.successResultOf(ce.hello())
+        self.successResultOf(ce.list("unclaimed"))
+        client = self.ask()
+        (start,) = ce.starts
+        answer = self.successResultOf(self.enrolment.revoke(ALICE, SITE))
+        self.assertEqual(answer, {"ended": 1})
+        reason = f"site {SITE} was revoked by alice@example.org"
+        self.assertEqual(
+            sorted(ce.ends), sorted([(start["session"], reason), ("unclaimed", reason)])
+        )
+        self.spend(limits.CLOSE_TIMEOUT)
+        self.assertIsNotNone(ce.reason)
+        client.read()
+        (lost,) = [box for box in client.boxes if box.get(b"_command") == b"SessionLost"]
+        self.assertEqual(lost[b"reason"].decode(), reason)
+        self.assertIn("has been revoked", self.notGreeted(credentials))
+
+    def test_silentCE(self) -> None:
+        """
+        A CE that does not answer does not keep it from being revoked.
+        """
+        ce = self.greeted(self.enrol(self.invite()))
+        self.ask()
+        ce.answersEnds = False
+        revoked = self.enrolment.revoke(ALICE, SITE)
+        self.spend(limits.CALL_TIMEOUT + limits.CLOSE_TIMEOUT)
+        self.assertEqual(self.successResultOf(revoked), {"ended": 1})
+        self.assertEqual(self.proxy.sites, {})
+        self.assertTrue(self.registry.isRevoked(SITE))
+
+    def test_meanwhile(self) -> None:
+        """
+        A CE whose Hello waits for the end of another connection of its site is not let in by
+        that.
+        """
+        credentials = self.enrol(self.invite())
+        former = self.greeted(credentials)
+        former.answersPings = False
+        later, _ = self.dial(credentials)
+        later.instance = b"j" * 16
+        waiting = later.hello()
+        self.settle()
+        self.assertNoResult(waiting)
+        self.successResultOf(self.enrolment.revoke(ALICE, SITE))
+        self.spend(limits.CLOSE_TIMEOUT)
+        self.assertIsNotNone(former.reason)
+        self.failureResultOf(waiting, NotAuthorized)
+        self.assertEqual(self.proxy.sites, {})
+        later.control.abort()
+
+    def test_again(self) -> None:
+        """
+        Invited again it is enrolled again; what it had before is no good.
+        """
+        old = self.enrol(self.invite())
+        self.successResultOf(self.enrolment.revoke(ALICE, SITE))
+        new = self.enrol(self.invite())
+        self.assertIn("no longer good", self.notGreeted(old))
+        self.greeted(new)
+
+    def test_who(self) -> None:
+        """
+        The owner can, root and the proxy's account can, others cannot; and there must be
+        something to revoke.
+        """
+        self.enrol(self.invite())
+        self.assertRaises(NotAuthorized, self.enrolment.revoke, BOB, SITE)
+        self.assertFalse(self.registry.isRevoked(SITE))
+        self.assertRaises(NoSuchSite, self.enrolment.revoke, ROOT, "other.example")
+        self.assertRaises(NoSuchSite, self.enrolment.revoke, ROOT, "../../etc/passwd")
+        for user in (ROOT, LocalUser(os.geteuid(), "rvgahp", 1)):
+            self.successResultOf(self.enrolment.revoke(user, SITE))
+            self.assertTrue(self.registry.isRevoked(SITE))
+            self.enrol(self.invite(ROOT))
+
+
+class AdministratorsTests(EnrolmentTestCase):
+    """
+    A proxy with credentials of the administrator's.
+    """
+
+    given = proxyCredentials()
+
+    def test_both(self) -> None:
+        """
+        Sites of his authority and enrolled ones are both let in, and an enrolled one is told
+        the authority by which it knows the proxy.
+        """
+        theirs, ours = ceCredentials(), self.enrol(self.invite(site="b.example"))
+        self.greeted(theirs)
+        self.assertEqual(ours.caPEM, self.given.caPEM if self.given else b"")
+        ce, _ = self.dial(ours)
+        self.successResultOf(ce.hello(site="b.example"))
+
+    def test_notInvited(self) -> None:
+        """
+        Nobody is invited under the name of a site that has come with a certificate of the
+        administrator's, not even when it is not there and the proxy has been restarted.
+        """
+        ce = self.greeted(ceCredentials())
+        ce.control.abort()
+        self.settle()
+        self.enrolment.registry = Registry(str(self.directory), time.time)
+        e = self.assertRaises(NotAuthorized, self.enrolment.invite, ALICE, SITE)
+        self.assertIn("certificate of the administrator's", str(e))
+
+    def test_notRenewed(self) -> None:
+        """
+        A certificate of the administrator's is renewed by him.
+        """
+        ce = self.greeted(ceCredentials())
+        asked = ce.call(commands.RenewCertificate, request=makeRequest(makeKey()))
+        self.assertIn("not made by this proxy", self.failureResultOf(asked).getErrorMessage())
+
+    def test_revoked(self) -> None:
+        """
+        Root can revoke such a site, too.
+        """
+        self.greeted(ceCredentials())
+        self.assertRaises(NotAuthorized, self.enrolment.revoke, ALICE, SITE)
+        self.successResultOf(self.enrolment.revoke(ROOT, SITE))
+        self.spend(limits.CLOSE_TIMEOUT)
+        self.assertIn("has been revoked", self.notGreeted(ceCredentials()))

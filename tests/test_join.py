@@ -1,0 +1,340 @@
+"""
+Tests of L{rvgahp.join} and L{rvgahp.joinfiles}: a real proxy on loopback, real TLS, real
+files.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rvgahp import enrolmentlimits, limits
+from rvgahp.certificates import siteOf
+from rvgahp.configuration import Configuration
+from rvgahp.credentials import loadCredentials
+from rvgahp.errors import CredentialError, NotAuthorized, ProtocolError, RvgahpError
+from rvgahp.invitecode import SECRET_BYTES, InviteCode
+from rvgahp.join import Joined, join
+from rvgahp.joinfiles import CONFIG, JoinDirectory
+from rvgahp.peercred import LocalUser
+from rvgahp.proxytap import ProxyService
+from rvgahp.settings import settingsFrom
+from tests.kills import killedAfter
+from tests.privatereactor import ReactorTestCase
+from tests.tlspair import TWISTED_WARNINGS
+
+HOST = "127.0.0.1"
+ALICE = LocalUser(70001, "alice", 1)
+OWNER = "alice@example.org"
+FILES = ["access", "ca.crt", "ce.crt", "ce.key", CONFIG]
+
+
+class Attempt:
+    """
+    A join in a thread, since it blocks.
+
+    @ivar result: what came of it, or the error.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self.result: Any = None
+
+        def work() -> None:
+            try:
+                self.result = join(*arguments, **named)
+            except RvgahpError as e:
+                self.result = e
+
+        self.thread = threading.Thread(target=work)
+        self.thread.start()
+
+
+class JoinTestCase(ReactorTestCase):
+    """
+    A fresh proxy, and a site.
+    """
+
+    suppress = TWISTED_WARNINGS
+
+    def setUp(self) -> None:
+        """
+        Start the proxy.
+        """
+        super().setUp()
+        self.directory = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.site = self.directory / "site"
+        self.proxy, self.port = self.startProxy("state")
+
+    def startProxy(self, state: str) -> tuple[ProxyService, int]:
+        """
+        @param state: the name of its directory.
+        @return: a proxy without credentials, and its port.
+        """
+        values = {
+            "RVGAHP_INTERFACE": HOST,
+            "RVGAHP_PORT": "0",
+            "RVGAHP_SOCKET": str(self.directory / f"{state}.sock"),
+            "RVGAHP_STATE_DIR": str(self.directory / state),
+            "RVGAHP_PUBLIC_ADDRESS": f"{HOST}:41000",
+            "UID_DOMAIN": "example.org",
+        }
+        settings = settingsFrom("proxy", Configuration(None, values))
+        proxy = ProxyService(self.reactor, settings, None)
+        proxy.privilegedStartService()
+        proxy.startService()
+        return proxy, proxy._listeners[0]._port.getsockname()[1]
+
+    def tearDown(self) -> None:
+        """
+        It stops.
+        """
+        self.proxy.stopService()
+        self.until(lambda: not self.reactor.getDelayedCalls())
+        super().tearDown()
+
+    def invite(self, site: str = "a.example", proxy: ProxyService | None = None) -> InviteCode:
+        """
+        @return: a code.
+        """
+        enrolment = (proxy or self.proxy)._proxy.enrolment
+        return InviteCode.decode(enrolment.invite(ALICE, site)["code"])
+
+    def joined(self, code: InviteCode, **named: Any) -> Any:
+        """
+        @return: what came of a join.
+        """
+        target = named.pop("target", (HOST, self.port))
+        path = named.pop("path", self.site)
+        attempt = Attempt(code, str(path), target, **named)
+        self.until(lambda: not attempt.thread.is_alive(), 20)
+        return attempt.result
+
+    def refused(self, error: type[RvgahpError], code: InviteCode, **named: Any) -> str:
+        """
+        @return: why it came to nothing.
+        """
+        found = self.joined(code, **named)
+        self.assertIsInstance(found, error)
+        self.assertNotIn("\n", str(found))
+        return str(found)
+
+    def assertWorks(self, path: Path | None = None, site: str = "a.example") -> None:
+        """
+        The files are whole, and the proxy knows the certificate as good.
+        """
+        path = path or self.site
+        self.assertEqual(sorted(one.name for one in path.iterdir()), FILES)
+        found = loadCredentials(
+            str(path / "ce.crt"), str(path / "ce.key"), str(path / "ca.crt"), "ce"
+        )
+        self.assertEqual(siteOf(found.certificate), site)
+        self.proxy._proxy.enrolment.checkHello(site, found.certificate)
+        values = dict(
+            line.split(" = ")
+            for line in (path / CONFIG).read_text().splitlines()
+            if " = " in line and not line.startswith("#")
+        )
+        settings = settingsFrom("ce", Configuration(str(path / CONFIG), values))
+        self.assertEqual(settings.get("RVGAHP_BROKER_HOST"), HOST)
+        self.assertEqual(settings.get("RVGAHP_BROKER_PORT"), 41000)
+        self.assertEqual(settings.get("RVGAHP_CONNECT_TO"), (HOST, self.port))
+        self.assertEqual(settings.get("RVGAHP_CERTFILE"), str(path / "ce.crt"))
+        rules = [one for one in (path / "access").read_text().splitlines() if one[0] != "#"]
+        self.assertEqual(rules, [f"ALLOW START {OWNER}"])
+
+
+class GoodTests(JoinTestCase):
+    """
+    A site joins.
+    """
+
+    def test_joined(self) -> None:
+        """
+        It has all files, of which the key and the directory are its own alone.
+        """
+        found = self.joined(self.invite())
+        self.assertIsInstance(found, Joined)
+        self.assertEqual((found.site, found.owner, found.kept), ("a.example", OWNER, []))
+        self.assertEqual(sorted(found.written), [str(self.site / name) for name in FILES])
+        self.assertWorks()
+        self.assertEqual((self.site / "ce.key").stat().st_mode & 0o777, 0o600)
+        self.assertEqual(self.site.stat().st_mode & 0o777, 0o700)
+
+    def test_existing(self) -> None:
+        """
+        Files that are there are not replaced unasked, whichever it is, and the code still works.
+        """
+        code = self.invite()
+        self.site.mkdir()
+        for name in FILES:
+            (self.site / name).write_text("mine")
+            self.assertIn("not replaced unasked", self.refused(CredentialError, code))
+            self.assertEqual([one.name for one in self.site.iterdir()], [name])
+            (self.site / name).unlink()
+        self.joined(code)
+        self.assertWorks()
+
+    def test_replaced(self) -> None:
+        """
+        With --replace a site that is enrolled anew keeps its configuration and access, and
+        another site gets its own.
+        """
+        self.joined(self.invite())
+        before = (self.site / "ce.key").read_bytes()
+        for name in ("access", CONFIG):
+            path = self.site / name
+            path.write_text(f"# changed\n{path.read_text()}")
+        found = self.joined(self.invite(), replace=True)
+        self.assertEqual(sorted(found.kept), [str(self.site / "access"), str(self.site / CONFIG)])
+        self.assertWorks()
+        self.assertIn("# changed", (self.site / "access").read_text())
+        self.assertNotEqual((self.site / "ce.key").read_bytes(), before)
+        found = self.joined(self.invite("b.example"), replace=True)
+        self.assertEqual(found.kept, [])
+        self.assertWorks(site="b.example")
+        self.assertNotIn("# changed", (self.site / "access").read_text())
+
+
+class BadTests(JoinTestCase):
+    """
+    What can go wrong.
+    """
+
+    def test_codes(self) -> None:
+        """
+        A wrong secret, a used code: refused alike, and nothing is left in the directory.
+        """
+        code = self.invite()
+        wrong = InviteCode(code.host, code.port, bytes(SECRET_BYTES), code.fingerprint)
+        said = self.refused(NotAuthorized, wrong)
+        self.assertEqual(list(self.site.iterdir()), [])
+        self.joined(code)
+        self.assertEqual(self.refused(NotAuthorized, code, path=self.directory / "other"), said)
+        self.assertWorks()
+
+    def test_tooOld(self) -> None:
+        """
+        So is one that is too old.
+        """
+        code = self.invite()
+        registry = self.proxy._proxy.enrolment.registry  # type: ignore[attr-defined]  # it enrols
+        registry._now = lambda: time.time() + enrolmentlimits.INVITATION_LIFETIME
+        self.assertIn("too old", self.refused(NotAuthorized, code))
+
+    def test_anotherProxy(self) -> None:
+        """
+        Nothing is said to a proxy with another key, and the code stays good.
+        """
+        other, port = self.startProxy("other")
+        code = self.invite()
+        said = self.refused(CredentialError, code, target=(HOST, port))
+        self.assertIn("its key is another", said)
+        self.assertIn("its key is another", self.refused(CredentialError, self.invite(proxy=other)))
+        other.stopService()
+        self.joined(code)
+        self.assertWorks()
+
+    def test_noProxy(self) -> None:
+        """
+        Nobody listens; what listens speaks no TLS, closes, or hangs: each is said in time, and
+        the same command does it later.
+        """
+        code = self.invite()
+        self.patch(limits, "DIAL_TIMEOUT", 0.2)
+        with socket.create_server((HOST, 0)) as server:
+            target = server.getsockname()
+            self.assertIn("connection broke", self.refused(ProtocolError, code, target=target))
+        self.assertIn("no connection to", self.refused(ProtocolError, code, target=target))
+        with socket.create_server((HOST, 0)) as server:
+
+            def speak() -> None:
+                with server.accept()[0] as one:
+                    one.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+
+            thread = threading.Thread(target=speak)
+            thread.start()
+            said = self.refused(ProtocolError, code, target=server.getsockname())
+            thread.join()
+        self.assertIn("is no proxy", said)
+        self.patch(limits, "DIAL_TIMEOUT", 10.0)
+        self.joined(code)
+        self.assertWorks()
+
+    def test_fullDisk(self) -> None:
+        """
+        Where nothing can be written it is said, before the code is used up.
+        """
+        code = self.invite()
+        self.site.write_text("")
+        self.assertIn(str(self.site), self.refused(CredentialError, code))
+        self.site.unlink()
+        self.joined(code)
+        self.assertWorks()
+
+    def test_twoAtOnce(self) -> None:
+        """
+        Two at one moment with one code in two directories: just one is enrolled.  In one
+        directory the second is told to wait.
+        """
+        code = self.invite()
+        paths = [self.directory / name for name in ("one", "two")]
+        attempts = [Attempt(code, str(path), (HOST, self.port)) for path in paths]
+        self.until(lambda: not any(one.thread.is_alive() for one in attempts))
+        won = [isinstance(one.result, Joined) for one in attempts]
+        self.assertEqual(sorted(won), [False, True])
+        self.assertWorks(paths[won.index(True)])
+        self.assertEqual(list(paths[won.index(False)].iterdir()), [])
+        holder = JoinDirectory(str(self.site), code)
+        self.assertIn("at work", self.refused(CredentialError, code))
+        holder.close()
+
+
+class KillTests(JoinTestCase):
+    """
+    A join that is killed.
+    """
+
+    def _killed(self, prepare: Callable[[], InviteCode], replace: bool) -> None:
+        changes, isDone = 0, False
+        target = (HOST, self.port)
+        while not isDone:
+            shutil.rmtree(self.site, ignore_errors=True)
+            code = prepare()
+            isDone = killedAfter(
+                changes,
+                lambda code=code: join(code, str(self.site), target, replace=replace),  # type: ignore[misc]  # a default
+                lambda: self.turn(0.001),
+            )
+            if not isDone:
+                found = self.joined(code)
+                # Where it had not begun with the files, what is there is not replaced unasked.
+                if isinstance(found, CredentialError) and replace:
+                    found = self.joined(code, replace=True)
+                self.assertIsInstance(found, Joined, found)
+            self.assertWorks()
+            changes += 1
+        self.assertGreater(changes, 20)
+
+    def test_first(self) -> None:
+        """
+        Killed before any of its changes, the same command completes it.
+        """
+        self._killed(self.invite, False)
+
+    def test_replacing(self) -> None:
+        """
+        So it does where there were files of before.
+        """
+
+        def prepare() -> InviteCode:
+            self.assertIsInstance(self.joined(self.invite()), Joined)
+            return self.invite()
+
+        self._killed(prepare, True)

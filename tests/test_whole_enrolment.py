@@ -1,0 +1,193 @@
+"""
+Real processes: a fresh proxy, an invitation, a site that joins, is renewed, and is revoked.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from rvgahp.credentials import loadCredentials
+from rvgahp.daemonprocess import Daemon
+from rvgahp.invitecode import InviteCode
+from tests.procfs import PATIENCE, waitFor
+from tests.programs import Run, program, runProgram
+from tests.wholecase import WholeTestCase
+
+#: Seconds for which certificates are good here.
+LIFETIME = 6
+
+SITE = "cluster.example"
+
+
+def _otherThan(code: str) -> str:
+    """
+    @return: a code of the same proxy with another secret.
+    """
+    found = InviteCode.decode(code)
+    return InviteCode(found.host, found.port, bytes(13), found.fingerprint).encode()
+
+
+class EnrolmentTests(WholeTestCase):
+    """
+    From nothing to a GAHP, and to the end of it.
+    """
+
+    def setUp(self) -> None:
+        """
+        Begin with an empty directory.
+        """
+        self.directory = Path(tempfile.mkdtemp(prefix="rvgahp-"))
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.socket = str(self.directory / "proxy.sock")
+        self.site = self.directory / "site"
+        config = self.directory / "condor_config"
+        config.write_text(
+            "RVGAHP_PORT = 0\n"
+            f"RVGAHP_SOCKET = {self.socket}\n"
+            f"RVGAHP_STATE_DIR = {self.directory}/state\n"
+            f"RVGAHP_CERTIFICATE_LIFETIME = {LIFETIME}\n"
+        )
+        self.proxy = Daemon(self.directory, "rvgahp-proxy", config)
+        self.addCleanup(self.proxy.stop)
+        self.proxy.start()
+        self.ce = Daemon(self.directory, "rvgahp-ce", self.site / "condor_config.rvgahp")
+        self.addCleanup(self.ce.stop)
+
+    def rvgahp(self, *words: str) -> Run:
+        """
+        Run the command for people.
+        """
+        return runProgram([program("rvgahp"), *words], b"")
+
+    def invite(self) -> str:
+        """
+        @return: a code.
+        """
+        run = self.rvgahp("invite", SITE, "--socket", self.socket)
+        self.assertEqual((run.status, run.errors), (0, ""), run)
+        found = re.search(r"^    rvgahp join (\S+)$", run.output.decode(), re.MULTILINE)
+        assert found is not None, run
+        return found[1]
+
+    def join(self, code: str, *words: str) -> Run:
+        """
+        The site joins.
+        """
+        target = f"127.0.0.1:{self.proxy.said['X_RVGAHP_PORT']}"
+        return self.rvgahp("join", code, "--dir", str(self.site), "--connect-to", target, *words)
+
+    def client(self) -> subprocess.Popen[bytes]:
+        """
+        @return: a client whose GAHP is cat.
+        """
+        words = [program("rvgahp_client"), "--socket", self.socket, SITE, "cat"]
+        process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            assert pipe is not None
+            self.addCleanup(pipe.close)
+        return process
+
+    def echo(self, client: subprocess.Popen[bytes], line: bytes) -> None:
+        """
+        A line goes there and back.
+        """
+        assert client.stdin is not None and client.stdout is not None
+        client.stdin.write(line + b"\n")
+        client.stdin.flush()
+        self.assertEqual(client.stdout.readline(), line + b"\n")
+
+    def serial(self) -> int:
+        """
+        @return: that of the certificate that the CE has.
+        """
+        paths = [str(self.site / name) for name in ("ce.crt", "ce.key", "ca.crt")]
+        return loadCredentials(paths[0], paths[1], paths[2], "ce").certificate.serial_number
+
+    def test_life(self) -> None:
+        """
+        Two commands make a site; its certificate is renewed again and again while a GAHP
+        runs, which does not notice; a CE that comes back after its certificate has ended gets
+        another; revoked, it ends its GAHP with the reason, and is not let in.
+        """
+        run = self.join(self.invite())
+        self.assertEqual((run.status, run.errors), (0, ""), run)
+        with (self.site / "condor_config.rvgahp").open("a") as file:
+            file.write("RVGAHP_GAHP_NAMES = cat\nRVGAHP_GAHP_cat = /bin/cat\n")
+        self.ce.start()
+        client = self.client()
+        self.echo(client, b"first")
+        began, serials = time.monotonic(), {self.serial()}
+        while time.monotonic() < began + LIFETIME + 2:
+            self.echo(client, b"x" * 1000)
+            serials.add(self.serial())
+            time.sleep(0.2)
+        self.assertGreaterEqual(len(serials), 3)
+        self.assertNotIn("connection lost", self.ce.log.read_text())
+        self.assertNotIn("disconnected", self.proxy.log.read_text())
+        run = self.rvgahp("revoke", SITE, "--socket", self.socket)
+        self.assertEqual((run.status, run.errors), (0, ""), run)
+        self.assertIn(b"1 GAHPs were ended", run.output)
+        _, errors = client.communicate(timeout=PATIENCE)
+        self.assertEqual(client.returncode, 255)
+        self.assertIn(f"site {SITE} was revoked by ".encode(), errors)
+        words = f"site {SITE} has been revoked"
+        waitFor(lambda: words in self.ce.log.read_text(), "the CE to be refused", PATIENCE)
+        self.ce.stop()
+        for daemon in (self.proxy, self.ce):
+            for bug in ("Traceback", "A bug in", "Unhandled"):
+                self.assertNotIn(bug, daemon.log.read_text())
+
+    def test_late(self) -> None:
+        """
+        A CE whose certificate ended while it was off renews it when it starts; and so it is
+        after a restart of the proxy.
+        """
+        self.join(self.invite())
+        first = self.serial()
+        self.proxy.stop()
+        ends = time.monotonic() + LIFETIME + 1.1
+        said = self.proxy.said["X_RVGAHP_PORT"]
+        config = self.directory / "condor_config"
+        config.write_text(config.read_text().replace("PORT = 0", f"PORT = {said}"))
+        self.proxy.start()
+        waitFor(lambda: time.monotonic() > ends, "the end of the certificate", PATIENCE)
+        self.ce.start()
+        log = self.ce.log.read_text()
+        self.assertIn("The certificate has ended", log)
+        self.assertIn("the certificate had ended and has been renewed", log)
+        self.assertNotEqual(self.serial(), first)
+
+    def test_refusals(self) -> None:
+        """
+        What is refused is refused in one sentence, with status 1; and the command teaches.
+        """
+        code = self.invite()
+        place, _, letters = code.rpartition("/")
+        for run, words in (
+            (self.join(f"{place}/{letters[:-1]}"), "copy it again"),
+            (self.join(_otherThan(code)), "unknown here, or has been used"),
+            (self.rvgahp("revoke", "nowhere", "--socket", self.socket), "is not enrolled"),
+            (self.rvgahp("invite", "a/b", "--socket", self.socket), "cannot be the name"),
+            (self.rvgahp("invite", "a", "--socket", f"{self.socket}x"), "no proxy listens"),
+        ):
+            self.assertEqual((run.status, run.output), (1, b""), run)
+            self.assertEqual(run.errors.count("\n"), 1, run)
+            self.assertIn(words, run.errors)
+        self.assertEqual(self.join(code).status, 0)
+        self.assertIn("unknown here", self.join(code, "--replace").errors)
+        self.assertIn("not replaced unasked", self.join(self.invite()).errors)
+        self.assertEqual(self.join(self.invite(), "--replace").status, 0)
+        for word in ("invite", "join", "revoke"):
+            self.assertIn(b"usage: rvgahp", self.rvgahp(word, "--help").output)
+        entry = json.loads((self.directory / "state" / "sites" / f"{SITE}.json").read_text())
+        self.assertEqual((entry["site"], len(entry["serials"])), (SITE, 1))
