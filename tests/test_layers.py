@@ -28,11 +28,12 @@ LAYERS = (
     " addresspattern authorizationlist",
     "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords sinful"
     " forward splice tcpconnect bootclock mapreader",
-    "commands igahp launcher settingkinds settingrow sitesockets securitytable settingtable"
-    " settingreader settings configuration condorconfig condorraw certificates",
+    "commands igahp launcher launcherchild launcherrules settingkinds settingrow sitesockets"
+    " securitytable settingtable settingreader settings configuration condorconfig condorraw"
+    " certificates",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
     " processlauncher gahpenvironment gahpprocess gahptable gahpkinds accounts credentials"
-    " files protection socketowner delayedcalls refusals",
+    " files protection socketowner delayedcalls refusals separation",
     "proxy proxysession renewal claims sites siteconnection description local localrequests ce"
     " gahpsession gahpoutput way channeldialer cesessions cetunnels transferpause tunnelprobe"
     " client clientrun clientsession clientclaim clientface clientcopy clientfront clientlink"
