@@ -2,15 +2,24 @@
 """
 Accounts and their names; as which a CE starts a GAHP.
 
-Layer 3: the standard library and L{rvgahp.errors}.
+Layer 3: the standard library, L{rvgahp.errors} and L{rvgahp.mapfile}.
 """
 
 from __future__ import annotations
 
 import os
 import pwd
+import re
+from typing import Protocol
 
 from rvgahp.errors import NotAuthorized
+from rvgahp.mapfile import MapFile
+
+#: The method under which the map file has owners, for whom the proxy vouches.
+_METHOD = "PROXY"
+
+#: What no account's name has.  C{@} has a meaning in maps and in grid_resource.
+_IMPOSSIBLE = re.compile(r"[\x00-\x20\x7f:/@]")
 
 
 def accountName(uid: int) -> str:
@@ -45,3 +54,76 @@ def checkAsked(account: str, site: str) -> None:
             f" and starts GAHPs as nobody else; leave the account out of grid_resource, or name"
             " that one"
         )
+
+
+class Accounts(Protocol):
+    """
+    As whom a CE starts GAHPs.
+    """
+
+    def accountFor(self, owner: str, asked: str) -> str:
+        """
+        Find the account, before it is decided whether this owner may have it.
+
+        @param owner: the canonical name of the job's owner, as the proxy says.
+        @param asked: the account that he asks for; empty: any.
+        @return: the account.
+        @raise NotAuthorized: there is none; the sentence is for the job's owner.
+        """
+
+
+class OwnAccount:
+    """
+    Of a CE that starts all GAHPs as itself.
+    """
+
+    def __init__(self, site: str) -> None:
+        """
+        @param site: the CE's.
+        """
+        self._site = site
+
+    def accountFor(self, owner: str, asked: str) -> str:
+        """
+        As of L{Accounts}.
+        """
+        checkAsked(asked, self._site)
+        return ownAccount()
+
+
+class MappedAccounts:
+    """
+    Of a CE that root has started.
+    """
+
+    def __init__(self, site: str, path: str, table: MapFile | None) -> None:
+        """
+        @param site: the CE's.
+        @param path: of CERTIFICATE_MAPFILE; empty where it is not set.
+        @param table: what it holds.
+        """
+        self._site = site
+        self._path = path
+        self._table = table
+
+    def accountFor(self, owner: str, asked: str) -> str:
+        """
+        As of L{Accounts}: the one that is asked for, else the map's.
+        """
+        if asked:
+            return asked
+        found = self._table.lookup(_METHOD, owner) if self._table is not None else None
+        name = owner[:200]
+        if found is None:
+            where = self._path or "the file that it names in CERTIFICATE_MAPFILE"
+            raise NotAuthorized(
+                f"site {self._site} has no account for {name!a}: name one in grid_resource, as"
+                f" ACCOUNT@{self._site}, if you may use one there; else ask the site's"
+                f" administrator for a line '{_METHOD} {ascii(name)[1:-1]} ACCOUNT' in {where}"
+            )
+        if _IMPOSSIBLE.search(found.canonical):
+            raise NotAuthorized(
+                f"site {self._site} maps {name!a} to {found.canonical[:80]!a}, which is no name of"
+                f" an account: ask its administrator to mend {found.path}, line {found.number}"
+            )
+        return found.canonical

@@ -28,6 +28,7 @@ from rvgahp.errors import ChannelLost, CredentialError, SiteTaken, StartFailed
 from rvgahp.gahpsession import STOPPED, GAHPSession
 from rvgahp.gahptable import GAHPTable
 from rvgahp.policy import Policy
+from rvgahp.separation import Separation
 from rvgahp.settings import Settings
 from rvgahp.tcpdial import dialTCP
 from rvgahp.tls import checkHost, clientOptions, explain
@@ -52,6 +53,7 @@ class CE(Service, Responders):
         renewal: CertificateRenewal,
         descriptors: int,
         ready: Callable[[ControlConnection, dict[str, Any]], object],
+        separation: Separation | None = None,
     ) -> None:
         """
         @param site: our name, as in our certificate.
@@ -59,6 +61,7 @@ class CE(Service, Responders):
         @param descriptors: the soft RLIMIT_NOFILE of GAHPs; 0 leaves ours.
         @param ready: called when the proxy has accepted us and takes requests for
             this site, with the connection and the answer to Hello.
+        @param separation: of a CE that root has started.
         """
         self._reactor = reactor
         self._settings = settings
@@ -84,6 +87,7 @@ class CE(Service, Responders):
                 lambda: self._accepted and self._control is not None,
             ),
             self._over,
+            separation,
         )
         self.sessions = self._here.running
         self._backoff = Backoff(SystemRandom())
@@ -95,6 +99,14 @@ class CE(Service, Responders):
         self._proxyPolicy: Policy = settings.policy  # until it says its own
 
     # -- service ------------------------------------------------------------
+
+    def privilegedStartService(self) -> None:
+        """
+        @raise OSError: there can be no launcher.
+        @raise rvgahp.errors.ConfigurationError: we cannot let go of root.
+        """
+        super().privilegedStartService()
+        self._here.separate()
 
     def startService(self) -> None:
         super().startService()

@@ -14,16 +14,17 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from rvgahp.accounts import checkAsked
+from rvgahp.accounts import Accounts, OwnAccount
 from rvgahp.budget import Budget
 from rvgahp.cetunnels import CETunnels, openTunnelPort
 from rvgahp.errors import NotAuthorized, RvgahpError, SessionGone, StartFailed
-from rvgahp.gahpenvironment import GAHPEnvironment
+from rvgahp.gahpenvironment import GAHPEnvironment, Surroundings
 from rvgahp.gahpsession import GAHPSession
 from rvgahp.gahptable import GAHPTable
 from rvgahp.policy import Outcome, Policy
 from rvgahp.processlauncher import ProcessLauncher
 from rvgahp.protection import checkAgreed, checkRenewal, checkStart
+from rvgahp.separation import NamedStart, Separation, endWithoutLauncher
 from rvgahp.session import SecuritySession
 from rvgahp.settings import Settings
 from rvgahp.way import Way
@@ -47,12 +48,16 @@ class CESessions:
         descriptors: int,
         way: Way,
         over: Callable[[GAHPSession, str], object],
+        separation: Separation | None = None,
     ) -> None:
         """
         @param descriptors: the soft RLIMIT_NOFILE of GAHPs; 0 leaves ours.
         @param way: to the proxy.
         @param over: called with a session that has ended, and why.
+        @param separation: of a CE that root has started.
         """
+        self._separation = separation
+        self._accounts: Accounts = separation.accounts if separation else OwnAccount(site)
         self._reactor = reactor
         self._settings = settings
         self._site = site
@@ -64,14 +69,35 @@ class CESessions:
         self._launcher = ProcessLauncher(reactor, settings.get("RVGAHP_KILL_GRACE"))
         self.running: dict[str, GAHPSession] = {}
 
+    def separate(self) -> None:
+        """
+        If root has started us, leave root to the launcher, and let go of it.
+
+        @raise OSError: the launcher cannot be started.
+        @raise rvgahp.errors.ConfigurationError: we cannot let go of root.
+        """
+        if self._separation is not None:
+            self._launcher.startRuled(
+                self._separation.rules(self._gahps, self._descriptors),
+                lambda: endWithoutLauncher(self._reactor, self.running),
+            )
+            self._separation.letGo()
+
     def open(self) -> None:
         """
         Sessions may come.  Not before: twistd may still have changed the account.
         """
-        self._environment = GAHPEnvironment(
-            os.environ, self._settings.get("RVGAHP_UMASK"), self._descriptors
-        )
+        if self._separation is None:
+            self._environment = GAHPEnvironment(
+                os.environ, self._settings.get("RVGAHP_UMASK"), self._descriptors
+            )
         self._launcher.start()
+
+    def _surroundings(self, gahp: str, account: str) -> Surroundings:
+        """
+        @param account: the one that was found, and that the owner may have.
+        """
+        return self._environment if self._separation is None else NamedStart(gahp, account)
 
     def refuseStarts(self) -> None:
         """
@@ -117,7 +143,7 @@ class CESessions:
         @return: fires with the answer to L{rvgahp.commands.StartGAHP}; fails with its
             errors.
         """
-        checkAsked(account, self._site)
+        account = self._accounts.accountFor(owner, account)
         command = self._gahps.find(gahp)
         server = Policy.decode(serverPolicy)
         agreed = SecuritySession(
@@ -130,10 +156,11 @@ class CESessions:
         if tunnel and not ("tunnel" in commands and agreed.outcome is Outcome.ENCRYPT):
             raise NotAuthorized("a tunnel needs encrypted channels and the proxy's leave")
         self.log.info(
-            "Session {session}: starting {gahp} for {owner}",
+            "Session {session}: starting {gahp} for {owner} as {account}",
             session=session,
             gahp=gahp,
             owner=owner,
+            account=account,
         )
         port = openTunnelPort(tunnelPort) if tunnel else None
         try:
@@ -157,7 +184,7 @@ class CESessions:
             started.tunnels = CETunnels(self._reactor, port, started)
             number = started.tunnels.number
         self.running[session] = started
-        started.start(command, self._environment)
+        started.start(command, self._surroundings(gahp, account))
         return started.started.addCallback(lambda _: {"tunnelPort": number})
 
     def redial(self, session: str, stream: int, generation: int) -> None:

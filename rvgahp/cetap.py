@@ -8,6 +8,7 @@ Layer 5.
 from __future__ import annotations
 
 import resource
+import sys
 from random import SystemRandom
 from typing import Any
 
@@ -21,12 +22,13 @@ from rvgahp.certificaterenewal import CertificateRenewal
 from rvgahp.control import ControlConnection
 from rvgahp.credentials import siteOf
 from rvgahp.descriptorlimit import raiseDescriptorLimit
-from rvgahp.errors import ConfigurationError, PolicyConflict, ProtocolError
+from rvgahp.errors import ConfigurationError, PolicyConflict, ProtocolError, RvgahpError
 from rvgahp.gahptable import GAHPTable
 from rvgahp.igahp import IGAHPKind
 from rvgahp.notify import notify
 from rvgahp.policy import Policy, resolve
-from rvgahp.tapoptions import DaemonOptions, parameters
+from rvgahp.separation import Separation, separationOf
+from rvgahp.tapoptions import CannotStart, DaemonOptions, keptStderr, parameters
 
 
 class Options(DaemonOptions):
@@ -60,11 +62,13 @@ class Options(DaemonOptions):
     )
     site = ""
     gahps: GAHPTable
+    separation: Separation | None = None
 
     def check(self) -> None:
         """
         @raise rvgahp.errors.CredentialError: the certificate names no site.
-        @raise ConfigurationError: it names another than RVGAHP_SITE.
+        @raise ConfigurationError: it names another than RVGAHP_SITE, or we would run as an
+            account that we may not have.
         """
         assert self.credentials is not None
         self.site = siteOf(self.credentials.certificate)
@@ -76,6 +80,7 @@ class Options(DaemonOptions):
                 " or replace the other."
             )
         self.gahps = GAHPTable(self.settings, getPlugins(IGAHPKind))
+        self.separation = separationOf(self.settings, self.site, self.parent or {})
 
 
 class CEService(MultiService):
@@ -88,6 +93,23 @@ class CEService(MultiService):
     def __init__(self, options: Options) -> None:
         super().__init__()
         self._options = options
+        self._stderr = keptStderr(options) if options.separation is not None else None
+
+    def privilegedStartService(self) -> None:
+        """
+        @raise CannotStart: we cannot let go of root.
+        """
+        try:
+            super().privilegedStartService()
+        except (OSError, RvgahpError) as e:
+            problem = f"The launcher cannot be started: {e}" if isinstance(e, OSError) else str(e)
+            self.log.critical("{problem}", problem=problem)
+            # sys.stderr is the log by now.
+            print(f"rvgahp-ce: {problem}", file=self._stderr or sys.__stderr__)
+            raise CannotStart(problem) from None
+        finally:
+            if self._stderr is not None:
+                self._stderr.close()
 
     def startService(self) -> None:
         for note in self._options.settings.notes + self._options.gahps.problems():
@@ -148,6 +170,7 @@ def makeService(options: Options) -> CEService:
         CertificateRenewal(reactor, options.settings, options.credentials, SystemRandom()),
         soft if changed else 0,
         lambda control, answer: _ready(options, control, answer),
+        options.separation,
     )
     ce.setServiceParent(service)
     return service

@@ -126,6 +126,7 @@ class CETunnels:
     The tunnels of one session.
 
     @ivar number: of the port.
+    @ivar owner: the uid of the GAHP; until it is known, our own.
     """
 
     log = Logger()
@@ -141,7 +142,7 @@ class CETunnels:
         """
         self._reactor = reactor
         self._session = session
-        self._owner = os.geteuid()
+        self.owner = os.geteuid()
         self._last = 0
         self._tunnels: dict[int, CETunnel] = {}
         self._refusals = Refusals(reactor, self._sayRefused)
@@ -215,7 +216,7 @@ class CETunnels:
         if probe is not None and not probe.isFrom(connection):
             probe = None
         try:
-            checkOwner(connection, self._owner)
+            checkOwner(connection, self.owner if probe is None else os.geteuid())
             if len(self._tunnels) >= limits.TUNNELS:
                 raise NotAuthorized(f"it has {limits.TUNNELS} tunnels, and no more are allowed")
         except NotAuthorized as e:

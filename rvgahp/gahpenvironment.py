@@ -11,10 +11,21 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Mapping
+from typing import Any, Protocol
 
 from twisted.logger import Logger
 
-__all__ = ["ACCOUNT_VARIABLES", "PATH", "WITHHELD", "GAHPEnvironment"]
+from rvgahp.igahp import GAHPCommand
+
+__all__ = [
+    "ACCOUNT_VARIABLES",
+    "PATH",
+    "SHARED",
+    "WITHHELD",
+    "GAHPEnvironment",
+    "Surroundings",
+    "sharedVariables",
+]
 
 #: Where programs are looked for if nobody says where.
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
@@ -57,6 +68,10 @@ WITHHELD = (
     ),
 )
 
+#: What of the environment of a CE that root has started its GAHPs do get.  C{*} is any
+#: rest.
+SHARED = "LANG LC_* TZ PATH"
+
 #: What is of the account that the CE runs as: the variables and the fields of its entry.
 ACCOUNT_VARIABLES = (
     ("HOME", "pw_dir"),
@@ -71,6 +86,17 @@ _NAMES = frozenset(
 _BEGINNINGS = tuple(
     name[:-1] for names, _ in WITHHELD for name in names.split() if name.endswith("*")
 )
+
+
+class Surroundings(Protocol):
+    """
+    How a start is asked of the launcher.
+    """
+
+    def request(self, command: GAHPCommand) -> Mapping[str, Any]:
+        """
+        @return: the request for a command, without an id.
+        """
 
 
 class GAHPEnvironment:
@@ -96,7 +122,21 @@ class GAHPEnvironment:
             if name not in _NAMES and not name.startswith(_BEGINNINGS)
         }
         self._setAccount()
-        self._setPath(environ.get("VIRTUAL_ENV"))
+        self.variables["PATH"] = _path(environ)
+
+    def request(self, command: GAHPCommand) -> dict[str, Any]:
+        """
+        @return: the launcher's request; the command's own variables are added.
+        """
+        program, *arguments = command.words()
+        return {
+            "program": program,
+            "arguments": arguments,
+            "environment": {**self.variables, **command.environment},
+            "directory": self.directory,
+            "umask": self.umask,
+            "descriptors": self.descriptors,
+        }
 
     @property
     def directory(self) -> str:
@@ -129,15 +169,32 @@ class GAHPEnvironment:
                 home=variables["HOME"],
             )
 
-    def _setPath(self, venv: str | None) -> None:
-        """
-        The path is there, and does not lead to the CE's own Python.
-        """
-        path = self.variables.get("PATH", "")
-        if venv:
-            own = os.path.join(venv, "bin")
-            path = ":".join(part for part in path.split(":") if part != own)
-        self.variables["PATH"] = path or PATH
+
+def _path(environ: Mapping[str, str]) -> str:
+    """
+    @return: the path, which there always is, and which does not lead to the CE's own
+        Python.
+    """
+    path = environ.get("PATH", "")
+    if venv := environ.get("VIRTUAL_ENV"):
+        own = os.path.join(venv, "bin")
+        path = ":".join(part for part in path.split(":") if part != own)
+    return path or PATH
+
+
+def sharedVariables(environ: Mapping[str, str]) -> dict[str, str]:
+    """
+    @param environ: that of a CE that root has started.
+    @return: what its GAHPs have of it, whatever their accounts.
+    """
+    names = tuple(SHARED.split())
+    beginnings = tuple(name[:-1] for name in names if name.endswith("*"))
+    found = {
+        name: value
+        for name, value in environ.items()
+        if name in names or name.startswith(beginnings)
+    }
+    return {**found, "PATH": _path(environ)}
 
 
 def _isAnother(account: str | None) -> bool:

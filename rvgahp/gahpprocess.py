@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from typing import Any, Protocol
 
 from rvgahp.descriptor import Descriptor
-from rvgahp.gahpenvironment import GAHPEnvironment
+from rvgahp.gahpenvironment import Surroundings
 from rvgahp.igahp import GAHPCommand
 from rvgahp.processlauncher import LaunchUser, ProcessLauncher
 from rvgahp.sink import Sink
@@ -111,21 +111,13 @@ class GAHPProcess:
         self.stdout = _Output(loop, stdout.fileno(), stdout, user.stdoutReceived, user.stdoutEnded)
         self.stderr = _Output(loop, stderr, None, user.stderrReceived, user.stderrEnded)
 
-    def start(self, command: GAHPCommand, environment: GAHPEnvironment) -> None:
+    def start(self, command: GAHPCommand, environment: Surroundings) -> None:
         """
-        @param environment: what all GAHPs have; the command's own variables are added.
+        @param environment: what it is to find; the command's own variables are added.
         @raise OSError: no process could be made.
         """
         streams, self._streams = self._streams, []
-        self._name = self._launcher.launch(
-            self._user,
-            command.words(),
-            {**environment.variables, **command.environment},
-            environment.directory,
-            environment.umask,
-            environment.descriptors,
-            streams,
-        )
+        self._name = self._launcher.launch(self._user, environment.request(command), streams)
         self.stdout.resumeReading()
         self.stderr.resumeReading()
 

@@ -24,7 +24,7 @@ from rvgahp.channeldialer import ChannelDialer
 from rvgahp.delayedcalls import DelayedCalls
 from rvgahp.errors import StartFailed, StreamBroken
 from rvgahp.frames import Frame
-from rvgahp.gahpenvironment import GAHPEnvironment
+from rvgahp.gahpenvironment import Surroundings
 from rvgahp.gahpoutput import GAHPOutput
 from rvgahp.gahpprocess import GAHPProcess, describeEnd
 from rvgahp.igahp import GAHPCommand
@@ -106,7 +106,7 @@ class GAHPSession:
 
     # -- requests -----------------------------------------------------------
 
-    def start(self, command: GAHPCommand, environment: GAHPEnvironment) -> None:
+    def start(self, command: GAHPCommand, environment: Surroundings) -> None:
         """
         Start the program and dial the first channel.  L{started} tells the end.
         """
@@ -239,7 +239,9 @@ class GAHPSession:
 
     # -- from the process ---------------------------------------------------
 
-    def launched(self) -> None:
+    def launched(self, uid: int) -> None:
+        if self.tunnels is not None:
+            self.tunnels.owner = uid
         if self.phase is Phase.STARTING:
             self.phase = Phase.RUNNING
         if not self.started.called:

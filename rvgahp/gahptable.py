@@ -11,6 +11,7 @@ import copy
 import os
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from rvgahp.errors import ConfigurationError, StartFailed, UnknownGAHP
@@ -30,6 +31,7 @@ class GAHPTable:
         @raise ConfigurationError: a kind has an impossible name.
         """
         self._commands: dict[str, GAHPCommand] = {}
+        self._problems: list[str] | None = None
         for kind in kinds:
             command = kind.command(settings)
             if command is not None:
@@ -57,13 +59,28 @@ class GAHPTable:
             raise UnknownGAHP(
                 f"the site offers no GAHP named {name[:80]!r} (it has: {', '.join(self.names())})"
             )
-        return _located(command, name)
+        return command if self._problems is not None else _located(command, name)
+
+    def fix(self) -> dict[str, GAHPCommand]:
+        """
+        Look for all programs now, while we are root, and no more later: whether a program
+        is there and may be executed, its account will see when it is started.
+
+        @return: the commands, by name.
+        """
+        self._problems = self.problems()
+        for name, command in self._commands.items():
+            with suppress(StartFailed):
+                self._commands[name] = _located(command, name)
+        return self._commands
 
     def problems(self) -> list[str]:
         """
         @return: why some of what is on offer could not be started now, and what should be
             on offer and is not; a sentence each.
         """
+        if self._problems is not None:
+            return self._problems
         found = []
         if FILE_TRANSFER_GAHP not in self._commands:
             found.append(

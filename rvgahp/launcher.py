@@ -2,18 +2,21 @@
 """
 The launcher: a small process of the CE's, whose children the GAHPs are.
 
-Layer 2: run as a program, C{python -I -S launcher.py}, with the standard library
-only.  It forks, and so each GAHP has a process group, signal dispositions, umask,
-limits and directory of its own, none of which Twisted's C{spawnProcess} sets.  It is
-small and has one thread, so that a fork costs little.  When the CE dies, whoever
-killed it, the launcher ends the GAHPs; when the launcher is killed, the kernel does
-(PR_SET_PDEATHSIG).
+Layer 2: run as a program, C{python -I -S launcher.py}, with the standard library,
+L{rvgahp.launcherchild} and L{rvgahp.launcherrules} only.  It forks, and so each GAHP
+has a process group, signal dispositions, umask, limits and directory of its own, none of
+which Twisted's C{spawnProcess} sets.  It is small and has one thread, so that a fork
+costs little.  When the CE dies, whoever killed it, the launcher ends the GAHPs; when the
+launcher is killed, the kernel does (PR_SET_PDEATHSIG).
 
 Descriptor 0 is a sequenced-packet socket to L{rvgahp.processlauncher}; each packet is
 one JSON object.  Requests: C{start} (an id, with program, arguments, environment,
 directory, umask, descriptors, and three descriptors beside it) and C{signal} (an id,
-with a number).  Reports, all with the C{id}: C{pid} when the program runs, else
-C{problem}; and after C{pid} once C{signalled} and C{value}.
+with a number).  Reports, all with the C{id}: C{pid} and C{uid} when the program runs,
+else C{problem}; and after C{pid} once C{signalled} and C{value}.
+
+With the word C{rules} it is the launcher of a CE that root has started: it stays root and
+takes requests of another form, which L{rvgahp.launcherrules} judges.
 """
 
 from __future__ import annotations
@@ -21,11 +24,17 @@ from __future__ import annotations
 import errno
 import json
 import os
-import resource
 import select
 import signal
 import socket
 import sys
+
+if __name__ == "__main__":
+    # Behind the standard library's, so that none of that is found here.
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from rvgahp.launcherchild import deathBond, execute, leaveUnbound, ownKeyring, reasonOf
+from rvgahp.launcherrules import Rules, receive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +46,6 @@ PACKET_BYTES = 200_000
 
 _STREAMS = 3
 _LAST_SIGNAL = 64
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Child:
@@ -46,12 +54,15 @@ class Child:
 
     @ivar name: the id by which the CE knows it.
     @ivar status: the descriptor that its successful exec closes; -1 afterwards.
+    @ivar said: what came from there: its uid and a C{;}, then why it could not be
+        executed.
     """
 
     def __init__(self, name: int, pid: int, status: int) -> None:
         self.name = name
         self.pid = pid
         self.status = status
+        self.said = b""
 
 
 class Launcher:
@@ -60,13 +71,21 @@ class Launcher:
     """
 
     def __init__(
-        self, control: socket.socket, wake: int, grace: float, bind: Callable[[int], object]
+        self,
+        control: socket.socket,
+        wake: int,
+        grace: float,
+        bind: Callable[[int], object],
+        rules: Rules | None = None,
     ) -> None:
         """
         @param wake: becomes readable when a child has ended.
         @param grace: seconds from TERM to KILL when the CE is gone.
-        @param bind: what L{_deathBond} returned.
+        @param bind: what L{deathBond} returned.
+        @param rules: L{None}: we have the rights of the CE, and do what it says.
         """
+        self._rules = rules
+        self._newKeyring = ownKeyring()
         self._control = control
         self._wake = wake
         self._grace = grace
@@ -123,11 +142,11 @@ class Launcher:
             return
         for fd in fds:
             os.set_inheritable(fd, False)  # recv_fds makes nothing of its flags before 3.12
-        request = json.loads(data)
         try:
+            request = self._rules.read(data) if self._rules else json.loads(data)
             if "start" in request:
                 self._start(request["start"], request, fds)
-            else:
+            elif request:
                 self._signal(request["signal"], request["number"])
         finally:
             for fd in fds:
@@ -138,6 +157,8 @@ class Launcher:
         try:
             if len(fds) != _STREAMS:  # the kernel drops those that we cannot have
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            if self._rules and len(self._children) >= self._rules.most:
+                raise OSError(errno.EAGAIN, f"{self._rules.most} GAHPs run, RVGAHP_MAX_SESSIONS")
             read, write = status = os.pipe()
             pid = os.fork()
         except OSError as e:
@@ -147,14 +168,31 @@ class Launcher:
             return
         if pid == 0:
             try:
-                self._bind(self._pid)
-                _become(request, fds, write)
+                self._become(request, fds, write)
             finally:
                 os._exit(127)
         os.close(write)
         child = Child(name, pid, read)
         self._children[pid] = child
         self._poll.register(read, select.POLLIN)
+
+    def _become(self, request: dict[str, Any], fds: list[int], status: int) -> None:
+        """
+        In the child: become the program, or say why not.
+        """
+        program = ""
+        try:
+            # A group, not a session: a stopped process whose parent dies is then hung up.
+            os.setpgid(0, 0)
+            if self._rules:
+                self._newKeyring()  # as root: an account may have 200
+                request = self._rules.become(request)
+            self._bind(self._pid)  # now, for a change of the account would undo it
+            program = request["program"]
+            os.write(status, b"%d;" % os.geteuid())
+            execute(program, request, fds)
+        except Exception as e:
+            os.write(status, reasonOf(e, program).encode("utf-8", "replace"))
 
     def _signal(self, name: int, number: int) -> None:
         for child in self._children.values():
@@ -165,17 +203,23 @@ class Launcher:
 
     def _executed(self, child: Child) -> None:
         """
-        A child has executed its program, or said why not.
+        A child has executed its program, or said why not, or is about to.
         """
-        problem = os.read(child.status, 4096)
+        part = os.read(child.status, 4096)
+        child.said += part
+        if part:
+            return
         self._poll.unregister(child.status)
         os.close(child.status)
         child.status = -1
-        if problem:
-            self._report(id=child.name, problem=problem.decode("utf-8", "replace"))
-            child.name = -1  # nobody asks how it ends
-        else:
-            self._report(id=child.name, pid=child.pid)
+        uid, _, problem = child.said.partition(b";")
+        if uid.isdigit() and not problem:
+            self._report(id=child.name, pid=child.pid, uid=int(uid))
+            return
+        reason = problem if uid.isdigit() else child.said
+        words = reason.decode("utf-8", "replace") or "it was ended before its program ran"
+        self._report(id=child.name, problem=words)
+        child.name = -1  # nobody asks how it ends
 
     def _reap(self) -> None:
         for child in list(self._children.values()):
@@ -185,7 +229,7 @@ class Launcher:
                 self._ended(child, status)
 
     def _ended(self, child: Child, status: int) -> None:
-        if child.status >= 0:
+        while child.status >= 0:
             self._executed(child)
         code = os.waitstatus_to_exitcode(status)
         if child.name >= 0:
@@ -203,89 +247,8 @@ def _signalGroup(pid: int, number: int) -> None:
         try:
             send(pid, number)
             return
-        except ProcessLookupError:
+        except (ProcessLookupError, PermissionError):
             pass
-
-
-def _deathBond() -> Callable[[int], object]:
-    """
-    Load what it takes now, so that no start has to wait for it.
-
-    @return: called in a child with its parent's pid, it has the kernel kill the child
-        when the parent dies.  This outlasts an exec, though not one of a program with
-        rights of its own (prctl(2)).
-    @raise Exception: ctypes or the C library cannot do it here.
-    """
-    import ctypes
-
-    prctl = ctypes.CDLL(None).prctl
-    prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
-
-    def bind(parent: int) -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it died before that
-            os._exit(127)
-
-    return bind
-
-
-def _leaveUnbound(parent: int) -> None:
-    """
-    In place of what L{_deathBond} returns, where there is none.
-    """
-
-
-def _become(request: dict[str, Any], fds: list[int], status: int) -> None:
-    """
-    In the child: become the program, or say why not.
-    """
-    program = request["program"]
-    try:
-        # A group, not a session: a stopped process whose parent dies is then hung up.
-        os.setpgid(0, 0)
-        os.umask(request["umask"])
-        if request["descriptors"]:
-            hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-            resource.setrlimit(resource.RLIMIT_NOFILE, (request["descriptors"], hard))
-        for target, fd in enumerate(fds):
-            os.dup2(fd, target)
-        _enter(request["directory"])
-        os.execve(program, [program, *request["arguments"]], request["environment"])
-    except (OSError, ValueError) as e:
-        os.write(status, _reason(e, program).encode("utf-8", "replace"))
-
-
-def _enter(directory: str) -> None:
-    """
-    Go there, or else to the root directory; that is said on the new stderr, which is the
-    client's.
-    """
-    try:
-        os.chdir(directory)
-    except OSError as e:
-        os.chdir("/")
-        words = f"rvgahp-ce: starting in / because {directory} cannot be entered: {e.strerror}\n"
-        os.write(2, words.encode("utf-8", "replace"))
-
-
-def _reason(problem: OSError | ValueError, program: str) -> str:
-    """
-    @return: why a program could not be executed, for people.
-    """
-    if isinstance(problem, ValueError):
-        return f"{program}: {problem}"
-    if problem.filename not in (None, program):
-        return f"{problem.filename}: {problem.strerror}"
-    known = {
-        errno.E2BIG: "its arguments and environment are more than the kernel takes",
-        errno.ENOEXEC: "it is neither a program for this machine nor a script that begins with #!",
-    }
-    if os.path.isdir(program):
-        known[errno.EACCES] = "it is a directory"
-    elif os.access(program, os.X_OK):
-        known[errno.EACCES] = "the interpreter that it names may not be executed"
-        known[errno.ENOENT] = "the interpreter that it names is not there"
-    return f"{program}: {known.get(problem.errno or 0, problem.strerror)}"
 
 
 def _settleSignals() -> int:
@@ -310,14 +273,19 @@ def main() -> None:
     """
     The program.
     """
-    os.setpgid(0, 0)  # what the terminal sends to the CE is not for us
     control = socket.socket(fileno=0)
+    rules = None
+    if sys.argv[2:] == ["rules"]:
+        os.setsid()  # what may get at the CE's terminal could type there for root
+        rules = receive(control)
+    else:
+        os.setpgid(0, 0)  # what the terminal sends to the CE is not for us
     try:
-        bind = _deathBond()
+        bind = deathBond()
     except Exception as e:  # ctypes can fail in many ways; the GAHPs run without it, too
         print(f"GAHPs may outlive a launcher that is killed: {e}", file=sys.stderr)
-        bind = _leaveUnbound
-    Launcher(control, _settleSignals(), float(sys.argv[1]), bind).run()
+        bind = leaveUnbound
+    Launcher(control, _settleSignals(), float(sys.argv[1]), bind, rules).run()
 
 
 if __name__ == "__main__":

@@ -137,6 +137,10 @@ TAKEOVER_PING_TIMEOUT = 2.0
 #: Seconds for the answer to a call that waits for no process.
 CALL_TIMEOUT = 10.0
 
+#: Seconds for the start of a launcher that stays root; and for the ends of a CE's sessions
+#: to be told when it has lost that.
+LAUNCHER_TIMEOUT = 10.0
+
 #: Seconds from an orderly close to a forced one (TLS waits for ever).
 CLOSE_TIMEOUT = 2.0
 

@@ -3,7 +3,7 @@
 The CE's side of L{rvgahp.launcher}, which is the parent of all GAHPs.
 
 Layer 3.  The launcher is started when it is first needed, and again after it was
-lost.
+lost; that of a CE which was root once, and never again.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, succeed
@@ -23,9 +24,10 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from rvgahp import launcher
+from rvgahp import launcher, launcherrules, limits
 from rvgahp.descriptor import Descriptor
 
+_GONE = "rvgahp-ce at the site has lost its launcher, and ends"
 _LOST = "the site's CE lost its launcher, the parent of all GAHPs, and they ended with it"
 
 
@@ -34,9 +36,11 @@ class LaunchUser(Protocol):
     Who is told of a launched process.
     """
 
-    def launched(self) -> None:
+    def launched(self, uid: int) -> None:
         """
         The program runs.
+
+        @param uid: the account that it runs as.
         """
 
     def launchFailed(self, problem: str) -> None:
@@ -164,6 +168,7 @@ class ProcessLauncher:
         self._reactor = reactor
         self._grace = grace
         self._link: _Link | None = None
+        self._lost: Callable[[], object] | None = None
         self._users: dict[int, LaunchUser] = {}
         self._pids: dict[int, int] = {}
         self._count = 0
@@ -177,9 +182,42 @@ class ProcessLauncher:
         """
         if self._link is not None:
             return
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if self._lost is not None:
+            raise OSError(errno.ECHILD, _GONE)
+        ours = self._spawn()
         ours.setblocking(False)
-        words = [sys.executable, "-I", "-S", launcher.__file__, str(self._grace)]
+        self._link = _Link(self._reactor, ours, self)
+
+    def startRuled(self, rules: Mapping[str, Any], lost: Callable[[], object]) -> None:
+        """
+        As root, start one that stays root.  Only GAHPs that the rules name can then be
+        started, by C{gahp} and C{account}.  Blocks until it has its rules.
+
+        @param rules: for L{rvgahp.launcherrules}.
+        @param lost: called when it is lost; there will be no other.
+        @raise OSError: it cannot be started.
+        """
+        self._lost = lost
+        ours = self._spawn("rules")
+        try:
+            ours.settimeout(limits.LAUNCHER_TIMEOUT)
+            ours.send(json.dumps(rules).encode())
+            if ours.recv(launcher.PACKET_BYTES) != launcherrules.READY:
+                raise OSError(errno.ECHILD, "it ended")
+        except BaseException:
+            ours.close()
+            raise
+        ours.setblocking(False)
+        self._link = _Link(self._reactor, ours, self)
+
+    def _spawn(self, *further: str) -> socket.socket:
+        """
+        @param further: words for the launcher.
+        @return: our end of the socket to a new one.
+        @raise OSError: it cannot be started.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        words = [sys.executable, "-I", "-S", launcher.__file__, str(self._grace), *further]
         protocol = _Words()
         fds = {0: theirs.fileno(), 1: "r", 2: "r"}
         try:
@@ -191,8 +229,8 @@ class ProcessLauncher:
             raise
         finally:
             theirs.close()
-        self._link = _Link(self._reactor, ours, self)
         self._ended = protocol.ended
+        return ours
 
     def stop(self) -> Deferred[None]:
         """
@@ -208,20 +246,13 @@ class ProcessLauncher:
     def launch(
         self,
         user: LaunchUser,
-        words: list[str],
-        environment: dict[str, str],
-        directory: str,
-        umask: int,
-        descriptors: int,
+        request: Mapping[str, Any],
         streams: list[int],
     ) -> int:
         """
         Start a process; C{user} is told how that ends.
 
-        @param words: the program's path and its arguments.
-        @param directory: where it starts; where that cannot be, in the root directory,
-            with a line on its stderr.
-        @param descriptors: its soft RLIMIT_NOFILE; 0 leaves ours.
+        @param request: the launcher's request, without its id.
         @param streams: its stdin, stdout and stderr; closed here when they are on
             their way.
         @return: a number, for L{signal}.
@@ -235,17 +266,8 @@ class ProcessLauncher:
             raise
         self._count += 1
         self._users[self._count] = user
-        request = {
-            "start": self._count,
-            "program": words[0],
-            "arguments": words[1:],
-            "environment": environment,
-            "directory": directory,
-            "umask": umask,
-            "descriptors": descriptors,
-        }
         assert self._link is not None
-        self._link.send(request, streams)
+        self._link.send({"start": self._count, **request}, streams)
         return self._count
 
     def signal(self, name: int, number: int) -> None:
@@ -264,7 +286,7 @@ class ProcessLauncher:
         name = report["id"]
         if "pid" in report:
             self._pids[name] = report["pid"]
-            self._users[name].launched()
+            self._users[name].launched(report["uid"])
         elif "problem" in report:
             self.failed(name, report["problem"])
         else:
@@ -293,5 +315,7 @@ class ProcessLauncher:
             try:
                 os.killpg(pids[name], signal.SIGKILL)  # what it has started, too
             except OSError:
-                pass  # nothing of it is left
+                pass  # nothing of it is left, or it is another account's
             user.exited(True, signal.SIGKILL, _LOST)
+        if self._lost is not None:
+            self._lost()

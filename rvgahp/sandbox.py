@@ -44,11 +44,14 @@ _CE = """\
 # The CE of a sandbox.  By hand: {command}
 RVGAHP_BROKER_HOST = {host}
 RVGAHP_BROKER_PORT = {port}
-{connect}RVGAHP_CERTFILE = {dir}/ce.crt
+{connect}{account}RVGAHP_CERTFILE = {dir}/ce.crt
 RVGAHP_KEYFILE = {dir}/ce.key
 RVGAHP_CAFILE = {dir}/ca.crt
 {gahps}"""
 
+
+#: Lines for a CE that root starts and that is to stay what it is.
+STAYS_ROOT = "RVGAHP_ACCOUNT = root\nRVGAHP_ALLOW_ROOT = true\n"
 
 #: A dollar sign with which a macro of condor_config begins.  Any other stays as it is, and
 #: so do two, C{$$(NAME)}, whose time comes later (C{expand_macro} in HTCondor
@@ -259,6 +262,7 @@ class Sandbox:
             port=self.port,
             dir=_escaped(str(self.directory)),
             connect=connect,
+            account="" if os.geteuid() else STAYS_ROOT,
             gahps=self._gahpLines(),
         )
         text += self._extraSettings.get(name, "")

@@ -537,7 +537,7 @@ class Run:
         else:
             self.gahp = Actor(self._loop, self.dialogue, False, stdout.sendall, end)
         self._ears.append(Ear(self._loop, stdin, self.gahp))
-        user.launched()
+        user.launched(os.geteuid())
 
     def _over(self, session: Any, reason: str) -> None:
         self.isOver = True

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from rvgahp.credentials import makeCECredentials
 from rvgahp.daemonprocess import Daemon
-from rvgahp.sandbox import SITE, Sandbox
+from rvgahp.sandbox import SITE, STAYS_ROOT, Sandbox
 from tests.procfs import (
     PATIENCE,
     catches,
@@ -125,7 +125,8 @@ class Playground:
         config = directory / "condor_config"
         config.write_text(
             f"RVGAHP_BROKER_HOST = 127.0.0.1\nRVGAHP_BROKER_PORT = {self.sandbox.port}\n"
-            f"RVGAHP_GAHP_NAMES = {' '.join(gahps or {})}\n{names}{settings}"
+            f"RVGAHP_GAHP_NAMES = {' '.join(gahps or {})}\n"
+            f"{'' if os.geteuid() else STAYS_ROOT}{names}{settings}"
         )
         daemon = Daemon(directory, "rvgahp-ce", config)
         self._further.append(daemon)

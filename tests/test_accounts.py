@@ -9,8 +9,9 @@ import pwd
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp.accounts import checkAsked, ownAccount
+from rvgahp.accounts import MappedAccounts, OwnAccount, checkAsked, ownAccount
 from rvgahp.errors import NotAuthorized
+from rvgahp.mapfile import parse
 
 
 class AccountTests(SynchronousTestCase):
@@ -46,3 +47,63 @@ class AccountTests(SynchronousTestCase):
         self.assertEqual(ownAccount(), "uid 3999999")
         checkAsked("", "site")
         self.assertRaises(NotAuthorized, checkAsked, "root", "site")
+
+    def test_found(self) -> None:
+        """
+        The account of a CE of one account is its own, whoever the owner is.
+        """
+        own = OwnAccount("site")
+        self.assertEqual(own.accountFor("alice@here", ""), ownAccount())
+        self.assertRaises(NotAuthorized, own.accountFor, "alice@here", "some-other")
+
+
+class MappedTests(SynchronousTestCase):
+    """
+    Tests of L{MappedAccounts}.
+    """
+
+    def setUp(self) -> None:
+        text = (
+            b"PROXY ^alice@submit$ al\nPROXY ^(.*)@campus$ \\1\nPROXY ^carol@submit$ carol@site\n"
+            b"SSL ^dave@submit$ dave\nPROXY ^eve@submit$ ../root\n"
+        )
+        self.accounts = MappedAccounts("tokyo", "/etc/map", parse(text, "/etc/map"))
+
+    def assertRefused(self, owner: str, *words: str) -> None:
+        """
+        There is no account for an owner; the sentence has these words.
+        """
+        e = self.assertRaises(NotAuthorized, self.accounts.accountFor, owner, "")
+        for word in words:
+            self.assertIn(word, str(e))
+        self.assertTrue(str(e).isprintable())
+
+    def test_found(self) -> None:
+        """
+        The account that is asked for goes before that of the map.
+        """
+        self.assertEqual(self.accounts.accountFor("alice@submit", ""), "al")
+        self.assertEqual(self.accounts.accountFor("bob@campus", ""), "bob")
+        self.assertEqual(self.accounts.accountFor("alice@submit", "other"), "other")
+        self.assertEqual(self.accounts.accountFor("nobody@else", "other"), "other")
+
+    def test_none(self) -> None:
+        """
+        Without a line of its method there is none, and the sentence says what the owner and
+        the administrator can do.
+        """
+        for owner in ("dave@submit", "mallory@submit", "alice@submit.evil"):
+            self.assertRefused(
+                owner, "site tokyo has no account", "ACCOUNT@tokyo", f"'PROXY {owner} ACCOUNT'"
+            )
+        self.assertRefused("mallory@submit", "in /etc/map")
+
+    def test_noAccount(self) -> None:
+        """
+        A name with a domain or a slash, whether it stands in the map or comes with the owner,
+        is no account's.
+        """
+        self.assertRefused("carol@submit", "to 'carol@site'", "/etc/map, line 3")
+        self.assertRefused("eve@submit", "to '../root'", "/etc/map, line 5")
+        self.assertRefused("a b@campus", "to 'a b'")
+        self.assertRefused("a@b@campus", "to 'a@b'")

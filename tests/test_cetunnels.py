@@ -347,6 +347,23 @@ class RefusedTests(CETunnelsTestCase):
         self.assertEqual((event["session"], event["port"]), (SESSION_ID, self.tunnels.number))
         self.assertIn(str(uid), str(event["reason"]))
 
+    def test_account(self) -> None:
+        """
+        It is the account that the GAHP runs as, which is known when it runs; a probe is the
+        CE's own.
+        """
+        uid = os.geteuid()
+        self.session.launched(uid + 1)
+        with capturedLogs() as logs:
+            program = self.connect()
+        self.assertReset(program)
+        self.assertIn(f"uid {uid + 1}", str(logs[0]["reason"]))
+        self.tunnels.probe(b"x")
+        self.loop.until(lambda: len(self.tunnels))
+        self.session.launched(uid)
+        self.connect()
+        self.assertEqual(len(self.tunnels), 2)
+
     def test_most(self) -> None:
         """
         There are 64 at one time; the next one is reset, and when one of them ends there is

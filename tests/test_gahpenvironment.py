@@ -12,7 +12,14 @@ from pathlib import Path
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp.gahpenvironment import ACCOUNT_VARIABLES, PATH, WITHHELD, GAHPEnvironment
+from rvgahp.gahpenvironment import (
+    ACCOUNT_VARIABLES,
+    PATH,
+    SHARED,
+    WITHHELD,
+    GAHPEnvironment,
+    sharedVariables,
+)
 from tests.test_gahptable import settings
 
 MANUAL = Path(__file__).parent.parent / "doc" / "gahps.rst"
@@ -138,6 +145,23 @@ class VariableTests(SynchronousTestCase):
         self.assertEqual(self.variables(PATH="/opt/venv/bin")["PATH"], "/opt/venv/bin")
 
 
+class SharedTests(SynchronousTestCase):
+    """
+    What the GAHPs of a CE that root has started have of its environment.
+    """
+
+    def test_shared(self) -> None:
+        """
+        The language, the time zone and the path, and nothing else of root's.
+        """
+        kept = {"LANG": "C", "LC_ALL": "de", "LC_TIME": "C", "TZ": "UTC", "PATH": "/opt/bin:/bin"}
+        environ = {**kept, "HOME": "/root", "LD_PRELOAD": "x", "SECRET": "x", "LANGUAGE": "x"}
+        self.assertEqual(sharedVariables(environ), kept)
+        self.assertEqual(sharedVariables({}), {"PATH": PATH})
+        venv = {"VIRTUAL_ENV": "/opt", "PATH": "/opt/bin"}
+        self.assertEqual(sharedVariables(venv), {"PATH": PATH})
+
+
 class SurroundingsTests(SynchronousTestCase):
     """
     The rest.
@@ -194,3 +218,10 @@ class ManualTests(SynchronousTestCase):
         names = [cell.strip("`") for cell, _ in self.rows("Always there")]
         self.assertEqual(names, [name for name, _ in ACCOUNT_VARIABLES] + ["PATH"])
         self.assertIn(f"``{PATH}``", MANUAL.read_text(encoding="utf-8"))
+
+    def test_shared(self) -> None:
+        """
+        And what GAHPs of a CE that root has started have of its environment.
+        """
+        words = " ".join(MANUAL.read_text(encoding="utf-8").split())
+        self.assertIn(" ".join(f"``{name}``" for name in SHARED.split()), words)

@@ -53,7 +53,7 @@ class Recorder(ProcessUser):
         self.stdout = b""
         self.stderr = b""
 
-    def launched(self) -> None:
+    def launched(self, uid: int) -> None:
         self.events.append("launched")
 
     def launchFailed(self, problem: str) -> None:

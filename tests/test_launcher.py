@@ -63,10 +63,14 @@ class LauncherTestCase(SynchronousTestCase):
     A launcher and its CE's end.
 
     @cvar words: the launcher, after the interpreter.
+    @cvar prelude: becomes the launcher.
+    @cvar further: what comes after its own word.
     @ivar expected: the exit status and the words that it must end with.
     """
 
     words = ("-I", "-S", launcher.__file__)
+    prelude = PRELUDE
+    further: tuple[str, ...] = ()
 
     def setUp(self) -> None:
         """
@@ -79,16 +83,22 @@ class LauncherTestCase(SynchronousTestCase):
         self.control.settimeout(30)
         self.addCleanup(self.control.close)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PRELUDE, *self.words, "0.3"],
+            [sys.executable, "-c", self.prelude, *self.words, "0.3", *self.further],
             stdin=theirs.fileno(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=dict[str, str](),
         )
         theirs.close()
+        self.begin()
         waitFor(lambda: catches(self.process.pid, signal.SIGCHLD), "the launcher's handler")
         self.addCleanup(self.end)
         self.count = 0
+
+    def begin(self) -> None:
+        """
+        What it waits for.
+        """
 
     def end(self) -> None:
         """
@@ -153,7 +163,7 @@ class LauncherTestCase(SynchronousTestCase):
         @return: what a launched program tells of itself.
         """
         name = self.start(sys.executable, "-I", "-S", "-c", REPORT, *words, **request)
-        self.assertEqual(set(self.report()), {"id", "pid"})
+        self.assertEqual(set(self.report()), {"id", "pid", "uid"})
         told: dict[str, Any] = json.loads(self.read())
         self.assertEqual(self.report(), {"id": name, "signalled": False, "value": 0})
         return told
@@ -435,12 +445,12 @@ class EndTests(LauncherTestCase):
         One whose parent died before the kernel was asked ends at once.
         """
         script = (
-            "import runpy, sys; bond = runpy.run_path(sys.argv[1])['_deathBond']();"
-            "bond(int(sys.argv[2])); print('lives')"
+            "import sys; from rvgahp.launcherchild import deathBond;"
+            "deathBond()(int(sys.argv[1])); print('lives')"
         )
         for parent, status, words in ((os.getpid(), 0, b"lives\n"), (os.getpid() + 1, 127, b"")):
             run = subprocess.run(
-                [sys.executable, "-c", script, launcher.__file__, str(parent)],
+                [sys.executable, "-c", script, str(parent)],
                 capture_output=True,
                 check=False,
                 timeout=PATIENCE,

@@ -30,11 +30,11 @@ LAYERS = (
     " sinful forward splice tcpconnect bootclock mapreader",
     "commands igahp launcher settingkinds settingrow sitesockets securitytable"
     " settingtable settingreader settings configuration condorconfig condorraw"
-    " certificates certificaterequests",
+    " certificates certificaterequests launcherchild launcherrules",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
     " processlauncher gahpenvironment gahpprocess gahptable gahpkinds accounts credentials"
     " files protection socketowner delayedcalls refusals reload keyexchange registry"
-    " hostidentity",
+    " hostidentity separation",
     "proxy proxysession renewal claims sites siteconnection description local"
     " localrequests ce gahpsession gahpoutput way channeldialer cesessions cetunnels"
     " transferpause tunnelprobe client clientrun clientsession clientclaim clientface"

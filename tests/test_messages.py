@@ -64,7 +64,7 @@ HELP_CALLS = {"ArgumentParser", "Attribute", "Kind", "add_argument", "add_parser
 
 #: Names to which texts are given that are no messages.
 HELP_NAMES = {"HELP", "_ABOUT", "_EPILOG", "_BOOTSTRAP", "_SCRIPT", "WITHHELD", "longdesc"}
-HELP_NAMES |= {"BANNED", "_ACCESS_TEXT", "_CONFIG_TEXT", "_CONNECT_TEXT", "_KEYS"}
+HELP_NAMES |= {"BANNED", "SHARED", "_ACCESS_TEXT", "_CONFIG_TEXT", "_CONNECT_TEXT", "_KEYS"}
 
 #: Errors that only a mistake in the code raises.
 MISTAKES = {"AttributeError", "LookupError", "TypeError"}

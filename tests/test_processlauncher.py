@@ -11,10 +11,26 @@ import socket
 from typing import Any
 
 from twisted.logger import capturedLogs
+from twisted.trial.unittest import SkipTest
 
+from rvgahp import launcherrules
 from rvgahp.processlauncher import LaunchUser, ProcessLauncher
 from tests.privatereactor import ReactorTestCase
 from tests.procfs import childrenOf, isAlive
+
+
+def request(*words: str, **environment: str) -> dict[str, Any]:
+    """
+    @return: a request for a program.
+    """
+    return {
+        "program": words[0],
+        "arguments": words[1:],
+        "environment": environment,
+        "directory": "/",
+        "umask": 0o22,
+        "descriptors": 0,
+    }
 
 
 class Recorder(LaunchUser):
@@ -23,13 +39,16 @@ class Recorder(LaunchUser):
 
     @ivar events: in order.
     @ivar why: the reason that was told with its end.
+    @ivar uid: the account that it ran as.
     """
 
     def __init__(self) -> None:
+        self.uid = -1
         self.events: list[Any] = []
         self.why = ""
 
-    def launched(self) -> None:
+    def launched(self, uid: int) -> None:
+        self.uid = uid
         self.events.append("launched")
 
     def launchFailed(self, problem: str) -> None:
@@ -72,7 +91,7 @@ class LauncherTestCase(ReactorTestCase):
         Start a process.
         """
         user = Recorder()
-        name = self.launcher.launch(user, list(words), environment, "/", 0o22, 0, self.streams())
+        name = self.launcher.launch(user, request(*words, **environment), self.streams())
         self.names.append(name)
         return user
 
@@ -243,8 +262,102 @@ class EndTests(LauncherTestCase):
 
         self.patch(socket, "socketpair", refuse)
         streams = self.streams()
-        self.assertRaises(
-            OSError, self.launcher.launch, Recorder(), ["/bin/true"], {}, "/", 0o22, 0, streams
-        )
+        self.assertRaises(OSError, self.launcher.launch, Recorder(), request("/bin/true"), streams)
         for fd in streams:
             self.assertRaises(OSError, os.fstat, fd)
+
+
+class RuledTests(LauncherTestCase):
+    """
+    A launcher that stays root.
+    """
+
+    def setUp(self) -> None:
+        if os.geteuid():
+            raise SkipTest("only root has a launcher that is root")
+        super().setUp()
+        self.lost: list[None] = []
+        command = {"words": ["/bin/sleep", "1000"], "environment": {}, "files": []}
+        self.rules = {
+            "gahps": {"sleep": command},
+            "environment": {},
+            "umask": 0o22,
+            "descriptors": 0,
+            "lowest": 1000,
+            "root": False,
+            "ce": 4711,
+            "most": 10,
+        }
+
+    def begin(self) -> None:
+        """
+        Start it.
+        """
+        self.launcher.startRuled(self.rules, lambda: self.lost.append(None))
+
+    def start(self, **words: str) -> Recorder:
+        """
+        Ask for a GAHP.
+        """
+        user = Recorder()
+        self.names.append(self.launcher.launch(user, words, self.streams()))
+        return user
+
+    def test_start(self) -> None:
+        """
+        A GAHP is started by its name and an account's, whose uid is told, and can be
+        signalled.
+        """
+        self.begin()
+        user = self.start(gahp="sleep", account="nobody")
+        self.until(lambda: user.events)
+        self.assertEqual((user.events, user.uid), (["launched"], 65534))
+        self.launcher.signal(self.names[0], signal.SIGKILL)
+        self.untilEvents(user, 2)
+        self.assertEqual(user.events[1], ("signal", signal.SIGKILL))
+
+    def test_refused(self) -> None:
+        """
+        What is not allowed fails with its sentence.
+        """
+        self.begin()
+        user = self.start(gahp="sleep", account="root")
+        self.until(lambda: user.events)
+        ((event, problem),) = user.events
+        self.assertEqual(event, "failed")
+        self.assertIn("RVGAHP_ALLOW_ROOT", problem)
+
+    def test_lost(self) -> None:
+        """
+        When it is killed its GAHPs are too, each user is told, and then the CE, once; there
+        is no other.
+        """
+        self.begin()
+        user = self.start(gahp="sleep", account="nobody")
+        self.until(lambda: user.events)
+        with capturedLogs():
+            os.kill(self.pid(), signal.SIGKILL)
+            self.untilEvents(user, 2)
+        self.assertIn("the site's CE lost its launcher", user.why)
+        self.assertEqual(len(self.lost), 1)
+        self.assertRaises(OSError, self.start, gahp="sleep", account="nobody")
+        self.assertRaises(OSError, self.launcher.start)
+        self.assertEqual(childrenOf(os.getpid()), [])
+
+    def test_noRules(self) -> None:
+        """
+        One that does not understand its rules is an error at once, and leaves nothing.
+        """
+        del self.rules["lowest"]
+        with capturedLogs():
+            self.assertRaises(OSError, self.begin)
+            self.until(lambda: not childrenOf(os.getpid()))
+
+    def test_large(self) -> None:
+        """
+        Rules that are too large for one packet are an error, too.
+        """
+        self.rules["environment"] = {"X": "x" * launcherrules.RULES_BYTES * 2}
+        with capturedLogs():
+            e = self.assertRaises(OSError, self.begin)
+            self.assertEqual(e.errno, errno.EMSGSIZE)

@@ -36,6 +36,7 @@ from rvgahp.credentials import makeCA, makeCECredentials, makeHostCredentials
 from rvgahp.gahptable import GAHPTable
 from rvgahp.policy import Level, Policy
 from rvgahp.proxytap import ProxyService
+from rvgahp.sandbox import STAYS_ROOT
 from rvgahp.settings import settingsFrom
 from rvgahp.tapoptions import CannotStart, DaemonOptions
 from tests.identities import SITE, ceCredentials, proxyCredentials, written
@@ -88,7 +89,7 @@ class OptionsTests(SynchronousTestCase):
         @return: the path of a configuration file beside the credentials.
         """
         path = self.directory / f"{self.id().rpartition('.')[2]}.conf"
-        path.write_text("\n".join([*lines, ""]))
+        path.write_text("\n".join([*lines, "" if os.geteuid() else STAYS_ROOT]))
         return str(path)
 
     def parsed(self, options: Any, *words: str) -> Any:
@@ -144,7 +145,9 @@ class OptionsTests(SynchronousTestCase):
         home.mkdir()
         for name in ("ce.crt", "ce.key", "ca.crt"):
             shutil.copy(self.directory / name, home / name)
-        (home / "condor_config.rvgahp").write_text("RVGAHP_BROKER_HOST = proxy.example.org\n")
+        (home / "condor_config.rvgahp").write_text(
+            f"RVGAHP_BROKER_HOST = proxy.example.org\n{'' if os.geteuid() else STAYS_ROOT}"
+        )
         options = self.parsed(cetap.Options(), "--broker-port=42000")
         self.assertEqual(options.site, SITE)
         self.assertEqual(options.settings.get("RVGAHP_BROKER_PORT"), 42000)

@@ -24,7 +24,7 @@ from tests.wholecase import PlaygroundTestCase
 SHARED_PORT_ID = "gridmanager_4711_ab12"
 
 #: Answers what goes to the site, too.
-_GAHP = speaker("Tunnels").replace(
+GAHP = speaker("Tunnels").replace(
     "  case $line in\n",
     """\
   case $line in
@@ -202,7 +202,7 @@ class TunnelTestCase(PlaygroundTestCase):
         """
         path = os.path.abspath(self.mktemp())
         with open(path, "x") as file:
-            file.write(_GAHP)
+            file.write(GAHP)
         os.chmod(path, 0o700)
         settings = f"FT_GAHP = {path}\n{self.ceSettings}"
         return Playground(self.gahps, self.proxySettings, settings, self.makeRelay())
