@@ -20,6 +20,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from rvgahp import __version__, commands, limits
+from rvgahp.access import Access
 from rvgahp.backoff import Backoff
 from rvgahp.cesessions import CESessions
 from rvgahp.control import ControlConnection, QuietFactory, Responders
@@ -51,6 +52,7 @@ class CE(Service, Responders):
         tlsOptions: Any,
         descriptors: int,
         ready: Callable[[ControlConnection, dict[str, Any]], object],
+        access: Access,
     ) -> None:
         """
         @param site: our name, as in our certificate.
@@ -58,6 +60,7 @@ class CE(Service, Responders):
         @param descriptors: the soft RLIMIT_NOFILE of GAHPs; 0 leaves ours.
         @param ready: called when the proxy has accepted us and takes requests for
             this site, with the connection and the answer to Hello.
+        @param access: who may start what.
         """
         self._reactor = reactor
         self._settings = settings
@@ -83,6 +86,7 @@ class CE(Service, Responders):
                 lambda: self._accepted and self._control is not None,
             ),
             self._over,
+            access,
         )
         self.sessions = self._here.running
         self._backoff = Backoff(SystemRandom())

@@ -14,7 +14,9 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from rvgahp.accounts import checkAsked
+from rvgahp.access import Access
+from rvgahp.accessrules import START
+from rvgahp.accounts import checkAsked, ownAccount
 from rvgahp.budget import Budget
 from rvgahp.cetunnels import CETunnels, openTunnelPort
 from rvgahp.errors import NotAuthorized, RvgahpError, SessionGone, StartFailed
@@ -47,11 +49,13 @@ class CESessions:
         descriptors: int,
         way: Way,
         over: Callable[[GAHPSession, str], object],
+        access: Access,
     ) -> None:
         """
         @param descriptors: the soft RLIMIT_NOFILE of GAHPs; 0 leaves ours.
         @param way: to the proxy.
         @param over: called with a session that has ended, and why.
+        @param access: who may start what.
         """
         self._reactor = reactor
         self._settings = settings
@@ -60,6 +64,8 @@ class CESessions:
         self._descriptors = descriptors
         self._way = way
         self._over = over
+        self._access = access
+        self._isStopping = False
         self._budget = Budget(settings.get("RVGAHP_REPLAY_TOTAL"))
         self._launcher = ProcessLauncher(reactor, settings.get("RVGAHP_KILL_GRACE"))
         self.running: dict[str, GAHPSession] = {}
@@ -77,6 +83,7 @@ class CESessions:
         """
         Those that are being started are not to be.
         """
+        self._isStopping = True
         for session in list(self.running.values()):
             if not session.started.called:
                 session.kill()
@@ -91,8 +98,22 @@ class CESessions:
             session.kill()
         return self._launcher.stop()
 
-    def start(
+    def start(self, peer: str, **asked: Any) -> Deferred[dict[str, Any]]:
+        """
+        The proxy asks for a GAHP.
+
+        @param peer: its IP address.
+        @param asked: the arguments of L{rvgahp.commands.StartGAHP}.
+        @return: fires with the answer; fails with the command's errors.
+        """
+        checkAsked(asked["account"], self._site)
+        things = {"gahp": asked["gahp"], "account": ownAccount()}
+        allowed = self._access.checkPeer(START, asked["owner"], peer, things)
+        return allowed.addCallback(lambda rule: self._start(rule, peer, **asked))
+
+    def _start(
         self,
+        rule: str,
         peer: str,
         session: str,
         key: bytes,
@@ -111,13 +132,12 @@ class CESessions:
         tickets: list[bytes],
     ) -> Deferred[dict[str, Any]]:
         """
-        The proxy asks for a GAHP.
+        The owner may.
 
-        @param peer: its IP address.
-        @return: fires with the answer to L{rvgahp.commands.StartGAHP}; fails with its
-            errors.
+        @param rule: by which.
         """
-        checkAsked(account, self._site)
+        if self._isStopping:
+            raise StartFailed("rvgahp-ce at the site is being stopped")
         command = self._gahps.find(gahp)
         server = Policy.decode(serverPolicy)
         agreed = SecuritySession(
@@ -130,10 +150,11 @@ class CESessions:
         if tunnel and not ("tunnel" in commands and agreed.outcome is Outcome.ENCRYPT):
             raise NotAuthorized("a tunnel needs encrypted channels and the proxy's leave")
         self.log.info(
-            "Session {session}: starting {gahp} for {owner}",
+            "Session {session}: starting {gahp} for {owner}, allowed by {rule}",
             session=session,
             gahp=gahp,
             owner=owner,
+            rule=rule,
         )
         port = openTunnelPort(tunnelPort) if tunnel else None
         try:
@@ -151,7 +172,7 @@ class CESessions:
             if port is not None:
                 port.close()
             raise StartFailed(f"rvgahp-ce at the site has no descriptors left: {e}") from None
-        started.owner, started.gahp = owner, gahp
+        started.owner, started.gahp, started.account = owner, gahp, account
         number = 0
         if port is not None:
             started.tunnels = CETunnels(self._reactor, port, started)
@@ -193,6 +214,7 @@ class CESessions:
                 "left": int(session.keys.left(now)),
                 "outcome": session.keys.present.outcome.value,
                 "method": session.keys.present.method,
+                "account": session.account,
             }
             for sessionId, session in self.running.items()
         ]

@@ -14,6 +14,7 @@ from twisted.application.service import MultiService
 from twisted.logger import Logger
 from twisted.plugin import getPlugins
 
+from rvgahp.access import Access
 from rvgahp.bootclock import useBootClock
 from rvgahp.ce import CE
 from rvgahp.control import ControlConnection
@@ -145,6 +146,7 @@ def makeService(options: Options) -> CEService:
         clientOptions(options.credentials, options.settings.get("RVGAHP_BROKER_HOST")),
         soft if changed else 0,
         lambda control, answer: _ready(options, control, answer),
+        Access(reactor, options.rules),
     )
     ce.setServiceParent(service)
     return service

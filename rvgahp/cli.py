@@ -99,6 +99,7 @@ def makeParser() -> argparse.ArgumentParser:
         " and show each step as it happens.",
     )
     demo.set_defaults(run=_demo)
+    from rvgahp.accesscli import addCommand as addAccess
     from rvgahp.credentialscli import addCommands
     from rvgahp.mapcli import addCommand as addMap
     from rvgahp.tracecli import addCommand
@@ -106,6 +107,7 @@ def makeParser() -> argparse.ArgumentParser:
     addCommand(commands, _wakeBySignals)
     addCommands(commands)
     addMap(commands)
+    addAccess(commands)
     return parser
 
 

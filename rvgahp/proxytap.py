@@ -24,8 +24,10 @@ from rvgahp.errors import ConfigurationError
 from rvgahp.gate import Gate, WaitingRoom
 from rvgahp.listener import Listener, listenTCP, listenUNIX, removeSocket
 from rvgahp.local import Clients
+from rvgahp.localnames import LocalNames, readLocalNames
 from rvgahp.notify import notify
 from rvgahp.proxy import Proxy
+from rvgahp.proxyaccess import ProxyAccess
 from rvgahp.settings import Settings
 from rvgahp.siteconnection import accept
 from rvgahp.tapoptions import CannotStart, DaemonOptions, keptStderr, parameters
@@ -44,6 +46,7 @@ class Options(DaemonOptions):
         " (--config names the file; else the one HTCondor finds); options go before them."
     )
     role = "proxy"
+    names: LocalNames
     overrides = {
         "port": "RVGAHP_PORT",
         "interface": "RVGAHP_INTERFACE",
@@ -62,6 +65,12 @@ class Options(DaemonOptions):
         ("ca", None, "authorities that sign the sites' certificates, PEM [RVGAHP_CAFILE]"),
     )
 
+    def check(self) -> None:
+        """
+        @raise ConfigurationError: the map file cannot be read, or is refused.
+        """
+        self.names = readLocalNames(self.settings)
+
 
 class ProxyService(Service):
     """
@@ -71,9 +80,15 @@ class ProxyService(Service):
     log = Logger()
 
     def __init__(
-        self, reactor: Any, settings: Settings, tlsOptions: Any, stderr: TextIO | None = None
+        self,
+        reactor: Any,
+        settings: Settings,
+        tlsOptions: Any,
+        access: ProxyAccess,
+        stderr: TextIO | None = None,
     ) -> None:
         """
+        @param access: who may do what.
         @param stderr: where to say why we do not start, in place of twistd's own stderr;
             closed when that is known.
         """
@@ -81,6 +96,7 @@ class ProxyService(Service):
         self._reactor = reactor
         self._settings = settings
         self._tlsOptions = tlsOptions
+        self._access = access
         self._listeners: list[Listener] = []
         self._sockets: list[tuple[str, int]] = []
 
@@ -105,7 +121,7 @@ class ProxyService(Service):
             self.log.warn("{note}", note=note)
         descriptors = raiseDescriptorLimit()
         mostPerUser = min(limits.LOCAL_CONNECTIONS_PER_USER, descriptors // 4)
-        self._proxy = Proxy(self._reactor, self._settings)
+        self._proxy = Proxy(self._reactor, self._settings, self._access)
         self._waiting = WaitingRoom(
             self._settings.get("RVGAHP_MAX_ARRIVALS"),
             self._settings.get("RVGAHP_MAX_ARRIVALS_PER_ADDRESS"),
@@ -174,4 +190,5 @@ def makeService(options: Options) -> ProxyService:
 
     useBootClock(reactor)
     tlsOptions = serverOptions(options.credentials)
-    return ProxyService(reactor, options.settings, tlsOptions, keptStderr(options))
+    access = ProxyAccess(reactor, options.rules, options.names)
+    return ProxyService(reactor, options.settings, tlsOptions, access, keptStderr(options))

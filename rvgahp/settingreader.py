@@ -53,6 +53,7 @@ class SettingReader:
     One reading of one configuration.
 
     @ivar notes: What the log is to say of it.
+    @ivar given: The names of the settings that somebody has set.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class SettingReader:
         self._configuration = configuration
         self._overrides = {name.upper(): text for name, text in overrides.items()}
         self._origin = f" in {configuration.where}"
+        self.given: set[str] = set()
         self.notes = list(configuration.notes)
         for name in self._overrides:
             if name not in _KNOWN or role not in _KNOWN[name].roles:
@@ -102,6 +104,8 @@ class SettingReader:
 
         @raise ConfigurationError: It is not what it must be, or missing.
         """
+        if self._plain(row.name):
+            self.given.add(row.name)
         text = self._overrides.get(row.name)
         if text is not None:
             if row.kind.typeName == "path" and text:

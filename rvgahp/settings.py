@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from rvgahp.configuration import Configuration, readConfiguration
@@ -52,16 +52,19 @@ class Settings:
         values: Mapping[str, Any],
         gahpCommands: dict[str, list[str]],
         notes: list[str],
+        given: Collection[str] = (),
     ) -> None:
         """
         @param values: By name in capitals, the value of each setting of the
             role.
+        @param given: The names of those that are no defaults.
         """
         self.role = role
         self.configFile = configFile
         self.gahpCommands = gahpCommands
         self.notes = notes
         self._values = dict(values)
+        self._given = frozenset(given)
         self.policy = Policy(
             values["SEC_DEFAULT_ENCRYPTION"],
             values["SEC_DEFAULT_INTEGRITY"],
@@ -81,6 +84,12 @@ class Settings:
         if name not in self._values:
             raise LookupError(f"{name} is not a setting of the {self.role}")
         return self._values[name]
+
+    def isGiven(self, name: str) -> bool:
+        """
+        @return: Whether somebody has set a setting; else it has its default.
+        """
+        return name in self._given
 
     def allowsCleartext(self, address: str) -> bool:
         """
@@ -132,4 +141,4 @@ def settingsFrom(
     values = {row.name: reader.value(row) for row in TABLE if role in row.roles}
     reader.checkTogether(values)
     commands = reader.gahpCommands(values.get("RVGAHP_GAHP_NAMES", ()))
-    return Settings(role, configuration.file, values, commands, reader.notes)
+    return Settings(role, configuration.file, values, commands, reader.notes, reader.given)

@@ -135,7 +135,7 @@ TABLE = (
         "Further UNIX sockets, each for one site: whoever connects there needs not name the site "
         "and gets no other.  For users who have a path in ``grid_resource``, as with C rvgahp.",
     ),
-    Setting("RVGAHP_SOCKET_MODE", MODE, PROXY, "The permissions of each of these sockets.", "0600"),
+    Setting("RVGAHP_SOCKET_MODE", MODE, PROXY, "The permissions of each of these sockets.", "0666"),
     Setting(
         "RVGAHP_FORWARD_TO",
         ADDRESS_PORT,

@@ -127,6 +127,7 @@ class Playground:
             f"RVGAHP_BROKER_HOST = 127.0.0.1\nRVGAHP_BROKER_PORT = {self.sandbox.port}\n"
             f"RVGAHP_GAHP_NAMES = {' '.join(gahps or {})}\n{names}{settings}"
         )
+        (directory / "access").write_text("ALLOW START *\n")
         daemon = Daemon(directory, "rvgahp-ce", config)
         self._further.append(daemon)
         return daemon

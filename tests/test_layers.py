@@ -25,20 +25,23 @@ LAYERS = (
     " records frames budget stream stderrqueue boxes gahplines front frontanswers"
     " frontbanner frontlimits frontoutput frontpaths frontqueue frontreplies frontresults"
     " frontrules frontsent frontsite cedarpeek phase mapsyntax mapregex mapfields mapfile"
-    " addresspattern authorizationlist",
+    " addresspattern authorizationlist accesssyntax accessrules accesssample",
     "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords sinful"
-    " forward splice tcpconnect bootclock mapreader",
+    " forward splice tcpconnect bootclock mapreader lookups",
     "commands igahp launcher settingkinds settingrow sitesockets securitytable settingtable"
     " settingreader settings configuration condorconfig condorraw certificates",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
     " processlauncher gahpenvironment gahpprocess gahptable gahpkinds accounts credentials"
-    " files protection socketowner delayedcalls refusals",
-    "proxy proxysession renewal claims sites siteconnection description local localrequests ce"
+    " files protection socketowner delayedcalls refusals"
+    " accessreader peernames localnames access",
+    "proxy proxyaccess introduction proxysession renewal claims sites siteconnection"
+    " description local localrequests ce"
     " gahpsession gahpoutput way channeldialer cesessions cetunnels transferpause tunnelprobe"
     " client clientrun clientsession clientclaim clientface clientcopy clientfront clientlink"
     " clientstdio clienttunnels",
     "tapoptions proxytap cetap",
-    "cli credentialscli mapcli sandbox daemonprocess demo screen patience inquiry gahpdialogue"
+    "cli credentialscli mapcli accesscli sandbox daemonprocess demo screen patience inquiry"
+    " gahpdialogue"
     " gahpjob trace tracewords tracejob traceport tracetunnel tracesteps tracecli",
 )
 

@@ -22,11 +22,13 @@ OTHERS = "\nWords of others\n"
 
 #: Modules whose texts are not messages, or have a page of their own.
 ELSEWHERE = {
+    "accesssample": "a file for others to change",
     "cli": "the playground's words, and help",
     "credentialscli": "help, and doc/credentials.rst",
     "daemonprocess": "the playground's words",
     "demo": "the playground's words",
     "sandbox": "the playground's words",
+    "securitytable": "the table of doc/settings.rst",
     "screen": "how lines are painted",
     "settingkinds": "what is allowed, in the table of doc/settings.rst",
     "settingtable": "the table of doc/settings.rst",

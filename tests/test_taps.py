@@ -28,11 +28,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from rvgahp import __version__, cetap, limits, proxytap
+from rvgahp.access import Access
+from rvgahp.accessrules import parse
 from rvgahp.ce import CE
 from rvgahp.configuration import Configuration
 from rvgahp.credentials import makeCA, makeCECredentials, makeHostCredentials
 from rvgahp.gahptable import GAHPTable
+from rvgahp.localnames import LocalNames
 from rvgahp.policy import Level, Policy
+from rvgahp.proxyaccess import ProxyAccess
 from rvgahp.proxytap import ProxyService
 from rvgahp.settings import settingsFrom
 from rvgahp.tapoptions import CannotStart, DaemonOptions
@@ -58,6 +62,14 @@ def madeCredentials() -> str:
     makeHostCredentials(directory, HOST)
     makeCECredentials(directory, SITE)
     return directory
+
+
+def allowingAll(reactor: Any) -> ProxyAccess:
+    """
+    @return: the rules of a proxy that lets everybody start everything.
+    """
+    rules = parse("ALLOW START *", "/x/access", "proxy")
+    return ProxyAccess(reactor, rules, LocalNames("submit.example.org"))
 
 
 class OptionsTests(SynchronousTestCase):
@@ -329,7 +341,9 @@ class ProxyServiceTests(ReactorTestCase):
             **settings,
         }
         made = settingsFrom("proxy", Configuration(None, values))
-        service = ProxyService(self.reactor, made, serverOptions(proxyCredentials(HOST)))
+        service = ProxyService(
+            self.reactor, made, serverOptions(proxyCredentials(HOST)), allowingAll(self.reactor)
+        )
         verifyObject(IService, service)
         return service
 
@@ -471,6 +485,7 @@ class ProxyServiceTests(ReactorTestCase):
             clientOptions(ceCredentials(), HOST),
             0,
             lambda control, answer: ready.append(answer),
+            Access(self.reactor, parse("ALLOW START *", "/x/access", "ce")),
         )
         ce.startService()
         self.until(lambda: ready)
