@@ -107,6 +107,13 @@ class HostPattern:
             if "*" not in text:
                 self.name = lowered(text)
 
+    @property
+    def isNamed(self) -> bool:
+        """
+        Whether it is a name, with C{*} or without.
+        """
+        return self._names is not None
+
     def matches(
         self,
         address: Address | None,

@@ -93,6 +93,19 @@ class AuthorizationList:
         names = (entry.host.name for entry in self._entries if entry.host.name)
         return list(dict.fromkeys(name.decode() for name in names))
 
+    @property
+    def needsNames(self) -> bool:
+        """
+        Whether the names of somebody's host can make a difference.
+        """
+        return any(entry.host.isNamed for entry in self._entries)
+
+    def __len__(self) -> int:
+        """
+        How many entries it has.
+        """
+        return len(self._entries)
+
     def withAddresses(self, addresses: Mapping[str, Iterable[str]]) -> AuthorizationList:
         """
         The same list, with the addresses of hosts.

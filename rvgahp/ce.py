@@ -20,6 +20,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from rvgahp import __version__, commands, limits
+from rvgahp.access import Access
 from rvgahp.backoff import Backoff
 from rvgahp.certificaterenewal import CertificateRenewal
 from rvgahp.cesessions import CESessions
@@ -53,6 +54,7 @@ class CE(Service, Responders):
         renewal: CertificateRenewal,
         descriptors: int,
         ready: Callable[[ControlConnection, dict[str, Any]], object],
+        access: Access,
         separation: Separation | None = None,
     ) -> None:
         """
@@ -61,6 +63,7 @@ class CE(Service, Responders):
         @param descriptors: the soft RLIMIT_NOFILE of GAHPs; 0 leaves ours.
         @param ready: called when the proxy has accepted us and takes requests for
             this site, with the connection and the answer to Hello.
+        @param access: who may start what.
         @param separation: of a CE that root has started.
         """
         self._reactor = reactor
@@ -87,6 +90,7 @@ class CE(Service, Responders):
                 lambda: self._accepted and self._control is not None,
             ),
             self._over,
+            access,
             separation,
         )
         self.sessions = self._here.running

@@ -14,6 +14,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from rvgahp.access import Access
+from rvgahp.accessrules import START
 from rvgahp.accounts import Accounts, OwnAccount
 from rvgahp.budget import Budget
 from rvgahp.cetunnels import CETunnels, openTunnelPort
@@ -48,12 +50,14 @@ class CESessions:
         descriptors: int,
         way: Way,
         over: Callable[[GAHPSession, str], object],
+        access: Access,
         separation: Separation | None = None,
     ) -> None:
         """
         @param descriptors: the soft RLIMIT_NOFILE of GAHPs; 0 leaves ours.
         @param way: to the proxy.
         @param over: called with a session that has ended, and why.
+        @param access: who may start what.
         @param separation: of a CE that root has started.
         """
         self._separation = separation
@@ -65,6 +69,8 @@ class CESessions:
         self._descriptors = descriptors
         self._way = way
         self._over = over
+        self._access = access
+        self._isStopping = False
         self._budget = Budget(settings.get("RVGAHP_REPLAY_TOTAL"))
         self._launcher = ProcessLauncher(reactor, settings.get("RVGAHP_KILL_GRACE"))
         self.running: dict[str, GAHPSession] = {}
@@ -103,6 +109,7 @@ class CESessions:
         """
         Those that are being started are not to be.
         """
+        self._isStopping = True
         for session in list(self.running.values()):
             if not session.started.called:
                 session.kill()
@@ -117,8 +124,23 @@ class CESessions:
             session.kill()
         return self._launcher.stop()
 
-    def start(
+    def start(self, peer: str, **asked: Any) -> Deferred[dict[str, Any]]:
+        """
+        The proxy asks for a GAHP.
+
+        @param peer: its IP address.
+        @param asked: the arguments of L{rvgahp.commands.StartGAHP}.
+        @return: fires with the answer; fails with the command's errors.
+        """
+        account = self._accounts.accountFor(asked["owner"], asked["account"])
+        things = {"gahp": asked["gahp"], "account": account}
+        allowed = self._access.checkPeer(START, asked["owner"], peer, things)
+        return allowed.addCallback(lambda rule: self._start(rule, account, peer, **asked))
+
+    def _start(
         self,
+        rule: str,
+        runsAs: str,
         peer: str,
         session: str,
         key: bytes,
@@ -137,13 +159,13 @@ class CESessions:
         tickets: list[bytes],
     ) -> Deferred[dict[str, Any]]:
         """
-        The proxy asks for a GAHP.
+        The owner may.
 
-        @param peer: its IP address.
-        @return: fires with the answer to L{rvgahp.commands.StartGAHP}; fails with its
-            errors.
+        @param rule: by which.
+        @param runsAs: the account of the GAHP.
         """
-        account = self._accounts.accountFor(owner, account)
+        if self._isStopping:
+            raise StartFailed("rvgahp-ce at the site is being stopped")
         command = self._gahps.find(gahp)
         server = Policy.decode(serverPolicy)
         agreed = SecuritySession(
@@ -156,11 +178,12 @@ class CESessions:
         if tunnel and not ("tunnel" in commands and agreed.outcome is Outcome.ENCRYPT):
             raise NotAuthorized("a tunnel needs encrypted channels and the proxy's leave")
         self.log.info(
-            "Session {session}: starting {gahp} for {owner} as {account}",
+            "Session {session}: starting {gahp} for {owner} as {account}, allowed by {rule}",
             session=session,
             gahp=gahp,
             owner=owner,
-            account=account,
+            account=runsAs,
+            rule=rule,
         )
         port = openTunnelPort(tunnelPort) if tunnel else None
         try:
@@ -178,13 +201,13 @@ class CESessions:
             if port is not None:
                 port.close()
             raise StartFailed(f"rvgahp-ce at the site has no descriptors left: {e}") from None
-        started.owner, started.gahp = owner, gahp
+        started.owner, started.gahp, started.account = owner, gahp, account
         number = 0
         if port is not None:
             started.tunnels = CETunnels(self._reactor, port, started)
             number = started.tunnels.number
         self.running[session] = started
-        started.start(command, self._surroundings(gahp, account))
+        started.start(command, self._surroundings(gahp, runsAs))
         return started.started.addCallback(lambda _: {"tunnelPort": number})
 
     def redial(self, session: str, stream: int, generation: int) -> None:
@@ -220,6 +243,7 @@ class CESessions:
                 "left": int(session.keys.left(now)),
                 "outcome": session.keys.present.outcome.value,
                 "method": session.keys.present.method,
+                "account": session.account,
             }
             for sessionId, session in self.running.items()
         ]

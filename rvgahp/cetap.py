@@ -16,6 +16,7 @@ from twisted.application.service import MultiService
 from twisted.logger import Logger
 from twisted.plugin import getPlugins
 
+from rvgahp.access import Access
 from rvgahp.bootclock import useBootClock
 from rvgahp.ce import CE
 from rvgahp.certificaterenewal import CertificateRenewal
@@ -170,6 +171,7 @@ def makeService(options: Options) -> CEService:
         CertificateRenewal(reactor, options.settings, options.credentials, SystemRandom()),
         soft if changed else 0,
         lambda control, answer: _ready(options, control, answer),
+        Access(reactor, options.rules),
         options.separation,
     )
     ce.setServiceParent(service)

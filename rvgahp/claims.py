@@ -111,6 +111,7 @@ class Claims:
         The client's proof.
 
         @raise NotAuthorized: it is none, or the session is another user's.
+        @raise SessionGone: the user may have the session no longer.
         @raise NotYet: it comes too late.
         """
         asked, nonce, when = self._asked.pop(client, ("", b"", 0.0))
@@ -120,8 +121,9 @@ class Claims:
             raise NotYet(f"session {session} has not been claimed just now")
         if not proves(entry["claim"], b"claim" + nonce, proof):
             raise NotAuthorized(f"the proof for session {session} is wrong")
-        if entry["owner"] != client.user.name:
-            raise NotAuthorized(f"session {session} is not of {client.user.name}")
+        owner = self._proxy.access.names.canonical(client.user)
+        if entry["owner"] != owner:
+            raise NotAuthorized(f"session {session} is not of {owner}")
         del self._listed[session]
         self._adopt(client, entry)
         return {}
@@ -133,9 +135,17 @@ class Claims:
         self._asked.pop(client, None)
 
     def _adopt(self, client: LocalConnection, entry: dict[str, Any]) -> None:
-        proxy, sessionId = self._proxy, entry["session"]
+        """
+        @raise SessionGone: the rules of today do not let the user have the session: it is ended.
+        """
+        proxy, sessionId, site = self._proxy, entry["session"], entry["site"]
+        try:
+            grant = proxy.access.grant(client.user, site, entry["gahp"], entry["account"])
+        except NotAuthorized as e:
+            proxy.endAtSite(site, sessionId, str(e))
+            raise SessionGone(str(e)) from None
         session, isRenewable = self._session(entry)
-        record = ProxySession(proxy, session, entry["site"], client, entry["tunnel"], isRenewable)
+        record = ProxySession(proxy, session, site, client, grant, entry["tunnel"], isRenewable)
         proxy.sessions[sessionId] = record
         client.serves(record)
         self.log.info(

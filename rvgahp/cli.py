@@ -99,6 +99,7 @@ def makeParser() -> argparse.ArgumentParser:
         " and show each step as it happens.",
     )
     demo.set_defaults(run=_demo)
+    from rvgahp.accesscli import addCommand as addAccess
     from rvgahp.credentialscli import addCommands
     from rvgahp.enrolmentcli import addCommands as addEnrolment
     from rvgahp.mapcli import addCommand as addMap
@@ -108,6 +109,7 @@ def makeParser() -> argparse.ArgumentParser:
     addCommands(commands)
     addEnrolment(commands, _wakeBySignals)
     addMap(commands)
+    addAccess(commands)
     return parser
 
 

@@ -120,6 +120,7 @@ class Sessions(Command):
                     (b"left", Integer()),
                     (b"outcome", Unicode()),
                     (b"method", Unicode()),
+                    (b"account", Unicode()),
                 ]
             ),
         ),

@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from rvgahp.accesssample import CE_SAMPLE
 from rvgahp.certificates import CA_LIFETIME, LEAF_LIFETIME, Authority, makeKey, siteOf
 from rvgahp.errors import CredentialError
 from rvgahp.files import makeDirectory, readFile, refuseExisting, writeFile
@@ -133,13 +134,20 @@ def makeCECredentials(
     @param out: Where they go; by default the authority's directory.
     @param lifetime: For how long the certificate is to be valid.
     @param replace: Whether files that are there may be replaced.
+    Beside them goes a commented sample of an access file, where there is none yet.
+
     @return: The paths of the files that were written.
     @raise ConfigurationError: There can be no such site.
     @raise CredentialError: As by L{makeHostCredentials}.
     """
     key, authority = makeKey(), loadAuthority(directory)
     certificate = authority.issueCE(key.public_key(), site, _now(), lifetime)
-    return _writeLeaf(authority, directory, out, "ce", key, certificate, replace)
+    written = _writeLeaf(authority, directory, out, "ce", key, certificate, replace)
+    access = os.path.join(directory if out is None else out, "access")
+    if not os.path.lexists(access):
+        writeFile(access, CE_SAMPLE.encode(), _PUBLIC, replace=False)
+        written.append(access)
+    return written
 
 
 def loadAuthority(directory: str | os.PathLike[str]) -> Authority:

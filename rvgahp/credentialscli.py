@@ -176,8 +176,9 @@ def _makeCE(arguments: argparse.Namespace) -> int:
             arguments.days,
             replace=arguments.replace,
         ),
-        f"Put ce.crt, ce.key and ca.crt into ~/.rvgahp at site {arguments.site}, beside",
-        "condor_config.rvgahp; ce.key must be readable by the CE's account alone.",
+        f"Put ce.crt, ce.key, ca.crt and access into ~/.rvgahp at site {arguments.site}, beside",
+        "condor_config.rvgahp; ce.key must be readable by the CE's account alone.  Write into",
+        "access who may start GAHPs there: nobody may before that.",
     )
     return 0
 

@@ -30,7 +30,6 @@ from rvgahp.policy import resolve
 from rvgahp.proxy import Proxy
 from rvgahp.proxysession import ProxySession
 from rvgahp.siteconnection import SOFTWARE, SiteConnection
-from rvgahp.sites import candidates
 
 if TYPE_CHECKING:
     from rvgahp.local import LocalConnection
@@ -88,8 +87,9 @@ class Describer:
         """
         @return: fires with the values of L{rvgahp.commands.DescribeSite}; fails with
             L{rvgahp.errors.NoSuchSite}.
+        @raise NotAuthorized: the user may not start this GAHP there, and so learns nothing.
         """
-        found = self._proxy.sites.find(candidates(site, account, client.site))
+        found = self._proxy.findSite(client, site, gahp, account)
         described: Deferred[dict[str, Any]] = found.addCallback(self._describe, gahp)
         return described
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import os
 import secrets
-import socket
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +64,12 @@ class ClosedEnrolment:
         @return: whether it is known that a site may not come.
         """
         return False
+
+    def ownerOf(self, site: str) -> str | None:
+        """
+        @return: the canonical name of who has invited it; L{None}: nobody has.
+        """
+        return None
 
     def invite(self, user: LocalUser, site: str) -> dict[str, Any]:
         """
@@ -128,19 +133,12 @@ class Enrolment(ClosedEnrolment):
         self.registry = registry
         self._place = place
         self._renewed: dict[str, float] = {}
-        self._fullName = socket.getfqdn()
-
-    def _ownerOf(self, user: LocalUser) -> str:
-        """
-        @return: the canonical name of a local user.
-        """
-        return f"{user.name}@{self._proxy.settings.get('UID_DOMAIN') or self._fullName}"
 
     # -- local users --------------------------------------------------------
 
     def invite(self, user: LocalUser, site: str) -> dict[str, Any]:
         host, port = self._place
-        owner = self._ownerOf(user)
+        owner = self._proxy.access.names.canonical(user)
         try:
             entry = self.registry.find(checkSite(site))
             if entry is not None:
@@ -155,7 +153,7 @@ class Enrolment(ClosedEnrolment):
         return {"code": code.encode(), "seconds": enrolmentlimits.INVITATION_LIFETIME}
 
     def revoke(self, user: LocalUser, site: str) -> Deferred[dict[str, Any]]:
-        by = self._ownerOf(user)
+        by = self._proxy.access.names.canonical(user)
         entry = self.registry.find(site)
         if entry is None:
             raise NoSuchSite(f"site {site[:80]!a} is not enrolled at this proxy")
@@ -191,6 +189,9 @@ class Enrolment(ClosedEnrolment):
 
     def isRevoked(self, site: str) -> bool:
         return self.registry.isRevoked(site)
+
+    def ownerOf(self, site: str) -> str | None:
+        return self.registry.ownerOf(site)
 
     def checkHello(self, site: str, certificate: Certificate) -> None:
         super().checkHello(site, certificate)

@@ -48,7 +48,8 @@ class GAHPSession:
     @ivar phase: where it is.
     @ivar sessionId: the session's id.
     @ivar keys: the session's, as they are known here.
-    @ivar owner: the local user on the submit host.
+    @ivar owner: the canonical name of the user on the submit host.
+    @ivar account: the one that he asked for; empty: any.
     @ivar gahp: its name.
     @ivar tunnels: of the GAHP's connections to the submit host, if it has any.
     @ivar way: to the proxy.
@@ -82,7 +83,7 @@ class GAHPSession:
         self._stdinGrace: float = settings.get("RVGAHP_STDIN_GRACE")
         self._killGrace: float = settings.get("RVGAHP_KILL_GRACE")
         self.way = way
-        self.owner = self.gahp = ""
+        self.owner = self.gahp = self.account = ""
         self._over = over
         self.phase = Phase.STARTING
         self.started: Deferred[None] = Deferred()

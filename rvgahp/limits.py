@@ -64,7 +64,7 @@ PING_INTERVAL = 4.0
 SILENCE_LIMIT = 15.0
 
 #: Bytes of one box on the control connection after Hello, keys and values.
-#: 100 sessions of a C{Sessions} call need at most 48 KiB.
+#: 90 sessions of a C{Sessions} call need at most 60 KiB; a value has 64 at the most.
 CONTROL_BOX_BYTES = 128 * 1024
 
 #: The same before Hello is answered: nobody is known yet.
@@ -74,7 +74,7 @@ GREETING_BOX_BYTES = 16 * 1024
 LOCAL_BOX_BYTES = 16 * 1024
 
 #: Sessions in one C{Sessions} call.
-SESSIONS_PER_CALL = 100
+SESSIONS_PER_CALL = 90
 
 # -- local: proxy -----------------------------------------------------------
 

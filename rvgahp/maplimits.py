@@ -28,3 +28,29 @@ LOOKUP_STEPS = 1_000_000
 
 #: Characters of an authorization list.
 AUTHORIZATION_LIST_LENGTH = 1024 * 1024
+
+#: Bytes of an access file, rules in it, and names of hosts in these whose addresses are looked
+#: up.  All rules are asked at each start: with as many as fit, some milliseconds.
+ACCESS_FILE_BYTES = 256 * 1024
+ACCESS_RULES = 2000
+ACCESS_HOSTS = 200
+
+#: Bytes of a canonical name with its domain, as it travels: of an owner 90 go into one call.
+SUBJECT_BYTES = 255
+
+#: Seconds for all names of hosts in an access file: a resolver that does not answer is asked
+#: for 5 s and then once more.
+FILE_LOOKUP_TIMEOUT = 12.0
+
+#: Seconds for the names of a peer: less than a site has to start a GAHP.
+PEER_LOOKUP_TIMEOUT = 5.0
+
+#: Names that a peer's address may have: each is looked up, too.
+PEER_NAMES = 16
+
+#: Peers whose names are known; seconds for which they are, and for which it is known that
+#: they could not be had; peers that are being looked up at once.
+PEERS_KNOWN = 1000
+PEER_NAMES_LIFETIME = 300.0
+PEER_FAILURE_LIFETIME = 30.0
+PEERS_PENDING = 100

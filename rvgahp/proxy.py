@@ -8,7 +8,6 @@ Layer 4: a reactor is passed in.
 
 from __future__ import annotations
 
-import math
 import os
 import secrets
 import socket
@@ -33,9 +32,11 @@ from rvgahp.errors import (
     UnknownGAHP,
     VersionMismatch,
 )
+from rvgahp.introduction import introduction
 from rvgahp.names import FILE_TRANSFER_GAHP, checkGAHPName
 from rvgahp.policy import Outcome
 from rvgahp.protection import checkStart
+from rvgahp.proxyaccess import ProxyAccess, accountAt
 from rvgahp.proxysession import ProxySession
 from rvgahp.session import SecuritySession
 from rvgahp.settings import Settings
@@ -70,6 +71,7 @@ class Proxy:
     """
     All that one proxy knows.  Nothing of it outlives the process, or has to.
 
+    @ivar access: who may do what.
     @ivar startTimeout: seconds that a site has to start a GAHP.
     @ivar instance: random; tells this process from its predecessors.
     @ivar sites: the CEs that have said Hello, by site.
@@ -79,9 +81,10 @@ class Proxy:
 
     log = Logger()
 
-    def __init__(self, reactor: Any, settings: Settings) -> None:
+    def __init__(self, reactor: Any, settings: Settings, access: ProxyAccess) -> None:
         self.reactor = reactor
         self.settings = settings
+        self.access = access
         self.startTimeout: float = settings.get("RVGAHP_START_TIMEOUT")
         self.instance = secrets.token_bytes(16)
         self.sites = Sites(reactor)
@@ -116,9 +119,22 @@ class Proxy:
             checkGAHPName(gahp)
         except ConfigurationError as e:
             raise UnknownGAHP(str(e)) from None
-        found = self.sites.find(candidates(site, account, client.site))
+        found = self.findSite(client, site, gahp, account)
         port = tunnelPort if tunnel else None
         return found.addCallback(self._start, client, version, gahp, account, port)
+
+    def findSite(
+        self, client: LocalConnection, site: str, gahp: str, account: str
+    ) -> Deferred[SiteConnection]:
+        """
+        Find the site that a client means.
+
+        @return: as of L{Sites.find}.
+        @raise NotAuthorized: he may not use it, connected or not.
+        @raise NoSuchSite: there cannot be such a site.
+        """
+        names = candidates(site, account, client.site)
+        return self.sites.find(self.access.usable(client.user, names, gahp, account))
 
     def _start(
         self,
@@ -132,17 +148,20 @@ class Proxy:
         if client.isClosed:
             raise StartFailed("the client has gone meanwhile")
         site = connection.site
-        if account and site.startswith(f"{account}@"):
-            account = ""  # it is a part of the site's name
+        account = accountAt(site, account)
+        # Once more, for the site may have been waited for; from now on this decision counts.
+        grant = self.access.grant(client.user, site, gahp, account)
         hasTunnels = tunnelPort is not None
         session = self._makeSession(connection, gahp, hasTunnels)
-        record = ProxySession(self, session, site, client, hasTunnels)
+        record = ProxySession(self, session, site, client, grant, hasTunnels)
         self.sessions[session.sessionId] = record
         client.serves(record)
         self.log.info(
-            "Session {session}: {user} asks for {gahp} at {site}",
+            "Session {session}: {user} ({owner}) asks for {gahp} at {site}, allowed by {rule}",
             session=session.sessionId,
             user=client.user.name,
+            owner=grant.owner,
+            rule=grant.rule,
             gahp=gahp,
             site=f"{account}@{site}" if account else site,
         )
@@ -190,30 +209,9 @@ class Proxy:
     ) -> dict[str, Any]:
         if record.client.isClosed:
             raise StartFailed("the client has gone meanwhile")
-        session = record.session
         # After the answer: in the reactor's next turn, as it is sent in this one.
         self.reactor.callLater(0, record.introduced)
-        return {
-            "version": version,
-            "session": session.sessionId,
-            "key": session.key,
-            "keyNumber": session.keyNumber,
-            "serverPolicy": session.serverPolicy.encode(),
-            "clientPolicy": session.clientPolicy.encode(),
-            "outcome": session.outcome.value,
-            "method": session.method,
-            "duration": session.duration,
-            "lease": session.lease,
-            "window": self.settings.get("RVGAHP_REPLAY_LIMIT"),
-            "total": self.settings.get("RVGAHP_REPLAY_TOTAL"),
-            "startTimeout": math.ceil(self.startTimeout),
-            "stdinLimit": self.settings.get("RVGAHP_STDIN_LIMIT"),
-            "callTimeout": self.settings.get("GRIDMANAGER_GAHP_CALL_TIMEOUT"),
-            "responseTimeout": self.settings.get("GRIDMANAGER_GAHP_RESPONSE_TIMEOUT"),
-            "site": record.site,
-            "tunnelPort": answer["tunnelPort"] if record.hasTunnels else 0,
-            "forwardTo": self.settings.get("RVGAHP_FORWARD_TO") or "",
-        }
+        return introduction(record, version, self.settings, answer["tunnelPort"])
 
     def _notStarted(
         self, failure: Failure, record: ProxySession, connection: SiteConnection
@@ -247,15 +245,15 @@ class Proxy:
             f" ({failure.getErrorMessage()}); upgrade the older side"
         )
 
-    def clientGone(self, record: ProxySession) -> None:
+    def endAtSite(self, site: str, sessionId: str, reason: str = "its client is gone") -> None:
         """
-        A client's connection has ended: its GAHP must end.
+        A session's client has gone, or may have it no longer: its GAHP must end.
         """
-        connection = self.sites.get(record.site)
+        connection = self.sites.get(site)
         if connection is not None:
-            connection.end(record.sessionId, "its client is gone")
+            connection.end(sessionId, reason)
         else:
-            self.remember(record.sessionId, record.site)
+            self.remember(sessionId, site)
 
     def remember(self, sessionId: str, site: str) -> None:
         """

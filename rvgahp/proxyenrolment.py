@@ -39,7 +39,7 @@ def needsOwnCredentials(settings: Settings) -> bool:
         none lies where they are looked for.
     """
     return all(
-        name in settings.defaults and not os.path.lexists(settings.get(name)) for name in _FILES
+        not settings.isGiven(name) and not os.path.lexists(settings.get(name)) for name in _FILES
     )
 
 

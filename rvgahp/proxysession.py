@@ -16,13 +16,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rvgahp import commands, limits
-from rvgahp.errors import Busy, NoSuchSite, RvgahpError
+from rvgahp.errors import Busy, NoSuchSite, NotAuthorized, RvgahpError
 from rvgahp.renewal import Renewal
 from rvgahp.session import SecuritySession
 
 if TYPE_CHECKING:
     from rvgahp.local import LocalConnection
     from rvgahp.proxy import Proxy
+    from rvgahp.proxyaccess import Grant
 
 #: Channels of one session that wait for their client, at the most: that of its GAHP and
 #: those of its tunnels.  Each takes a descriptor, and a client that reads takes one in
@@ -36,6 +37,7 @@ class ProxySession:
 
     @ivar session: it, with the last key that its CE is known to have.
     @ivar renewal: of this key.
+    @ivar grant: by which its client has it.
     @ivar hasTunnels: whether its client serves tunnels.
     @ivar isProbed: whether its CE is at a probe of them.
     """
@@ -48,6 +50,7 @@ class ProxySession:
         session: SecuritySession,
         site: str,
         client: LocalConnection,
+        grant: Grant,
         hasTunnels: bool = False,
         isRenewable: bool = True,
     ) -> None:
@@ -61,6 +64,7 @@ class ProxySession:
         self.session = session
         self.site = site
         self.client = client
+        self.grant = grant
         self.renewal = Renewal(proxy, self)
         # Seconds, at the most, until the client has the keys that the CE may dial with.
         self._awaited: float = proxy.startTimeout
@@ -75,6 +79,20 @@ class ProxySession:
         The session's id.
         """
         return self.session.sessionId
+
+    @property
+    def owner(self) -> str:
+        """
+        The canonical name of the user for whom it was made.
+        """
+        return self.grant.owner
+
+    @property
+    def rule(self) -> str:
+        """
+        The rule that lets him have it.
+        """
+        return self.grant.rule
 
     # -- channels -----------------------------------------------------------
 
@@ -190,15 +208,34 @@ class ProxySession:
         """
         if not self._over:
             self.close()
-            self._proxy.clientGone(self)
+            self._proxy.endAtSite(self.site, self.sessionId)
 
     def lost(self, reason: str) -> None:
         """
-        The CE has ended the session.
+        The CE has ended the session, or it was withdrawn.
         """
         self.close()
         told = self.client.caller.call
         told(commands.SessionLost, session=self.sessionId, reason=reason)
+
+    def allowed(self) -> bool:
+        """
+        Ask the rules again.  If they do not let the user have the session any more it is ended,
+        and both sides are told.
+
+        @return: whether they do.
+        """
+        _, _, gahp, account = self.grant
+        try:
+            self.grant = self._proxy.access.grant(self.client.user, self.site, gahp, account)
+        except NotAuthorized as e:
+            self.log.warn(
+                "Session {session}: withdrawn: {reason}", session=self.sessionId, reason=e
+            )
+            self.lost(str(e))
+            self._proxy.endAtSite(self.site, self.sessionId, str(e))
+            return False
+        return True
 
     def close(self) -> None:
         """

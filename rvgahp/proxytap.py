@@ -27,8 +27,10 @@ from rvgahp.errors import ConfigurationError, CredentialError
 from rvgahp.gate import Gate, WaitingRoom
 from rvgahp.listener import Listener, listenTCP, listenUNIX, removeSocket
 from rvgahp.local import Clients
+from rvgahp.localnames import LocalNames, readLocalNames
 from rvgahp.notify import notify
 from rvgahp.proxy import Proxy
+from rvgahp.proxyaccess import ProxyAccess
 from rvgahp.proxyenrolment import ProxyEnrolment, needsOwnCredentials
 from rvgahp.settings import Settings
 from rvgahp.siteconnection import accept
@@ -47,6 +49,7 @@ class Options(DaemonOptions):
         " (--config names the file; else the one HTCondor finds); options go before them."
     )
     role = "proxy"
+    names: LocalNames
     overrides = {
         "port": "RVGAHP_PORT",
         "interface": "RVGAHP_INTERFACE",
@@ -72,6 +75,12 @@ class Options(DaemonOptions):
         if not needsOwnCredentials(self.settings):
             super().readCredentials()
 
+    def check(self) -> None:
+        """
+        @raise ConfigurationError: the map file cannot be read, or is refused.
+        """
+        self.names = readLocalNames(self.settings)
+
 
 class ProxyService(Service):
     """
@@ -85,11 +94,13 @@ class ProxyService(Service):
         reactor: Any,
         settings: Settings,
         credentials: Credentials | None,
+        access: ProxyAccess,
         stderr: TextIO | None = None,
         account: tuple[int, int] | None = None,
     ) -> None:
         """
         @param credentials: the administrator's; L{None}: the proxy makes its own.
+        @param access: who may do what.
         @param account: uid and gid that the process is about to have; L{None}: those that it
             has.
         @param stderr: where to say why we do not start, in place of twistd's own stderr;
@@ -98,6 +109,7 @@ class ProxyService(Service):
         self._stderr = stderr
         self._reactor = reactor
         self._settings = settings
+        self._access = access
         self._enrolment = ProxyEnrolment(reactor, settings, credentials, account)
         self._listeners: list[Listener] = []
         self._sockets: list[tuple[str, int]] = []
@@ -123,7 +135,7 @@ class ProxyService(Service):
             self.log.warn("{note}", note=note)
         descriptors = raiseDescriptorLimit()
         mostPerUser = min(limits.LOCAL_CONNECTIONS_PER_USER, descriptors // 4)
-        self._proxy = Proxy(self._reactor, self._settings)
+        self._proxy = Proxy(self._reactor, self._settings, self._access)
         self._waiting = WaitingRoom(
             self._settings.get("RVGAHP_MAX_ARRIVALS"),
             self._settings.get("RVGAHP_MAX_ARRIVALS_PER_ADDRESS"),
@@ -142,6 +154,7 @@ class ProxyService(Service):
         self._listeners = [Listener(self._reactor, port, gate.arrived)]
         self._proxy.enrolment = self._enrolment.open(self._proxy, port.getsockname()[1])
         self._clients.enrolment = self._proxy.enrolment
+        self._access.ownerOf = self._proxy.enrolment.ownerOf
         path = self._settings.get("RVGAHP_SOCKET")
         self._listenUNIX(path)
         for site, further in self._settings.get("RVGAHP_SITE_SOCKETS").items():
@@ -211,6 +224,7 @@ def makeService(options: Options) -> ProxyService:
         reactor,
         options.settings,
         options.credentials,
+        ProxyAccess(reactor, options.rules, options.names),
         keptStderr(options),
         accountOf(options.parent),
     )

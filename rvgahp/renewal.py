@@ -74,6 +74,8 @@ class Renewal:
 
     def _renew(self) -> None:
         self._isDue = True
+        if not self._record.allowed():
+            return
         session, settings = self._record.session, self._proxy.settings
         site = self._proxy.sites.get(self._record.site)
         if site is None or not site.isReady:

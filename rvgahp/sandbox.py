@@ -27,6 +27,8 @@ from rvgahp.settingrow import BUILT_IN_GAHPS, LONGEST_SOCKET_PATH
 
 SITE = "sandbox"
 HOST = "127.0.0.1"
+DOMAIN = "localdomain"
+"""The domain of users in canonical names: no resolver is asked for this host's."""
 
 _CREDENTIALS = ("ca.crt", "ca.key", "host.crt", "host.key", "ce.crt", "ce.key")
 
@@ -38,6 +40,8 @@ RVGAHP_SOCKET = {dir}/proxy.sock
 RVGAHP_CERTFILE = {dir}/host.crt
 RVGAHP_KEYFILE = {dir}/host.key
 RVGAHP_CAFILE = {dir}/ca.crt
+RVGAHP_ACCESS_FILE = {dir}/access.rvgahp-proxy
+UID_DOMAIN = {domain}
 """
 
 _CE = """\
@@ -47,7 +51,14 @@ RVGAHP_BROKER_PORT = {port}
 {connect}{account}RVGAHP_CERTFILE = {dir}/ce.crt
 RVGAHP_KEYFILE = {dir}/ce.key
 RVGAHP_CAFILE = {dir}/ca.crt
+RVGAHP_ACCESS_FILE = {dir}/access.rvgahp-ce
 {gahps}"""
+
+#: Both daemons': whoever may enter the directory of the sandbox may use it.
+_ACCESS = """\
+# Who may do what in a sandbox; "rvgahp access" tells how a rule is understood.
+ALLOW START *
+"""
 
 
 #: Lines for a CE that root starts and that is to stay what it is.
@@ -259,6 +270,7 @@ class Sandbox:
         text = template.format(
             command=shlex.join(daemon.command),
             host=HOST,
+            domain=DOMAIN,
             port=self.port,
             dir=_escaped(str(self.directory)),
             connect=connect,
@@ -267,6 +279,9 @@ class Sandbox:
         )
         text += self._extraSettings.get(name, "")
         (self.directory / f"condor_config.{name}").write_text(text)
+        access = self.directory / f"access.{name}"
+        access.write_text(_ACCESS)
+        access.chmod(0o644)
 
     def _gahpLines(self) -> str:
         lines = []

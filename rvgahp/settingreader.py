@@ -53,7 +53,7 @@ class SettingReader:
     One reading of one configuration.
 
     @ivar notes: What the log is to say of it.
-    @ivar defaults: The names of the settings that nobody has set.
+    @ivar given: The names of the settings that somebody has set.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class SettingReader:
         self._configuration = configuration
         self._overrides = {name.upper(): text for name, text in overrides.items()}
         self._origin = f" in {configuration.where}"
+        self.given: set[str] = set()
         self.notes = list(configuration.notes)
-        self.defaults: set[str] = set()
         for name in self._overrides:
             if name not in _KNOWN or role not in _KNOWN[name].roles:
                 raise ConfigurationError(_unknown(name, "on the command line"))
@@ -104,6 +104,8 @@ class SettingReader:
 
         @raise ConfigurationError: It is not what it must be, or missing.
         """
+        if self._plain(row.name):
+            self.given.add(row.name)
         text = self._overrides.get(row.name)
         if text is not None:
             if row.kind.typeName == "path" and text:
@@ -121,7 +123,6 @@ class SettingReader:
             raise ConfigurationError(
                 f"{row.name} is not set{self._origin}: it must be {row.kind.allowed}."
             )
-        self.defaults.add(row.name)
         return self._default(row)
 
     def checkTogether(self, values: Mapping[str, Any]) -> None:

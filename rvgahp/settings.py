@@ -54,21 +54,22 @@ class Settings:
         values: Mapping[str, Any],
         gahpCommands: dict[str, list[str]],
         notes: list[str],
-        defaults: Collection[str],
+        given: Collection[str] = (),
     ) -> None:
         """
         @param values: By name in capitals, the value of each setting of the
             role.
+        @param given: The names of those that are no defaults.
         """
         self.role = role
         self.configFile = configFile
         self.gahpCommands = gahpCommands
         self.notes = notes
-        self.defaults = defaults
-        self._setValues(values)
+        self._setValues(values, given)
 
-    def _setValues(self, values: Mapping[str, Any]) -> None:
+    def _setValues(self, values: Mapping[str, Any], given: Collection[str]) -> None:
         self._values = dict(values)
+        self._given = frozenset(given)
         self.policy = Policy(
             values["SEC_DEFAULT_ENCRYPTION"],
             values["SEC_DEFAULT_INTEGRITY"],
@@ -90,7 +91,8 @@ class Settings:
         waiting = [name for name in differing if name in fixed]
         if other.gahpCommands != self.gahpCommands:
             waiting.append(f"{GAHP_PREFIX}...")
-        self._setValues({**self._values, **{name: other._values[name] for name in changed}})
+        new = {**self._values, **{name: other._values[name] for name in changed}}
+        self._setValues(new, other._given)
         return changed, waiting
 
     def get(self, name: str) -> Any:
@@ -106,6 +108,12 @@ class Settings:
         if name not in self._values:
             raise LookupError(f"{name} is not a setting of the {self.role}")
         return self._values[name]
+
+    def isGiven(self, name: str) -> bool:
+        """
+        @return: Whether somebody has set a setting; else it has its default.
+        """
+        return name in self._given
 
     def allowsCleartext(self, address: str) -> bool:
         """
@@ -157,4 +165,4 @@ def settingsFrom(
     values = {row.name: reader.value(row) for row in TABLE if role in row.roles}
     reader.checkTogether(values)
     commands = reader.gahpCommands(values.get("RVGAHP_GAHP_NAMES", ()))
-    return Settings(role, configuration.file, values, commands, reader.notes, reader.defaults)
+    return Settings(role, configuration.file, values, commands, reader.notes, reader.given)

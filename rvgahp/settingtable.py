@@ -168,7 +168,7 @@ TABLE = (
         MODE,
         PROXY,
         "The permissions of each of these sockets.",
-        "0600",
+        "0666",
         isFixed=True,
     ),
     Setting(

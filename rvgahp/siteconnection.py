@@ -18,6 +18,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from rvgahp import __version__, commands, limits
+from rvgahp.accessrules import siteName
 from rvgahp.control import ControlConnection, QuietFactory
 from rvgahp.credentials import siteOf
 from rvgahp.errors import Busy, CredentialError, NotAuthorized, SiteTaken
@@ -45,6 +46,8 @@ class SiteConnection(EnrolledSite):
     @ivar policy: its security policy.
     @ivar software: what it calls itself in Hello.
     @ivar since: when Hello was accepted, in seconds since 1970.
+    @ivar canonical: its canonical name; empty before the TLS handshake.
+    @ivar rule: the rule that lets it register the site.
     @ivar isReady: it has listed its sessions and takes starts.
     @ivar listed: the sessions that it has listed.
     """
@@ -55,7 +58,7 @@ class SiteConnection(EnrolledSite):
         self._proxy = proxy
         self.address = address
         self._waiting = waiting
-        self.site = ""
+        self.site = self.canonical = self.rule = ""
         self.gahps: list[str] = []
         self.instance = b""
         self.policy: Policy = proxy.settings.policy
@@ -80,6 +83,7 @@ class SiteConnection(EnrolledSite):
             self.certificate = self._certificate()
             if self.certificate is not None:
                 self.site = siteOf(self.certificate)
+                self.canonical = siteName(self.site)
         except CredentialError as e:
             self.log.warn("CE at {address}: {problem}", address=self.address, problem=e)
             control.abort()
@@ -152,7 +156,13 @@ class SiteConnection(EnrolledSite):
             "software": SOFTWARE,
             "policy": self._proxy.settings.policy.encode(),
         }
-        return self._takeSite().addCallback(lambda _: self._greeted(software, answer))
+        registered = self._proxy.access.register(self.canonical, site, self.address)
+        registered.addCallback(self._registered)
+        return registered.addCallback(lambda _: self._greeted(software, answer))
+
+    def _registered(self, rule: str) -> Deferred[Any]:
+        self.rule = rule
+        return self._takeSite()
 
     def _takeSite(self, silent: SiteConnection | None = None) -> Deferred[Any]:
         """
@@ -263,7 +273,7 @@ class SiteConnection(EnrolledSite):
             account=account,
             tunnel=tunnel,
             tunnelPort=tunnelPort,
-            owner=record.client.user.name,
+            owner=record.owner,
             serverPolicy=session.serverPolicy.encode(),
             outcome=session.outcome.value,
             method=session.method,

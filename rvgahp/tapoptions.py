@@ -17,6 +17,8 @@ from twisted.logger import Logger, textFileLogObserver
 from twisted.python.usage import Options, UsageError
 
 from rvgahp import __version__
+from rvgahp.accessreader import readAccessRules
+from rvgahp.accessrules import AccessRules
 from rvgahp.credentials import Credentials, loadCredentials
 from rvgahp.errors import RvgahpError
 from rvgahp.settings import Settings, load
@@ -59,6 +61,7 @@ class DaemonOptions(Options):
     @cvar role: C{"proxy"} or C{"ce"}.
     @cvar overrides: the setting that each option overrides, by option.
     @ivar settings: all settings, checked.
+    @ivar rules: who may do what.
     @ivar credentials: key, certificate and authorities, checked; L{None}: none were read.
     """
 
@@ -66,6 +69,7 @@ class DaemonOptions(Options):
     overrides: dict[str, str] = {}
     settings: Settings
     credentials: Credentials | None = None
+    rules: AccessRules
 
     def opt_version(self) -> None:
         """
@@ -99,6 +103,8 @@ class DaemonOptions(Options):
         try:
             self.settings = load(self.role, config and os.path.abspath(config), given)
             self.readCredentials()
+            self.rules, notes = readAccessRules(self.settings)
+            self.settings.notes += notes
             self.check()
         except RvgahpError as e:
             self._refuse(str(e))

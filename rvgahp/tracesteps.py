@@ -28,6 +28,7 @@ from rvgahp.tracejob import EchoJob
 from rvgahp.tracetunnel import TunnelTrace
 from rvgahp.tracewords import (
     NO_FILE_TRANSFER,
+    NOT_ALLOWED,
     NOT_OFFERED,
     OTHER_PROGRAM,
     REFUSED,
@@ -148,9 +149,12 @@ class SiteTrace:
     def _describeSite(self) -> None:
         assert self._inquiry is not None
         asked = self._asked
-        self._site = self._inquiry.ask(
-            commands.DescribeSite, site=asked.site, account=asked.account, gahp=asked.gahp
-        )
+        try:
+            self._site = self._inquiry.ask(
+                commands.DescribeSite, site=asked.site, account=asked.account, gahp=asked.gahp
+            )
+        except NotAuthorized as e:
+            raise Trouble(str(e), NOT_ALLOWED) from None
         self._saw("site", self._site["site"])
         self._saw("since", when(self._site["since"]))
         for name in ("address", "software", "gahps"):

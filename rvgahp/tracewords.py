@@ -55,6 +55,12 @@ NOT_OFFERED = (
     " RVGAHP_GAHP_NAMES in the configuration of rvgahp-ce."
 )
 
+#: Where the proxy's rules do not let the asker use the site.
+NOT_ALLOWED = (
+    "Ask the administrator of the proxy for a line ALLOW START in its access file; whether the"
+    " site is connected is told to those who may use it."
+)
+
 #: Where there is no port at the site.
 NO_TUNNEL = (
     "Upgrade the proxy, or rvgahp-ce at the site: one of them is too old for tunnels. Where the"

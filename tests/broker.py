@@ -15,13 +15,17 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import commands
+from rvgahp import accessrules, commands, local
+from rvgahp.accessrules import PROXY
 from rvgahp.configuration import Configuration
 from rvgahp.control import ControlConnection, Responders
 from rvgahp.description import Describer
 from rvgahp.gate import WaitingRoom
 from rvgahp.local import Clients
+from rvgahp.localnames import LocalNames
+from rvgahp.peercred import LocalUser
 from rvgahp.proxy import Proxy
+from rvgahp.proxyaccess import ProxyAccess
 from rvgahp.settings import settingsFrom
 from rvgahp.siteconnection import SiteConnection
 from rvgahp.tls import clientOptions
@@ -32,6 +36,15 @@ from tests.tlspair import TWISTED_WARNINGS, TLSPair
 
 POLICY = "R:R:AES"
 
+#: The domain of this host's users.
+DOMAIN = "submit.example.org"
+
+#: The proxy's access file.
+ACCESS_FILE = "/etc/rvgahp/access"
+
+#: The canonical name of the one who runs the tests.
+OWNER = f"{pwd.getpwuid(os.getuid()).pw_name}@{DOMAIN}"
+
 
 def entryOf(session: str, **changes: Any) -> dict[str, Any]:
     """
@@ -40,13 +53,14 @@ def entryOf(session: str, **changes: Any) -> dict[str, Any]:
     entry = {
         "session": session,
         "claim": bytes(32),
-        "owner": pwd.getpwuid(os.getuid()).pw_name,
+        "owner": OWNER,
         "gahp": "blahpd",
         "tunnel": False,
         "keyNumber": 1,
         "left": 86400,
         "outcome": "encrypt",
         "method": "AES",
+        "account": "",
     }
     return {**entry, **changes}
 
@@ -164,6 +178,10 @@ class BrokerTestCase(SynchronousTestCase):
     #: The proxy's settings.
     settings: dict[str, str] = {}
 
+    #: Its access rules.  Without any, those who are built in may do all: the CEs, and the one
+    #: who runs the tests.
+    rules = ""
+
     def setUp(self) -> None:
         """
         Start the proxy.
@@ -171,7 +189,9 @@ class BrokerTestCase(SynchronousTestCase):
         self.before = descriptorCount()
         self.loop = SteppedLoop()
         settings = settingsFrom("proxy", Configuration(None, self.settings))
-        self.proxy = Proxy(self.loop, settings)
+        rules = accessrules.parse(self.rules, ACCESS_FILE, PROXY)
+        self.access = ProxyAccess(self.loop, rules, LocalNames(DOMAIN))
+        self.proxy = Proxy(self.loop, settings, self.access)
         self.room = WaitingRoom(100, 100)
         self.clients = Clients(
             self.loop,
@@ -225,6 +245,18 @@ class BrokerTestCase(SynchronousTestCase):
         self.settle()
 
     # -- who comes ----------------------------------------------------------
+
+    def become(self, name: str, uid: int = 4242) -> None:
+        """
+        From now on the kernel says of clients that they are this user.
+        """
+        self.patch(local, "peerOf", lambda connection: LocalUser(uid, name, os.getpid()))
+
+    def obey(self, rules: str) -> None:
+        """
+        The proxy's access file is read again, and has these rules.
+        """
+        self.access.rules = accessrules.parse(rules, ACCESS_FILE, PROXY)
 
     def dialCE(
         self, site: str = SITE, instance: bytes = b"i" * 16, options: Any = None

@@ -284,7 +284,7 @@ class ProxySide(Boxes):
             "account": b"",
             "tunnel": b"False",
             "tunnelPort": b"0",
-            "owner": b"someone",
+            "owner": b"someone@submit.example.org",
             "serverPolicy": b"R:R:AES",
             "outcome": b"encrypt",
             "method": b"AES",

@@ -128,6 +128,7 @@ class Playground:
             f"RVGAHP_GAHP_NAMES = {' '.join(gahps or {})}\n"
             f"{'' if os.geteuid() else STAYS_ROOT}{names}{settings}"
         )
+        (directory / "access").write_text("ALLOW START *\n")
         daemon = Daemon(directory, "rvgahp-ce", config)
         self._further.append(daemon)
         return daemon

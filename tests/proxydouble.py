@@ -30,6 +30,7 @@ class ProxyDouble(Responders):
     @ivar hellos: the arguments of each Hello.
     @ivar listed: the ids of each Sessions call, and whether it was the last.
     @ivar claims: the claim keys of all.
+    @ivar whose: owner and account of all.
     @ivar ended: session and reason of each SessionEnded.
     @ivar opened: session and stream of each OpenChannel; the ticket is made of the latter.
     @ivar reason: why the connection ended, once it has.
@@ -40,6 +41,7 @@ class ProxyDouble(Responders):
         self.hellos: list[dict[str, Any]] = []
         self.listed: list[tuple[list[str], bool]] = []
         self.claims: list[bytes] = []
+        self.whose: list[tuple[str, str]] = []
         self.ended: list[tuple[str, str]] = []
         self.opened: list[tuple[str, int]] = []
         self.reason: Failure | None = None
@@ -64,6 +66,7 @@ class ProxyDouble(Responders):
         names = [entry["session"] for entry in sessions]
         self.listed.append((names, last))
         self.claims += [entry["claim"] for entry in sessions]
+        self.whose += [(entry["owner"], entry["account"]) for entry in sessions]
         return {"gone": [name for name in names if name in self._port.gone]}
 
     @commands.SessionEnded.responder

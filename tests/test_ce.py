@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -17,6 +18,8 @@ from twisted.logger import capturedLogs
 from zope.interface.verify import verifyObject
 
 from rvgahp import commands, limits
+from rvgahp.access import Access
+from rvgahp.accessrules import parse
 from rvgahp.accounts import ownAccount
 from rvgahp.backoff import Backoff
 from rvgahp.ce import CE
@@ -47,6 +50,9 @@ from tests.resolver import Resolver
 from tests.sessions import KEY
 from tests.tlspair import TWISTED_WARNINGS
 
+#: Where they would stand.
+ACCESS_FILE = "/home/ce/.rvgahp/access"
+
 TICKETS = [bytes([number]) * limits.TICKET_BYTES for number in (201, 202, 203)]
 
 START: dict[str, Any] = {
@@ -57,7 +63,7 @@ START: dict[str, Any] = {
     "account": "",
     "tunnel": False,
     "tunnelPort": 0,
-    "owner": "alice",
+    "owner": "alice@submit.example.org",
     "serverPolicy": "R:R:AES",
     "outcome": "encrypt",
     "method": "AES",
@@ -79,6 +85,15 @@ class CETestCase(ReactorTestCase):
 
     #: The CE's settings.
     settings: dict[str, str] = {}
+
+    #: Its access rules.
+    rules = "ALLOW START *"
+
+    def namesOf(self, address: str) -> tuple[str, ...]:
+        """
+        @return: the names of a host, asked for in a thread.
+        """
+        return ()
 
     def setUp(self) -> None:
         """
@@ -130,6 +145,11 @@ class CETestCase(ReactorTestCase):
             CertificateRenewal(self.reactor, made, given, Random(1)),
             0,
             lambda control, answer: self.ready.append(answer),
+            Access(
+                self.reactor,
+                parse(self.rules, ACCESS_FILE, "ce"),
+                lambda address, seconds: self.namesOf(address),
+            ),
         )
         verifyObject(IService, self.ce)
         return self.ce
@@ -399,7 +419,7 @@ class StartTests(CETestCase):
             self.until(lambda: self.port.channels)
             self.assertEqual(self.port.channels[0][0], TICKETS[0])
             self.stop()
-        self.assertIn("alice", [event.get("owner") for event in logs])
+        self.assertIn(START["owner"], [event.get("owner") for event in logs])
         for secret in (KEY, *TICKETS):
             self.assertNotIn(repr(secret)[2:-1], repr(logs))
 
@@ -409,6 +429,84 @@ class StartTests(CETestCase):
         """
         proxy = self.accepted()
         self.assertEqual(self.startGAHP(proxy, account=ownAccount()), {"tunnelPort": 0})
+
+    def test_notAllowed(self) -> None:
+        """
+        Whom no rule lets is refused in a sentence that names the file to be changed, and
+        nothing runs; others are started for by the rule that the log has.
+        """
+        own = ownAccount()
+        self.rules = f"ALLOW START gahp=cat account={own} bob@x.org\nDENY START eve@x.org *@y"
+        proxy = self.accepted()
+        for owner, gahp, words in (
+            ("alice@x.org", "cat", f"alice@x.org may not start cat as account {own}: no rule of"),
+            ("bob@x.org", "none", "no rule of"),
+            ("eve@x.org", "cat", f"{ACCESS_FILE}:2 denies it"),
+            ("bob", "cat", "no canonical name"),
+            ("\x1b[1m\n", "cat", "'\\x1b[1m\\n' may not"),
+        ):
+            with capturedLogs() as logs:
+                refusal = self.startGAHP(proxy, owner=owner, gahp=gahp)
+            self.assertIsInstance(refusal, NotAuthorized)
+            for word in (words, f"can change {ACCESS_FILE} there"):
+                self.assertIn(word, str(refusal))
+            self.assertIn(str(refusal), [event.get("refusal") for event in logs])
+        assert self.ce is not None
+        self.assertEqual(self.ce.sessions, {})
+        with capturedLogs() as logs:
+            self.assertEqual(self.startGAHP(proxy, owner="bob@x.org"), {"tunnelPort": 0})
+        (rule,) = (event["rule"] for event in logs if "owner" in event)
+        self.assertTrue(rule.startswith(f"{ACCESS_FILE}:1: ALLOW START"), rule)
+
+    def test_addressOfTheProxy(self) -> None:
+        """
+        Where the proxy dials from counts.
+        """
+        self.rules = "ALLOW START */192.0.2.1\nALLOW START gahp=cat */127.0.0.1"
+        proxy = self.accepted()
+        self.assertEqual(self.startGAHP(proxy), {"tunnelPort": 0})
+        self.assertIsInstance(self.startGAHP(proxy, gahp="none"), NotAuthorized)
+
+    def test_namesOfTheProxy(self) -> None:
+        """
+        So does its name, which is looked up where a rule has one; a CE that is stopped meanwhile
+        starts nothing.
+        """
+        self.rules = "ALLOW START proxy.x.org"
+        asked: list[str] = []
+        go = threading.Event()
+        self.addCleanup(go.set)
+
+        def namesOf(address: str) -> tuple[str, ...]:
+            asked.append(address)
+            go.wait(30)
+            return ("proxy.x.org",)
+
+        self.namesOf = namesOf  # type: ignore[method-assign]  # for this test
+        pool = self.reactor.getThreadPool()  # it is started by a reactor that runs
+        pool.start()
+        self.addCleanup(pool.stop)
+        proxy = self.accepted()
+        starting = proxy.call(commands.StartGAHP, **START)
+        self.until(lambda: asked)
+        assert self.ce is not None
+        self.assertEqual(self.ce.sessions, {})
+        go.set()
+        self.assertEqual(self.called(starting), {"tunnelPort": 0})
+        self.assertEqual(asked, [HOST])
+
+    def test_stoppedWhileAsked(self) -> None:
+        """
+        A CE that is stopped while the proxy's name is looked up starts nothing.
+        """
+        self.accepted()
+        assert self.ce is not None
+        here = self.ce._here
+        here.refuseStarts()
+        refusal = self.called(here.start(HOST, **START))
+        self.assertIsInstance(refusal, StartFailed)
+        self.assertIn("is being stopped", str(refusal))
+        self.assertEqual(self.ce.sessions, {})
 
     def test_refusals(self) -> None:
         """
@@ -538,7 +636,7 @@ class StartTests(CETestCase):
         proxy = self.accepted()
         names = [f"s{number}" for number in range(5)]
         for name in names:
-            self.startGAHP(proxy, session=name)
+            self.startGAHP(proxy, session=name, account=ownAccount() if name == "s1" else "")
         self.port.gone = {"s1", "s4"}
         proxy.control.abort()
         self.until(lambda: len(self.ready) == 2)
@@ -546,6 +644,8 @@ class StartTests(CETestCase):
         self.assertEqual(
             proxy.listed, [(["s0", "s1"], False), (["s2", "s3"], False), (["s4"], True)]
         )
+        self.assertEqual({owner for owner, _ in proxy.whose}, {START["owner"]})
+        self.assertEqual([account for _, account in proxy.whose], ["", ownAccount(), "", "", ""])
         ce = self.ce
         assert ce is not None
         self.until(lambda: set(ce.sessions) == {"s0", "s2", "s3"})

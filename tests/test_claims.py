@@ -12,8 +12,9 @@ from twisted.logger import capturedLogs
 
 from rvgahp import commands, limits
 from rvgahp.errors import Busy, InternalError, NotAuthorized, NotYet, SessionGone
+from rvgahp.mapfile import parse
 from rvgahp.primitives import hmac
-from tests.broker import BrokerTestCase, CEDouble, entryOf
+from tests.broker import ACCESS_FILE, DOMAIN, OWNER, BrokerTestCase, CEDouble, entryOf
 from tests.identities import SITE
 from tests.localclient import LocalClient
 from tests.sessions import SESSION_ID, makeSession
@@ -197,11 +198,53 @@ class ClaimTests(ClaimsTestCase):
         """
         Another user's session is not to be had, not even with its key.
         """
-        self.listed(owner="somebody-else")
+        name = OWNER.partition("@")[0]
+        for owner in (f"somebody-else@{DOMAIN}", name, f"{name}@elsewhere", OWNER.upper()):
+            self.listed(owner=owner)
+            client = self.client()
+            nonce = self.claim(client)[b"nonce"]
+            answer = self.prove(client, nonce)
+            self.assertRefused(answer, NotAuthorized, f"session {SESSION_ID} is not of {OWNER}")
+            self.assertEqual(self.proxy.sessions, {})
+            self.proxy.claims.forget(SESSION_ID, SITE)
+
+    def test_mapped(self) -> None:
+        """
+        Whoever has the owner's name by the map file is the owner.
+        """
+        account = OWNER.partition("@")[0]
+        self.access.names.mapFile = parse(f"FS ^{account}$ boss@x.org".encode(), "/m/map")
+        self.listed(owner="boss@x.org")
+        self.claimed()
+        (record,) = self.proxy.sessions.values()
+        self.assertEqual(record.owner, "boss@x.org")
+
+    def test_notAllowed(self) -> None:
+        """
+        Whom the rules do not let have the session any more has it no longer: it is ended, and
+        the client is told that it is gone, so that it does not ask again.
+        """
+        ce = self.listed(account="bob")
+        self.obey("DENY START account=bob *")
         client = self.client()
         nonce = self.claim(client)[b"nonce"]
-        self.assertRefused(self.prove(client, nonce), NotAuthorized, f"session {SESSION_ID} is not")
+        self.assertRefused(self.prove(client, nonce), SessionGone, f"{ACCESS_FILE}:1 denies it")
         self.assertEqual(self.proxy.sessions, {})
+        ((ended, reason),) = ce.ends
+        self.assertEqual(ended, SESSION_ID)
+        self.assertIn("denies it", reason)
+        self.failureResultOf(self.openChannel(ce), SessionGone)
+
+    def test_grant(self) -> None:
+        """
+        What is claimed has its rule, and the account that was asked for.
+        """
+        self.obey("ALLOW START account=bob *")
+        self.listed(account="bob")
+        self.claimed()
+        (record,) = self.proxy.sessions.values()
+        rule = f"{ACCESS_FILE}:1: ALLOW START account=bob *"
+        self.assertEqual(record.grant, (OWNER, rule, "blahpd", "bob"))
 
     def test_anotherSite(self) -> None:
         """

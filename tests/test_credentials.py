@@ -24,6 +24,7 @@ from service_identity import VerificationError
 from service_identity.pyopenssl import verify_hostname, verify_ip_address
 from twisted.trial.unittest import SynchronousTestCase
 
+from rvgahp.accesssample import CE_SAMPLE
 from rvgahp.certificates import Authority, makeKey, siteOf
 from rvgahp.credentials import (
     Credentials,
@@ -84,7 +85,7 @@ class MakingTests(CredentialsTestCase):
         for directory, names in (
             (self.ca, ["ca.crt", "ca.key"]),
             (self.host, ["ca.crt", "host.crt", "host.key"]),
-            (self.ce, ["ca.crt", "ce.crt", "ce.key"]),
+            (self.ce, ["access", "ca.crt", "ce.crt", "ce.key"]),
         ):
             self.assertEqual(sorted(os.listdir(directory)), names)
             self.assertEqual(stat.S_IMODE(os.stat(directory).st_mode), 0o700)
@@ -123,7 +124,7 @@ class MakingTests(CredentialsTestCase):
         makeCA(other)
         e = self.assertRaises(CredentialError, makeHostCredentials, other, "a.example", (), self.ce)
         self.assertIn(f"{self.ce}/ca.crt", str(e))
-        self.assertEqual(sorted(os.listdir(self.ce)), ["ca.crt", "ce.key"])
+        self.assertEqual(sorted(os.listdir(self.ce)), ["access", "ca.crt", "ce.key"])
 
     def test_replaced(self) -> None:
         """
@@ -134,6 +135,18 @@ class MakingTests(CredentialsTestCase):
         self.assertNotEqual(readFile(f"{self.ce}/ce.key"), before)
         found = loadCredentials(f"{self.ce}/ce.crt", f"{self.ce}/ce.key", f"{self.ce}/ca.crt")
         self.assertEqual(siteOf(found.certificate), "other")
+
+    def test_access(self) -> None:
+        """
+        Beside a CE's certificate lies a sample of an access file, which is never replaced.
+        """
+        path = f"{self.ce}/access"
+        self.assertEqual(readFile(path).decode(), CE_SAMPLE)
+        with open(path, "w") as file:
+            file.write("ALLOW START *\n")
+        written = makeCECredentials(self.ca, "hpcc", self.ce, replace=True)
+        self.assertNotIn(path, written)
+        self.assertEqual(readFile(path), b"ALLOW START *\n")
 
     def test_lifetime(self) -> None:
         """

@@ -50,13 +50,15 @@ class DescriptionTestCase(BrokerTestCase):
         values: dict[str, Any] = commands.DescribeSite.parseResponse(AmpBox(box), None)
         return values
 
-    def refusal(self, client: LocalClient | None = None, **changes: Any) -> str:
+    def refusal(
+        self, client: LocalClient | None = None, code: bytes = b"NoSuchSite", **changes: Any
+    ) -> str:
         """
-        @return: the sentence of a refusal with C{NoSuchSite}.
+        @return: the sentence of a refusal with this error.
         """
         client = client or self.client()
         box = self.question(client, commands.DescribeSite, **{**_QUESTION, **changes})
-        self.assertEqual(box.get(b"_error_code"), b"NoSuchSite", box)
+        self.assertEqual(box.get(b"_error_code"), code, box)
         return box[b"_error_description"].decode()
 
 
@@ -160,6 +162,23 @@ class RefusalTests(DescriptionTestCase):
     """
     What is not told.
     """
+
+    def test_notAllowed(self) -> None:
+        """
+        Who may not start the GAHP there is told so in the words of RequestGAHP, and nothing of
+        the site, not even whether it is connected.
+        """
+        self.become("bob")
+        code = b"NotAuthorized"
+        absent = self.refusal(code=code)
+        self.readyCE()
+        self.assertEqual(self.refusal(code=code), absent)
+        asked = self.ask()
+        self.assertEqual(asked.boxes[0][b"_error_code"], b"NotAuthorized")
+        self.assertEqual(asked.boxes[0][b"_error_description"].decode(), absent)
+        self.obey("ALLOW START gahp=blahpd *")
+        self.described()
+        self.assertIn("may not start cat", self.refusal(code=code, gahp="cat"))
 
     def test_noSuchSite(self) -> None:
         """

@@ -29,6 +29,7 @@ from rvgahp.settings import Settings, settingsFrom
 from rvgahp.tls import isFor
 from tests.identities import HOST, proxyCredentials
 from tests.kills import killedAfter
+from tests.openrules import allowingAll
 from tests.tlspair import TWISTED_WARNINGS
 
 NOBODY = 65534
@@ -280,7 +281,7 @@ class ProxyEnrolmentTests(DirectoryTestCase):
         with capturedLogs() as logs:
             made.prepare()
         self.assertEqual(len(logs), 1)
-        closed = made.open(Proxy(self.clock, settings), 1)
+        closed = made.open(Proxy(self.clock, settings, allowingAll(self.clock)), 1)
         user = LocalUser(1, "alice", 1)
         e = self.assertRaises(NotAuthorized, closed.invite, user, "a.example")
         self.assertIn(str(self.state), str(e))
@@ -291,7 +292,7 @@ class ProxyEnrolmentTests(DirectoryTestCase):
         """
         made = ProxyEnrolment(self.clock, self.settings(), None)
         made.prepare()
-        opened = made.open(Proxy(self.clock, self.settings()), 1)
+        opened = made.open(Proxy(self.clock, self.settings(), allowingAll(self.clock)), 1)
         self.assertIsInstance(opened, Enrolment)
         before = made.context.options
         self.clock.advance(enrolmentlimits.CERTIFICATE_POLL)

@@ -26,6 +26,7 @@ from rvgahp.peercred import LocalUser
 from rvgahp.proxytap import ProxyService
 from rvgahp.settings import settingsFrom
 from tests.kills import killedAfter
+from tests.openrules import allowingAll
 from tests.privatereactor import ReactorTestCase
 from tests.tlspair import TWISTED_WARNINGS
 
@@ -86,7 +87,7 @@ class JoinTestCase(ReactorTestCase):
             "UID_DOMAIN": "example.org",
         }
         settings = settingsFrom("proxy", Configuration(None, values))
-        proxy = ProxyService(self.reactor, settings, None)
+        proxy = ProxyService(self.reactor, settings, None, allowingAll(self.reactor))
         proxy.privilegedStartService()
         proxy.startService()
         return proxy, proxy._listeners[0]._port.getsockname()[1]

@@ -25,25 +25,26 @@ LAYERS = (
     " records frames budget stream stderrqueue boxes gahplines front frontanswers"
     " frontbanner frontlimits frontoutput frontpaths frontqueue frontreplies frontresults"
     " frontrules frontsent frontsite cedarpeek phase mapsyntax mapregex mapfields mapfile"
-    " addresspattern authorizationlist invitecode enrolmentlimits",
+    " addresspattern authorizationlist invitecode enrolmentlimits accesssyntax accessrules"
+    " accesssample",
     "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords"
-    " sinful forward splice tcpconnect bootclock mapreader",
+    " sinful forward splice tcpconnect bootclock mapreader lookups",
     "commands igahp launcher settingkinds settingrow sitesockets securitytable"
     " settingtable settingreader settings configuration condorconfig condorraw"
     " certificates certificaterequests launcherchild launcherrules",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
     " processlauncher gahpenvironment gahpprocess gahptable gahpkinds accounts credentials"
     " files protection socketowner delayedcalls refusals reload keyexchange registry"
-    " hostidentity separation",
+    " hostidentity separation accessreader peernames localnames access",
     "proxy proxysession renewal claims sites siteconnection description local"
     " localrequests ce gahpsession gahpoutput way channeldialer cesessions cetunnels"
     " transferpause tunnelprobe client clientrun clientsession clientclaim clientface"
     " clientcopy clientfront clientlink clientstdio clienttunnels enrolment siteenrolment"
-    " proxyenrolment certificaterenewal",
+    " proxyenrolment certificaterenewal proxyaccess introduction",
     "tapoptions proxytap cetap",
     "cli credentialscli mapcli sandbox daemonprocess demo screen patience inquiry"
     " gahpdialogue gahpjob trace tracewords tracejob traceport tracetunnel tracesteps"
-    " tracecli enrolmentcli join joinfiles",
+    " tracecli enrolmentcli join joinfiles accesscli",
 )
 
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

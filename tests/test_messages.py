@@ -22,6 +22,7 @@ OTHERS = "\nWords of others\n"
 
 #: Modules whose texts are not messages, or have a page of their own.
 ELSEWHERE = {
+    "accesssample": "a file for others to change",
     "cli": "the playground's words, and help",
     "credentialscli": "help, and doc/credentials.rst",
     "daemonprocess": "the playground's words",

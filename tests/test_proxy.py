@@ -5,7 +5,6 @@ Tests of L{rvgahp.proxy}: CEs over TLS in memory, clients over real UNIX sockets
 from __future__ import annotations
 
 import os
-import pwd
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
@@ -15,9 +14,10 @@ from twisted.protocols.amp import RemoteAmpError
 from rvgahp import commands, limits, proxy
 from rvgahp.configuration import Configuration
 from rvgahp.errors import Busy, NotAuthorized, SessionGone, UnknownGAHP
+from rvgahp.mapfile import parse
 from rvgahp.proxy import commonVersion
 from rvgahp.settings import settingsFrom
-from tests.broker import POLICY, BrokerTestCase, entryOf
+from tests.broker import ACCESS_FILE, DOMAIN, OWNER, POLICY, BrokerTestCase, entryOf
 from tests.identities import SITE
 from tests.localclient import LocalClient
 
@@ -60,7 +60,7 @@ class StartTests(BrokerTestCase):
                 "account": "alice",
                 "tunnel": False,
                 "tunnelPort": 0,
-                "owner": pwd.getpwuid(os.getuid()).pw_name,
+                "owner": OWNER,
                 "serverPolicy": POLICY,
                 "outcome": "encrypt",
                 "method": "AES",
@@ -314,6 +314,150 @@ class StartTests(BrokerTestCase):
         client.close()
         self.settle()
         self.assertEqual(ce.ends, [(ce.starts[0]["session"], "its client is gone")])
+
+
+class AccessTests(BrokerTestCase):
+    """
+    Who may start what where.
+    """
+
+    def refusal(self, client: LocalClient) -> str:
+        """
+        @return: the sentence with which a client was refused what it may not.
+        """
+        (box,) = client.boxes
+        self.assertEqual(box.get(b"_error_code"), b"NotAuthorized", box)
+        self.assertEqual(self.proxy.sessions, {})
+        return box[b"_error_description"].decode()
+
+    def test_allowed(self) -> None:
+        """
+        Whom a rule lets is started for under his canonical name, and the session has the rule.
+        """
+        self.obey(f"ALLOW START site={SITE} gahp=blahpd account=bob alice@{DOMAIN}")
+        self.become("alice")
+        ce = self.readyCE()
+        with capturedLogs() as logs:
+            self.assertIn(b"_answer", self.ask(account="bob").boxes[0])
+        (start,) = ce.starts
+        self.assertEqual((start["owner"], start["account"]), (f"alice@{DOMAIN}", "bob"))
+        (record,) = self.proxy.sessions.values()
+        self.assertEqual(record.owner, f"alice@{DOMAIN}")
+        self.assertTrue(record.rule.startswith(f"{ACCESS_FILE}:1: ALLOW"), record.rule)
+        self.assertIn(record.rule, [event.get("rule") for event in logs])
+
+    def test_refused(self) -> None:
+        """
+        Others are refused before the site is asked, each with a sentence that says who, what,
+        why, and what to do.
+        """
+        self.obey(f"ALLOW START account=bob alice@{DOMAIN}\nDENY START gahp=cat *")
+        ce = self.readyCE()
+        self.become("alice")
+        for changes, words in (
+            ({}, f"no rule of {ACCESS_FILE} allows it"),
+            ({"account": "eve"}, f"at site {SITE} as account eve: no rule"),
+            ({"account": "bob", "gahp": "cat"}, f"start cat at site {SITE} as account bob: "),
+            ({"account": "bob", "gahp": "cat"}, f"{ACCESS_FILE}:2 denies it"),
+        ):
+            sentence = self.refusal(self.ask(**changes))
+            for word in (f"alice@{DOMAIN} may not start ", words, "rvgahp invite"):
+                self.assertIn(word, sentence)
+        self.assertEqual(ce.starts, [])
+
+    def test_builtIn(self) -> None:
+        """
+        Without rules the owner of a site, root and the proxy's own account may use it, and
+        nobody else; a rule that denies stands above.
+        """
+        ce = self.readyCE()
+        self.access.ownerOf = {SITE: f"alice@{DOMAIN}"}.get
+        for name, uid, rule in (
+            ("alice", 4242, "the owner of the site"),
+            ("root", 0, "root"),
+            ("rvgahp", os.geteuid(), "root" if not os.geteuid() else "the account of the proxy"),
+        ):
+            self.become(name, uid)
+            self.assertIn(b"_answer", self.ask().boxes[0])
+            record = list(self.proxy.sessions.values())[-1]
+            self.assertEqual(record.rule, f"built in: {rule}")
+        self.become("bob")
+        (box,) = self.ask().boxes
+        self.assertEqual(box.get(b"_error_code"), b"NotAuthorized")
+        self.obey("DENY START *")
+        self.become("root", 0)
+        (box,) = self.ask().boxes
+        self.assertEqual(box.get(b"_error_code"), b"NotAuthorized")
+        self.assertEqual(len(ce.starts), 3)
+
+    def test_euid(self) -> None:
+        """
+        The proxy's own account need not be root's.
+        """
+        self.patch(os, "geteuid", lambda: 4242)
+        self.become("rvgahp")
+        self.readyCE()
+        self.ask()
+        (record,) = self.proxy.sessions.values()
+        self.assertEqual(record.rule, "built in: the account of the proxy")
+
+    def test_absentSite(self) -> None:
+        """
+        Who may not use a site does not learn whether it is connected; nor does he wait for it.
+        """
+        self.become("bob")
+        absent = self.refusal(self.ask())
+        self.readyCE()
+        self.assertEqual(self.refusal(self.ask()), absent)
+
+    def test_siteOfAnAccount(self) -> None:
+        """
+        With an account, of the two sites that may be meant those count that he may use.
+        """
+        ce = self.readyCE()
+        mine = self.readyCE(site=f"alice@{SITE}", instance=b"j" * 16)
+        self.become("bob")
+        self.obey(f"ALLOW START site={SITE} account=alice *")
+        with capturedLogs() as logs:
+            self.ask(account="alice")
+        self.assertEqual([start["account"] for start in ce.starts], ["alice"])
+        self.assertEqual([event for event in logs if "refusal" in event], [])
+        self.obey(f"ALLOW START site=alice@{SITE} account=* *")
+        self.ask(account="alice")
+        self.assertEqual([start["account"] for start in mine.starts], [""])
+        self.obey(f"ALLOW START account=alice *\nDENY START site={SITE} *")
+        client = self.ask(account="alice")
+        self.assertIn(f"at site {SITE} as account alice", str(client.boxes))
+        self.assertEqual((len(ce.starts), len(mine.starts)), (1, 1))
+
+    def test_changedMeanwhile(self) -> None:
+        """
+        Rules that change while the site is waited for count.
+        """
+        self.obey("ALLOW START *")
+        self.become("bob")
+        client = self.ask()
+        self.obey("")
+        ce = self.readyCE()
+        self.settle()
+        client.read()
+        self.assertIn("no rule of", self.refusal(client))
+        self.assertEqual(ce.starts, [])
+
+    def test_map(self) -> None:
+        """
+        A user has the name that the map file gives him; without a proper one he may nothing.
+        """
+        text = b"FS ^alice$ physicist@x.org\nFS ^eve$ eve@banned.htcondor.org\nFS ^bob$ @x"
+        self.access.names.mapFile = parse(text, "/m/map")
+        self.obey("ALLOW START *")
+        ce = self.readyCE()
+        for name, word in (("eve", "always denied"), ("bob", "has no canonical name")):
+            self.become(name)
+            self.assertIn(word, self.refusal(self.ask()))
+        self.become("alice")
+        self.ask()
+        self.assertEqual([start["owner"] for start in ce.starts], ["physicist@x.org"])
 
 
 class EndTests(BrokerTestCase):

@@ -13,7 +13,7 @@ from twisted.logger import capturedLogs
 from rvgahp import commands, limits
 from rvgahp.errors import InternalError, PolicyConflict
 from rvgahp.settingtable import TABLE
-from tests.broker import BrokerTestCase
+from tests.broker import ACCESS_FILE, BrokerTestCase
 from tests.identities import SITE
 from tests.localclient import LocalClient
 from tests.privatereactor import ReactorTestCase
@@ -124,6 +124,50 @@ class RenewalTests(RenewalTestCase):
         self.assertEqual([event["session"] for event in said], [self.session])
         for _, secret in self.keys:
             self.assertNotIn(repr(secret)[2:-1], repr(logs))
+
+    def test_notAllowed(self) -> None:
+        """
+        Where the rules do not let the user have the session any more, no key is renewed: it is
+        ended at the site, and the client is told why.
+        """
+        self.pass_(DUE - 1)
+        self.obey("DENY START *")
+        with capturedLogs() as logs:
+            self.spend(2)
+        self.assertEqual(self.ce.renewals, [])
+        ((ended, reason),) = self.ce.ends
+        (box,) = self.user.read()
+        self.assertEqual(ended, self.session)
+        self.assertIn(f"{ACCESS_FILE}:1 denies it", reason)
+        self.assertEqual(box[b"_command"], b"SessionLost")
+        self.assertEqual(box[b"reason"].decode(), reason)
+        self.assertEqual(self.proxy.sessions, {})
+        self.assertIn(reason, [str(event.get("reason")) for event in logs])
+        self.user.close()
+        self.settle()
+        self.assertEqual(len(self.ce.ends), 1)
+
+    def test_notAllowedUnheard(self) -> None:
+        """
+        So it is while the site is not connected, which hears of it when it comes back.
+        """
+        self.ce.control.abort()
+        self.obey("DENY START *")
+        self.spend(DUE + 1)
+        self.assertEqual(self.user.read()[-1][b"_command"], b"SessionLost")
+        ce, _ = self.dialCE()
+        ce.hello()
+        self.assertEqual(self.successResultOf(ce.list(self.session)), {"gone": [self.session]})
+
+    def test_otherRule(self) -> None:
+        """
+        Where another rule lets him it goes on by that one.
+        """
+        self.obey("ALLOW START *")
+        self.pass_(DUE + 1)
+        self.assertEqual(self.numbers(), [2])
+        (record,) = self.proxy.sessions.values()
+        self.assertEqual(record.rule, f"{ACCESS_FILE}:1: ALLOW START *")
 
     def test_ceFirst(self) -> None:
         """

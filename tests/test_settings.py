@@ -191,7 +191,7 @@ class DefaultTests(SynchronousTestCase):
             "RVGAHP_PORT": 41000,
             "RVGAHP_INTERFACE": "",
             "RVGAHP_SOCKET": "/run/rvgahp/proxy.sock",
-            "RVGAHP_SOCKET_MODE": 0o600,
+            "RVGAHP_SOCKET_MODE": 0o666,
             "RVGAHP_MAX_ARRIVALS": 1024,
             "RVGAHP_MAX_ARRIVALS_PER_ADDRESS": 256,
             "RVGAHP_REPLAY_LIMIT": 16 << 20,

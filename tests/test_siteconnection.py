@@ -12,12 +12,16 @@ from typing import Any
 from cryptography import x509
 from twisted.logger import capturedLogs
 
-from rvgahp import commands, limits
+from rvgahp import commands, limits, maplimits
+from rvgahp.accessrules import parse
 from rvgahp.errors import InternalError, NotAuthorized, SiteTaken, VersionMismatch
+from rvgahp.localnames import LocalNames
+from rvgahp.proxyaccess import ProxyAccess
 from rvgahp.siteconnection import accept
 from rvgahp.tls import clientOptions, serverOptions
-from tests.broker import BrokerTestCase
+from tests.broker import ACCESS_FILE, BrokerTestCase
 from tests.identities import HOST, SITE, ceCredentials, oddCredentials, proxyCredentials
+from tests.threadedclock import ThreadedClock
 
 
 class HelloTests(BrokerTestCase):
@@ -75,6 +79,52 @@ class HelloTests(BrokerTestCase):
         )
         self.assertRefused(NotAuthorized, "16 bytes", instance=b"short")
         self.assertRefused(InternalError, "policy", policy="X:R:AES")
+
+    def test_registered(self) -> None:
+        """
+        A CE may register the site of its certificate, under its canonical name, unless a rule
+        denies it; the sentence and the log say why.
+        """
+        _, connection = self.dialCE()
+        self.assertEqual(connection.canonical, f"{SITE}@site.rvgahp")
+        connection.control.abort()
+        self.obey(f"DENY REGISTER site=other.* *\nDENY REGISTER {SITE}@site.rvgahp/192.0.2.0/29")
+        with capturedLogs() as logs:
+            self.assertRefused(NotAuthorized, f"{ACCESS_FILE}:2 denies it")
+        self.assertTrue([event for event in logs if SITE in event.get("refusal", "")])
+        self.obey("DENY REGISTER */192.0.2.8/29")
+        ce, connection = self.dialCE()
+        self.successResultOf(ce.hello())
+        self.assertEqual(connection.rule, "built in: the site of its certificate")
+
+    def test_names(self) -> None:
+        """
+        Where a rule has the name of a host, Hello waits until that of the CE is known.
+        """
+        clock = ThreadedClock()
+        self.addCleanup(clock.pool.stop)
+        rules = parse("DENY REGISTER *.evil.example", ACCESS_FILE, "proxy")
+        names = {"192.0.2.7": ("h.evil.example",)}
+        access = ProxyAccess(
+            clock, rules, LocalNames("x.org"), lookup=lambda address, _: names[address]
+        )
+        self.proxy.access = access
+        ce, connection = self.dialCE()
+        asked = ce.hello()
+        self.settle()
+        self.assertNoResult(asked)
+        clock.settle(1)
+        failure = self.failureResultOf(asked, NotAuthorized)
+        self.assertIn(f"{ACCESS_FILE}:1 denies it", str(failure.value))
+        self.assertEqual(self.proxy.sites, {})
+        clock.advance(maplimits.PEER_NAMES_LIFETIME + 1)
+        names["192.0.2.7"] = ("h.x.org",)
+        ce, connection = self.dialCE()
+        ce.hello()
+        self.settle()
+        clock.settle(1)
+        self.settle()
+        self.assertIs(self.proxy.sites[SITE], connection)
 
     def test_newerCE(self) -> None:
         """

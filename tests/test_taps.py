@@ -29,6 +29,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from rvgahp import __version__, cetap, limits, proxytap
+from rvgahp.access import Access
+from rvgahp.accessrules import parse
 from rvgahp.ce import CE
 from rvgahp.certificaterenewal import CertificateRenewal
 from rvgahp.configuration import Configuration
@@ -41,6 +43,7 @@ from rvgahp.settings import settingsFrom
 from rvgahp.tapoptions import CannotStart, DaemonOptions
 from tests.identities import SITE, ceCredentials, proxyCredentials, written
 from tests.localclient import LocalClient
+from tests.openrules import allowingAll
 from tests.privatereactor import ReactorTestCase
 from tests.resolver import Resolver
 from tests.steppedloop import descriptorCount
@@ -334,7 +337,9 @@ class ProxyServiceTests(ReactorTestCase):
             **settings,
         }
         made = settingsFrom("proxy", Configuration(None, values))
-        service = ProxyService(self.reactor, made, proxyCredentials(HOST))
+        service = ProxyService(
+            self.reactor, made, proxyCredentials(HOST), allowingAll(self.reactor)
+        )
         verifyObject(IService, service)
         return service
 
@@ -478,6 +483,7 @@ class ProxyServiceTests(ReactorTestCase):
             CertificateRenewal(self.reactor, settings, ceCredentials(), Random(1)),
             0,
             lambda control, answer: ready.append(answer),
+            Access(self.reactor, parse("ALLOW START *", "/x/access", "ce")),
         )
         ce.startService()
         self.until(lambda: ready)

@@ -21,6 +21,7 @@ from rvgahp import limits
 from rvgahp.credentials import makeCECredentials
 from rvgahp.handshakemessages import Dial, takeMessage
 from rvgahp.policy import Policy
+from rvgahp.sandbox import DOMAIN
 from rvgahp.session import SecuritySession
 from tests.byhand import Box, HandCE, HandClient
 from tests.procfs import PATIENCE, waitFor
@@ -219,7 +220,8 @@ class HandOverTests(PlaygroundTestCase):
             if number % 3:
                 answer = client.receive()
                 token = client.takeChannel().recv(1000)
-                self.assertEqual(token, answer[b"session"] + b" " + name.encode() + b"\n")
+                owner = f"{name}@{DOMAIN}".encode()
+                self.assertEqual(token, answer[b"session"] + b" " + owner + b"\n")
                 self.assertEqual(len(client.handed), 1)
         for client, _ in clients:
             client.close()

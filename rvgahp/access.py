@@ -1,0 +1,90 @@
+# -*- test-case-name: tests.test_access -*-
+"""
+Asks the rules, with the names of the peer's host where a rule needs these.
+
+Layer 3: a reactor is passed in; L{rvgahp.accessrules}, L{rvgahp.peernames}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.internet.defer import Deferred, execute
+from twisted.logger import Logger
+
+from rvgahp.accessrules import AccessDecision, AccessRules, Subject
+from rvgahp.errors import NotAuthorized
+from rvgahp.lookups import namesOf
+from rvgahp.peernames import PeerNames
+
+__all__ = ["Access"]
+
+
+class Access:
+    """
+    What a daemon asks before it does something for somebody.
+
+    @ivar rules: Those in force.  Others may be put in their place at any time.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        rules: AccessRules,
+        lookup: Callable[[str, float], tuple[str, ...]] = namesOf,
+    ) -> None:
+        """
+        @param lookup: As L{namesOf}; called in a thread.
+        """
+        self.rules = rules
+        self._peers = PeerNames(reactor, lookup)
+
+    def check(
+        self, level: str, subject: Subject, things: Mapping[str, str], builtIn: str | None = None
+    ) -> str:
+        """
+        See that somebody may do something; the arguments are L{AccessRules.decide}'s.
+
+        @return: The rule that lets him.
+        @raise NotAuthorized: None does, or one denies it; the sentence is for him.
+        """
+        return self.settle(self.rules.decide(level, subject, things, builtIn))
+
+    def settle(self, decision: AccessDecision) -> str:
+        """
+        Follow a decision.
+
+        @return: The rule that lets him.
+        @raise NotAuthorized: He may not.
+        """
+        if decision.isAllowed:
+            return decision.rule
+        self.log.warn(
+            "Refused: {refusal} [{rule}]", refusal=decision.refusal, rule=decision.rule or "no rule"
+        )
+        raise NotAuthorized(decision.refusal)
+
+    def checkPeer(
+        self,
+        level: str,
+        name: str,
+        address: str,
+        things: Mapping[str, str],
+        builtIn: str | None = None,
+    ) -> Deferred[str]:
+        """
+        The same for somebody who comes from another host.
+
+        @param address: Its IP address.
+        @return: fires with the rule that lets him, at once unless a rule needs names of hosts;
+            fails with L{NotAuthorized}.
+        """
+        if not self.rules.needsNames(level):
+            return execute(self.check, level, Subject(name, address), things, builtIn)
+        found = self._peers.find(address)
+        return found.addCallback(
+            lambda names: self.check(level, Subject(name, address, names), things, builtIn)
+        )
