@@ -21,11 +21,13 @@ from rvgahp.errors import NotAuthorized, RvgahpError, SessionGone, StartFailed
 from rvgahp.gahpenvironment import GAHPEnvironment
 from rvgahp.gahpsession import GAHPSession
 from rvgahp.gahptable import GAHPTable
+from rvgahp.occupancy import Occupancy
 from rvgahp.policy import Outcome, Policy
 from rvgahp.processlauncher import ProcessLauncher
 from rvgahp.protection import checkAgreed, checkRenewal, checkStart
 from rvgahp.session import SecuritySession
 from rvgahp.settings import Settings
+from rvgahp.startlimits import CELimits
 from rvgahp.way import Way
 
 
@@ -62,7 +64,8 @@ class CESessions:
         self._over = over
         self._budget = Budget(settings.get("RVGAHP_REPLAY_TOTAL"))
         self._launcher = ProcessLauncher(reactor, settings.get("RVGAHP_KILL_GRACE"))
-        self.running: dict[str, GAHPSession] = {}
+        self._limits = CELimits(reactor.seconds, lambda: self._settings)
+        self.running: Occupancy[GAHPSession] = Occupancy(lambda session: (session.owner,))
 
     def open(self) -> None:
         """
@@ -129,6 +132,7 @@ class CESessions:
             raise StartFailed(f"session {session} runs already")
         if tunnel and not ("tunnel" in commands and agreed.outcome is Outcome.ENCRYPT):
             raise NotAuthorized("a tunnel needs encrypted channels and the proxy's leave")
+        self._limits.check(owner, self.running.count(owner), self._site, len(self.running))
         self.log.info(
             "Session {session}: starting {gahp} for {owner}",
             session=session,

@@ -8,12 +8,13 @@ Layer 5.
 from __future__ import annotations
 
 import resource
-from typing import Any
+from typing import Any, TextIO
 
 from twisted.application.service import MultiService
 from twisted.logger import Logger
 from twisted.plugin import getPlugins
 
+from rvgahp.auditlog import AuditLog
 from rvgahp.bootclock import useBootClock
 from rvgahp.ce import CE
 from rvgahp.control import ControlConnection
@@ -24,7 +25,7 @@ from rvgahp.gahptable import GAHPTable
 from rvgahp.igahp import IGAHPKind
 from rvgahp.notify import notify
 from rvgahp.policy import Policy, resolve
-from rvgahp.tapoptions import DaemonOptions, parameters
+from rvgahp.tapoptions import DaemonOptions, keptStderr, parameters, refuseStart
 from rvgahp.tls import clientOptions
 
 
@@ -83,9 +84,28 @@ class CEService(MultiService):
 
     log = Logger()
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, audit: AuditLog, stderr: TextIO | None) -> None:
+        """
+        @param stderr: where to say why we do not start, in place of twistd's own stderr;
+            closed when that is known.
+        """
         super().__init__()
         self._options = options
+        self._audit = audit
+        self._stderr = stderr
+
+    def privilegedStartService(self) -> None:
+        """
+        @raise CannotStart: there can be no audit log where one is wanted.
+        """
+        try:
+            self._audit.open()
+        except ConfigurationError as e:
+            refuseStart("ce", e, self._stderr)
+        finally:
+            if self._stderr is not None:
+                self._stderr.close()
+        super().privilegedStartService()
 
     def startService(self) -> None:
         for note in self._options.settings.notes + self._options.gahps.problems():
@@ -136,7 +156,6 @@ def makeService(options: Options) -> CEService:
     useBootClock(reactor)
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     changed = raiseDescriptorLimit() != soft
-    service = CEService(options)
     ce = CE(
         reactor,
         options.settings,
@@ -146,5 +165,6 @@ def makeService(options: Options) -> CEService:
         soft if changed else 0,
         lambda control, answer: _ready(options, control, answer),
     )
+    service = CEService(options, ce.audit, keptStderr(options))
     ce.setServiceParent(service)
     return service

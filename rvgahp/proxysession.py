@@ -38,6 +38,7 @@ class ProxySession:
     @ivar renewal: of this key.
     @ivar hasTunnels: whether its client serves tunnels.
     @ivar isProbed: whether its CE is at a probe of them.
+    @ivar rule: that has allowed it.
     """
 
     log = Logger()
@@ -58,6 +59,7 @@ class ProxySession:
         self.hasTunnels = hasTunnels
         self._isRenewable = isRenewable
         self.isProbed = False
+        self.rule = ""
         self.session = session
         self.site = site
         self.client = client

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from functools import partial
 from typing import Any, TextIO
 
@@ -23,12 +22,12 @@ from rvgahp.descriptorlimit import raiseDescriptorLimit
 from rvgahp.errors import ConfigurationError
 from rvgahp.gate import Gate, WaitingRoom
 from rvgahp.listener import Listener, listenTCP, listenUNIX, removeSocket
-from rvgahp.local import Clients
+from rvgahp.localclients import Clients
 from rvgahp.notify import notify
 from rvgahp.proxy import Proxy
 from rvgahp.settings import Settings
 from rvgahp.siteconnection import accept
-from rvgahp.tapoptions import CannotStart, DaemonOptions, keptStderr, parameters
+from rvgahp.tapoptions import DaemonOptions, keptStderr, parameters, refuseStart
 from rvgahp.tls import serverOptions
 
 
@@ -92,10 +91,7 @@ class ProxyService(Service):
             self._listen()
         except ConfigurationError as e:
             self._close()
-            self.log.critical("{problem}", problem=e)
-            # sys.stderr is the log by now.
-            print(f"rvgahp-proxy: {e}", file=self._stderr or sys.__stderr__)
-            raise CannotStart(str(e)) from None
+            refuseStart("proxy", e, self._stderr)
         finally:
             if self._stderr is not None:
                 self._stderr.close()
@@ -111,13 +107,23 @@ class ProxyService(Service):
             self._settings.get("RVGAHP_MAX_ARRIVALS_PER_ADDRESS"),
         )
         secure = partial(accept, self._proxy, self._tlsOptions, self._waiting)
-        gate = Gate(self._reactor, self._waiting, secure, self._proxy.admit)
+        watch = self._proxy.watch
+        watch.audit.open()
+        gate = Gate(
+            self._reactor,
+            self._waiting,
+            secure,
+            self._proxy.admit,
+            watch.penalties,
+            watch.warnings,
+        )
         self._clients = Clients(
             self._reactor,
-            self._proxy.requestGAHP,
+            watch.requestGAHP,
             mostPerUser,
             Describer(self._proxy),
             self._proxy.claims,
+            watch.warnings,
         )
         port = listenTCP(self._settings.get("RVGAHP_INTERFACE"), self._settings.get("RVGAHP_PORT"))
         self._listeners = [Listener(self._reactor, port, gate.arrived)]
@@ -164,6 +170,7 @@ class ProxyService(Service):
                 record.close()
             for site in list(self._proxy.sites.values()):
                 site.control.close()
+            self._proxy.watch.close()
 
 
 def makeService(options: Options) -> ProxyService:

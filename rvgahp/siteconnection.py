@@ -46,6 +46,7 @@ class SiteConnection(Responders):
     @ivar since: when Hello was accepted, in seconds since 1970.
     @ivar certificate: what it showed; L{None} before the TLS handshake.
     @ivar isReady: it has listed its sessions and takes starts.
+    @ivar fault: what its end counts as before Hello (L{rvgahp.penalties}); empty: as nothing.
     """
 
     log = Logger()
@@ -62,6 +63,7 @@ class SiteConnection(Responders):
         self.since = 0.0
         self.certificate: Certificate | None = None
         self.isReady = False
+        self.fault = "gone"
         self._listed: set[str] = set()
         self.control = ControlConnection(proxy.reactor, self, self._secured, self._lost)
         self._deadline = proxy.reactor.callLater(limits.GREETING_TIMEOUT, self._late)
@@ -73,6 +75,7 @@ class SiteConnection(Responders):
         """
         Others need the place (L{WaitingRoom}).
         """
+        self.fault = "crowd"
         self.control.abort()
 
     def _secured(self, control: ControlConnection) -> None:
@@ -80,7 +83,8 @@ class SiteConnection(Responders):
             self.certificate = self._certificate()
             self.site = siteOf(self.certificate)
         except CredentialError as e:
-            self.log.warn("CE at {address}: {problem}", address=self.address, problem=e)
+            self._warn("CE at {who}: {what}", str(e))
+            self.fault = "tls"
             control.abort()
 
     def _certificate(self) -> Certificate:
@@ -91,12 +95,12 @@ class SiteConnection(Responders):
         return certificate
 
     def _late(self) -> None:
-        self.log.warn(
-            "CE at {address}: no Hello within {limit} s; closed",
-            address=self.address,
-            limit=limits.GREETING_TIMEOUT,
-        )
+        self._warn("CE at {who}: no Hello within {what} s; closed", f"{limits.GREETING_TIMEOUT:g}")
+        self.fault = "late"
         self.control.abort()
+
+    def _warn(self, form: str, what: str) -> None:
+        self._proxy.watch.warnings.warn(form, self.address, what)
 
     def abandon(self) -> None:
         """
@@ -108,6 +112,7 @@ class SiteConnection(Responders):
 
     def _lost(self, reason: Failure) -> None:
         self.abandon()
+        self._proxy.watch.siteWent(self, reason)
         if self._proxy.sites.get(self.site) is self:
             del self._proxy.sites[self.site]
             self.log.warn(
@@ -116,11 +121,12 @@ class SiteConnection(Responders):
                 reason=explain(reason),
             )
         elif not self.instance:
-            self.log.warn(
-                "CE at {address}: refused or broken off before Hello: {reason}",
-                address=self.address,
-                reason=explain(reason),
-            )
+            self._warn("CE at {who}: refused or broken off before Hello: {what}", explain(reason))
+
+    def _failed(self, failure: Failure, name: bytes) -> Failure:
+        if not self.since:
+            self._proxy.watch.siteRefused(self, name, failure)
+        return super()._failed(failure, name)
 
     # -- the CE calls -------------------------------------------------------
 
@@ -188,6 +194,7 @@ class SiteConnection(Responders):
         self.since = time.time()
         self.abandon()
         self.control.greeted()
+        self._proxy.watch.siteCame(self)
         self.log.info(
             "Site {site}: connected from {address} ({software}); offers {gahps}",
             site=self.site,
@@ -226,9 +233,9 @@ class SiteConnection(Responders):
         return {"ticket": self._proxy.openChannel(self.site, session, stream)}
 
     @commands.SessionEnded.responder
-    def sessionEnded(self, session: str, reason: str) -> dict[str, Any]:
+    def sessionEnded(self, session: str, reason: str, received: int, sent: int) -> dict[str, Any]:
         self._checkGreeted()
-        self._proxy.sessionEnded(self.site, session, reason)
+        self._proxy.sessionEnded(self.site, session, reason, received, sent)
         return {}
 
     # -- we call ------------------------------------------------------------

@@ -17,7 +17,7 @@ from twisted.python.usage import Options, UsageError
 
 from rvgahp import __version__
 from rvgahp.credentials import Credentials, loadCredentials
-from rvgahp.errors import RvgahpError
+from rvgahp.errors import ConfigurationError, RvgahpError
 from rvgahp.settings import Settings, load
 
 
@@ -49,6 +49,19 @@ def keptStderr(options: Options) -> TextIO | None:
         return os.fdopen(os.dup(2), "w")
     except OSError:
         return None  # there is none
+
+
+def refuseStart(role: str, problem: ConfigurationError, stderr: TextIO | None) -> NoReturn:
+    """
+    Say why a service does not start.
+
+    @param stderr: where, in place of twistd's own stderr (L{keptStderr}).
+    @raise CannotStart: always.
+    """
+    Logger().critical("{problem}", problem=problem)
+    # sys.stderr is the log by now.
+    print(f"rvgahp-{role}: {problem}", file=stderr or sys.__stderr__)
+    raise CannotStart(str(problem)) from None
 
 
 class DaemonOptions(Options):

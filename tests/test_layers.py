@@ -25,15 +25,16 @@ LAYERS = (
     " records frames budget stream stderrqueue boxes gahplines front frontanswers"
     " frontbanner frontlimits frontoutput frontpaths frontqueue frontreplies frontresults"
     " frontrules frontsent frontsite cedarpeek phase mapsyntax mapregex mapfields mapfile"
-    " addresspattern authorizationlist",
+    " addresspattern authorizationlist tokenbucket occupancy penalties watchlimits",
     "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords sinful"
     " forward splice tcpconnect bootclock mapreader",
     "commands igahp launcher settingkinds settingrow sitesockets securitytable settingtable"
     " settingreader settings configuration condorconfig condorraw certificates",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
     " processlauncher gahpenvironment gahpprocess gahptable gahpkinds accounts credentials"
-    " files protection socketowner delayedcalls refusals",
-    "proxy proxysession renewal claims sites siteconnection description local localrequests ce"
+    " files protection socketowner delayedcalls refusals auditlog startlimits",
+    "proxy proxysession renewal claims sites siteconnection description local localclients"
+    " localrequests startproblem watch sessionaudit ce ceaudit"
     " gahpsession gahpoutput way channeldialer cesessions cetunnels transferpause tunnelprobe"
     " client clientrun clientsession clientclaim clientface clientcopy clientfront clientlink"
     " clientstdio clienttunnels",

@@ -28,6 +28,7 @@ ELSEWHERE = {
     "demo": "the playground's words",
     "sandbox": "the playground's words",
     "screen": "how lines are painted",
+    "securitytable": "the table of doc/settings.rst",
     "settingkinds": "what is allowed, in the table of doc/settings.rst",
     "settingtable": "the table of doc/settings.rst",
 }
@@ -43,6 +44,7 @@ NO_MESSAGES = """
     version too low
     wrong version number
     there is none
+    nothing was heard for the lease
     on the command line
     named on the command line
     _CONDOR_RVGAHP_SOCKET in the environment
