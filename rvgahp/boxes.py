@@ -51,16 +51,33 @@ class BoxReader:
         @return: the boxes that are whole now.
         @raise ProtocolError: a box is too large or malformed.
         """
-        self._buffer += data
+        self.put(data)
         boxes = []
-        while True:
-            box = self._next()
-            if box is None:
-                break
+        while (box := self.take()) is not None:
             boxes.append(box)
-        if len(self._buffer) > self.longest:
-            raise ProtocolError(f"A box of more than {self.longest} bytes came.")
         return boxes
+
+    def put(self, data: bytes) -> None:
+        """
+        Keep these bytes for L{take}.
+        """
+        self._buffer += data
+
+    def isEmpty(self) -> bool:
+        """
+        @return: whether nothing is kept.
+        """
+        return not self._buffer
+
+    def take(self) -> dict[bytes, bytes] | None:
+        """
+        @return: the first box; L{None} if none is whole.
+        @raise ProtocolError: it is too large or malformed.
+        """
+        box = self._next()
+        if box is None and len(self._buffer) > self.longest:
+            raise ProtocolError(f"A box of more than {self.longest} bytes came.")
+        return box
 
     def _next(self) -> dict[bytes, bytes] | None:
         while True:

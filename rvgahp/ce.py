@@ -21,7 +21,9 @@ from twisted.python.failure import Failure
 
 from rvgahp import __version__, commands, limits
 from rvgahp.access import Access
+from rvgahp.auditlog import AuditLog
 from rvgahp.backoff import Backoff
+from rvgahp.ceaudit import CEAudit
 from rvgahp.certificaterenewal import CertificateRenewal
 from rvgahp.cesessions import CESessions
 from rvgahp.control import ControlConnection, QuietFactory, Responders
@@ -41,6 +43,7 @@ class CE(Service, Responders):
     One CE and one proxy.
 
     @ivar sessions: what runs here, by session id.
+    @ivar audit: the audit log; who runs us opens it.
     """
 
     log = Logger()
@@ -94,6 +97,8 @@ class CE(Service, Responders):
             separation,
         )
         self.sessions = self._here.running
+        self.audit = AuditLog(reactor, lambda: self._settings.get("RVGAHP_AUDIT_LOG"))
+        self._recorder = CEAudit(reactor, self.audit, site)
         self._backoff = Backoff(SystemRandom())
         self._control: ControlConnection | None = None
         self._refusal = ""
@@ -131,7 +136,8 @@ class CE(Service, Responders):
             self._connecting.cancel()
         self._here.refuseStarts()
         told = [self._tellEnd(session, STOPPED) for session in self.sessions.values()]
-        return DeferredList(told).addCallback(lambda _: self._endAll())
+        over = DeferredList(told).addCallback(lambda _: self._endAll())
+        return over.addCallback(lambda _: self.audit.close())
 
     def _endAll(self) -> Deferred[None]:
         ended = self._here.close()
@@ -271,7 +277,9 @@ class CE(Service, Responders):
     def startGAHP(self, **arguments: Any) -> Deferred[dict[str, Any]]:
         if not self.running:
             raise StartFailed("rvgahp-ce at the site is being stopped")
-        return self._here.start(self._peer(), **arguments)
+        return self._recorder.start(
+            arguments, lambda: self._here.start(self._peer(), **arguments), self.sessions.get
+        )
 
     @commands.RenewKey.responder
     def renewKey(self, **arguments: Any) -> dict[str, Any]:
@@ -311,15 +319,21 @@ class CE(Service, Responders):
         return asked.addCallback(lambda answer: answer["ticket"])
 
     def _over(self, session: GAHPSession, reason: str) -> None:
+        self._recorder.ended(session, reason)
         if self.running:  # else that has been told
             self._tellEnd(session, reason)
 
     def _tellEnd(self, session: GAHPSession, reason: str) -> Deferred[Any]:
-        if self._control is None or not session.started.called or session.isAbandoned:
+        if self._control is None or not session.started.called:
             return succeed(None)  # there is nobody to be told
         limit = limits.CALL_TIMEOUT if self.running else limits.CLOSE_TIMEOUT
         told = self._control.caller.call(
-            commands.SessionEnded, limit, session=session.sessionId, reason=reason
+            commands.SessionEnded,
+            limit,
+            session=session.sessionId,
+            reason=reason,
+            received=session.process.received,
+            sent=session.output.sent,
         )
         return told.addErrback(self._notTold, session.sessionId)
 

@@ -23,12 +23,14 @@ from rvgahp.errors import NotAuthorized, RvgahpError, SessionGone, StartFailed
 from rvgahp.gahpenvironment import GAHPEnvironment, Surroundings
 from rvgahp.gahpsession import GAHPSession
 from rvgahp.gahptable import GAHPTable
+from rvgahp.occupancy import Occupancy
 from rvgahp.policy import Outcome, Policy
 from rvgahp.processlauncher import ProcessLauncher
 from rvgahp.protection import checkAgreed, checkRenewal, checkStart
 from rvgahp.separation import NamedStart, Separation, endWithoutLauncher
 from rvgahp.session import SecuritySession
 from rvgahp.settings import Settings
+from rvgahp.startlimits import CELimits
 from rvgahp.way import Way
 
 
@@ -73,7 +75,8 @@ class CESessions:
         self._isStopping = False
         self._budget = Budget(settings.get("RVGAHP_REPLAY_TOTAL"))
         self._launcher = ProcessLauncher(reactor, settings.get("RVGAHP_KILL_GRACE"))
-        self.running: dict[str, GAHPSession] = {}
+        self._limits = CELimits(reactor.seconds, lambda: self._settings)
+        self.running: Occupancy[GAHPSession] = Occupancy(lambda session: (session.owner,))
 
     def separate(self) -> None:
         """
@@ -177,6 +180,7 @@ class CESessions:
             raise StartFailed(f"session {session} runs already")
         if tunnel and not ("tunnel" in commands and agreed.outcome is Outcome.ENCRYPT):
             raise NotAuthorized("a tunnel needs encrypted channels and the proxy's leave")
+        self._limits.check(owner, self.running.count(owner), self._site, len(self.running))
         self.log.info(
             "Session {session}: starting {gahp} for {owner} as {account}, allowed by {rule}",
             session=session,
@@ -202,6 +206,7 @@ class CESessions:
                 port.close()
             raise StartFailed(f"rvgahp-ce at the site has no descriptors left: {e}") from None
         started.owner, started.gahp, started.account = owner, gahp, account
+        started.rule = rule
         number = 0
         if port is not None:
             started.tunnels = CETunnels(self._reactor, port, started)

@@ -8,15 +8,15 @@ Layer 5.
 from __future__ import annotations
 
 import resource
-import sys
 from random import SystemRandom
-from typing import Any
+from typing import Any, TextIO
 
 from twisted.application.service import MultiService
 from twisted.logger import Logger
 from twisted.plugin import getPlugins
 
 from rvgahp.access import Access
+from rvgahp.auditlog import AuditLog
 from rvgahp.bootclock import useBootClock
 from rvgahp.ce import CE
 from rvgahp.certificaterenewal import CertificateRenewal
@@ -29,7 +29,7 @@ from rvgahp.igahp import IGAHPKind
 from rvgahp.notify import notify
 from rvgahp.policy import Policy, resolve
 from rvgahp.separation import Separation, separationOf
-from rvgahp.tapoptions import CannotStart, DaemonOptions, keptStderr, parameters
+from rvgahp.tapoptions import DaemonOptions, keptStderr, parameters, refuseStart
 
 
 class Options(DaemonOptions):
@@ -91,23 +91,28 @@ class CEService(MultiService):
 
     log = Logger()
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, audit: AuditLog, stderr: TextIO | None) -> None:
+        """
+        @param stderr: where to say why we do not start, in place of twistd's own stderr;
+            closed when that is known.
+        """
         super().__init__()
         self._options = options
-        self._stderr = keptStderr(options) if options.separation is not None else None
+        self._audit = audit
+        self._stderr = stderr
 
     def privilegedStartService(self) -> None:
         """
-        @raise CannotStart: we cannot let go of root.
+        @raise CannotStart: we cannot let go of root, or there can be no audit log where one
+            is wanted.
         """
         try:
             super().privilegedStartService()
-        except (OSError, RvgahpError) as e:
-            problem = f"The launcher cannot be started: {e}" if isinstance(e, OSError) else str(e)
-            self.log.critical("{problem}", problem=problem)
-            # sys.stderr is the log by now.
-            print(f"rvgahp-ce: {problem}", file=self._stderr or sys.__stderr__)
-            raise CannotStart(problem) from None
+            self._audit.open()
+        except OSError as e:
+            refuseStart("ce", f"The launcher cannot be started: {e}", self._stderr)
+        except RvgahpError as e:
+            refuseStart("ce", str(e), self._stderr)
         finally:
             if self._stderr is not None:
                 self._stderr.close()
@@ -161,7 +166,6 @@ def makeService(options: Options) -> CEService:
     useBootClock(reactor)
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     changed = raiseDescriptorLimit() != soft
-    service = CEService(options)
     assert options.credentials is not None
     ce = CE(
         reactor,
@@ -174,5 +178,6 @@ def makeService(options: Options) -> CEService:
         Access(reactor, options.rules),
         options.separation,
     )
+    service = CEService(options, ce.audit, keptStderr(options))
     ce.setServiceParent(service)
     return service

@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from rvgahp import limits
 from rvgahp.errors import NotAuthorized, NotYet, PolicyConflict, SessionGone
 from rvgahp.names import checkGAHPName
+from rvgahp.occupancy import Occupancy
 from rvgahp.policy import resolve
 from rvgahp.primitives import proves
 from rvgahp.proxysession import ProxySession
@@ -36,7 +37,7 @@ class Claims:
     def __init__(self, proxy: Proxy) -> None:
         self._proxy = proxy
         # By session; its site, that one's policy and the end of the key are added.
-        self._listed: dict[str, dict[str, Any]] = {}
+        self._listed: Occupancy[dict[str, Any]] = Occupancy(lambda entry: (entry["site"],))
         self._asked: dict[LocalConnection, tuple[str, bytes, float]] = {}
 
     # -- from CEs -----------------------------------------------------------
@@ -84,6 +85,12 @@ class Claims:
         """
         entry = self._listed.get(sessionId)
         return entry is not None and entry["site"] == site
+
+    def count(self, site: str) -> int:
+        """
+        @return: how many sessions of this site nobody has claimed yet.
+        """
+        return self._listed.count(site)
 
     # -- from clients -------------------------------------------------------
 
@@ -148,6 +155,7 @@ class Claims:
         record = ProxySession(proxy, session, site, client, grant, entry["tunnel"], isRenewable)
         proxy.sessions[sessionId] = record
         client.serves(record)
+        proxy.watch.claimed(record, entry["gahp"])
         self.log.info(
             "Session {session}: {user} has claimed it ({gahp} at {site})",
             session=sessionId,

@@ -14,6 +14,9 @@ from twisted.protocols.amp import Boolean, Command, Integer, ListOf, String, Uni
 
 from rvgahp import errors
 
+#: What the reason of L{SessionEnded} begins with when the session's lease is over.
+LEASE_OVER = "nothing was heard for the lease"
+
 _ERRORS: dict[type[Exception], bytes] = {
     error: error.__name__.encode("ascii")
     for error in (
@@ -175,8 +178,9 @@ class EndSession(Command):
 
 class SessionEnded(Command):
     """
-    CE to proxy: the session is over; C{reason} is empty if in good order.  C{received} and
-    C{sent} count the bytes of its GAHP's stdin and stdout.
+    CE to proxy: the session is over; C{reason} is empty if in good order, and begins with
+    L{LEASE_OVER} if that is why.  C{received} and C{sent} count the bytes of its GAHP's stdin
+    and stdout.
     """
 
     arguments = [

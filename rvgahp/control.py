@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError, fail, maybeDeferred
-from twisted.internet.interfaces import IHandshakeListener, IReactorTime
+from twisted.internet.interfaces import IHandshakeListener, IPushProducer, IReactorTime
 from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from twisted.protocols.amp import (
@@ -114,7 +114,7 @@ class Caller:
         return result
 
 
-@implementer(IBoxSender, IHandshakeListener)
+@implementer(IBoxSender, IHandshakeListener, IPushProducer)
 class ControlConnection(Protocol):
     """
     One end of a control connection.
@@ -145,7 +145,8 @@ class ControlConnection(Protocol):
         self._reader = BoxReader(limits.GREETING_BOX_BYTES)
         self._pinging: Any = None
         self._aborting: Any = None
-        self._isAborted = False
+        self._isAborted = self._isFull = False
+        self._unsent = 0
         self.caller = Caller(self._dispatcher, clock)
 
     def handshakeCompleted(self) -> None:
@@ -153,6 +154,7 @@ class ControlConnection(Protocol):
 
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)
+        self.transport.registerProducer(self, True)
         self._dispatcher.startReceivingBoxes(self)
 
     def dataReceived(self, data: bytes) -> None:
@@ -209,6 +211,7 @@ class ControlConnection(Protocol):
         """
         if self.connected and self._aborting is None:
             self._aborting = self._clock.callLater(limits.CLOSE_TIMEOUT, self.abort)
+            self.transport.unregisterProducer()  # it would be waited for
             self.transport.loseConnection()
 
     def abort(self) -> None:
@@ -230,8 +233,27 @@ class ControlConnection(Protocol):
     # -- IBoxSender ---------------------------------------------------------
 
     def sendBox(self, box: AmpBox) -> None:
-        if self.connected:
-            self.transport.write(box.serialize())
+        if not self.connected:
+            return
+        data = box.serialize()
+        if self._isFull:
+            self._unsent += len(data)
+            if self._unsent > limits.CONTROL_UNSENT_BYTES:
+                self._dropped("it does not read what it is told")
+                return
+        self.transport.write(data)
+
+    # -- IPushProducer: reading goes on, for both ends might wait for each other ---
+
+    def pauseProducing(self) -> None:
+        self._isFull = True
+
+    def resumeProducing(self) -> None:
+        self._isFull = False
+        self._unsent = 0
+
+    def stopProducing(self) -> None:
+        pass
 
     def unhandledError(self, failure: Failure) -> None:
         if not failure.check(RemoteAmpError):  # the refusal of what wants no answer

@@ -18,6 +18,7 @@ class GAHPOutput:
     when both have ended.
 
     @ivar isStdoutOpen: whether more may come.
+    @ivar sent: bytes of stdout.
     @ivar isComplete: whether all has been sent, the exit status too.
     """
 
@@ -27,6 +28,7 @@ class GAHPOutput:
         self._stderrOpen = True
         self.isStdoutOpen = True
         self.isComplete = False
+        self.sent = 0
 
     def stdout(self, data: bytes) -> bool:
         """
@@ -34,6 +36,7 @@ class GAHPOutput:
 
         @return: whether there is room for more.
         """
+        self.sent += len(data)
         self._carrier.send(frames.STDOUT, data)
         return self._carrier.room() > 0
 

@@ -83,6 +83,7 @@ class GAHPProcess:
     One GAHP.
 
     @ivar stdin: where its input goes.
+    @ivar received: bytes that came for that.
     @ivar stdout: what is read of it.
     @ivar stderr: the same.
     """
@@ -96,6 +97,7 @@ class GAHPProcess:
         self._launcher = launcher
         self._user = user
         self._name = 0
+        self.received = 0
         with ExitStack() as made:
             stdin, childStdin = map(made.enter_context, socket.socketpair())
             stdout, childStdout = map(made.enter_context, socket.socketpair())
@@ -120,6 +122,22 @@ class GAHPProcess:
         self._name = self._launcher.launch(self._user, environment.request(command), streams)
         self.stdout.resumeReading()
         self.stderr.resumeReading()
+
+    @property
+    def pid(self) -> int | None:
+        """
+        Its number, as long as it runs.
+        """
+        return self._launcher.pid(self._name)
+
+    def put(self, data: bytes | memoryview, cost: int) -> None:
+        """
+        Bytes for its stdin.
+
+        @param cost: of the frame that brought them.
+        """
+        self.received += len(data)
+        self.stdin.put(data, cost)
 
     def signal(self, number: int) -> None:
         """

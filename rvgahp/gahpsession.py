@@ -21,6 +21,7 @@ from rvgahp.budget import Budget
 from rvgahp.carrier import Carrier
 from rvgahp.cetunnels import CETunnels
 from rvgahp.channeldialer import ChannelDialer
+from rvgahp.commands import LEASE_OVER
 from rvgahp.delayedcalls import DelayedCalls
 from rvgahp.errors import StartFailed, StreamBroken
 from rvgahp.frames import Frame
@@ -46,11 +47,14 @@ class GAHPSession:
     @ivar started: fires with C{None} when the program runs; fails with
         L{StartFailed}.
     @ivar phase: where it is.
+    @ivar process: its program; C{output} is what that says.
+    @ivar status: whether a signal ended it, and which, or its exit status; L{None} before.
     @ivar sessionId: the session's id.
     @ivar keys: the session's, as they are known here.
     @ivar owner: the canonical name of the user on the submit host.
     @ivar account: the one that he asked for; empty: any.
     @ivar gahp: its name.
+    @ivar rule: that has allowed it.
     @ivar tunnels: of the GAHP's connections to the submit host, if it has any.
     @ivar way: to the proxy.
     @ivar makeStream: makes our end of one more stream.
@@ -76,14 +80,14 @@ class GAHPSession:
             empty if all was in good order.
         @raise OSError: no descriptors are left.
         """
-        self._process = GAHPProcess(reactor, launcher, self)
+        self.process = GAHPProcess(reactor, launcher, self)
         self._reactor = reactor
         self.sessionId = session.sessionId
         self.keys = SessionKeys(session, reactor.seconds())
         self._stdinGrace: float = settings.get("RVGAHP_STDIN_GRACE")
         self._killGrace: float = settings.get("RVGAHP_KILL_GRACE")
         self.way = way
-        self.owner = self.gahp = self.account = ""
+        self.owner = self.gahp = self.account = self.rule = ""
         self._over = over
         self.phase = Phase.STARTING
         self.started: Deferred[None] = Deferred()
@@ -99,8 +103,8 @@ class GAHPSession:
             self._unreachable,
             tickets,
         )
-        self._output = GAHPOutput(self._carrier)
-        self._status: tuple[bool, int] | None = None
+        self.output = GAHPOutput(self._carrier)
+        self.status: tuple[bool, int] | None = None
         self.isAbandoned = self._discarding = self._stdinOver = False
         self._lastOutput = 0.0
         self._calls = DelayedCalls(reactor)
@@ -112,7 +116,7 @@ class GAHPSession:
         Start the program and dial the first channel.  L{started} tells the end.
         """
         try:
-            self._process.start(command, environment)
+            self.process.start(command, environment)
         except OSError as e:
             self.launchFailed(e.strerror or str(e))
             return
@@ -123,7 +127,7 @@ class GAHPSession:
         """
         Send a signal to the GAHP and to the processes it has started.
         """
-        self._process.signal(number)
+        self.process.signal(number)
 
     def isReachable(self) -> bool:
         """
@@ -142,14 +146,14 @@ class GAHPSession:
         if self.phase is Phase.EXITED:
             self._finish("")
         else:
-            self._process.stdout.resumeReading()
+            self.process.stdout.resumeReading()
             self._end(reason)
 
     def kill(self) -> None:
         """
         The CE stops: end the GAHP now, and whatever it has started.
         """
-        self._process.signal(signal.SIGKILL)
+        self.process.signal(signal.SIGKILL)
         self._finish(STOPPED)
 
     # -- the channel --------------------------------------------------------
@@ -182,13 +186,13 @@ class GAHPSession:
         if self.phase is Phase.EXITED:
             self._finish("" if self._carrier.stream.isAcknowledged() else reason)
         else:
-            self._process.stdout.resumeReading()
+            self.process.stdout.resumeReading()
             self._end(reason)
 
     def peerSilent(self, seconds: float) -> None:
         lease = self.keys.present.lease
         if seconds >= lease + limits.SITE_LEASE_MORE and not self._discarding:
-            self._lostForGood(f"nothing was heard for the lease of {lease} s")
+            self._lostForGood(f"{LEASE_OVER} of {lease} s")
 
     # -- from the stream ----------------------------------------------------
 
@@ -196,18 +200,18 @@ class GAHPSession:
         if self.phase is Phase.OVER:
             return
         if self._carrier.room():
-            self._process.stdout.resumeReading()
-            self._output.sendStderr()
-        if self._output.isComplete and self._carrier.stream.isAcknowledged():
+            self.process.stdout.resumeReading()
+            self.output.sendStderr()
+        if self.output.isComplete and self._carrier.stream.isAcknowledged():
             self._finish("")
 
     def framesReceived(self, received: list[Frame]) -> None:
         for frame in received:
             if frame.kind == frames.STDIN:
-                self._process.stdin.put(frame.payload, frame.cost)
+                self.process.put(frame.payload, frame.cost)
             elif frame.kind == frames.END_STDIN:
-                self._process.stdin.put(b"", frame.cost)
-                self._process.stdin.endWriting()
+                self.process.stdin.put(b"", frame.cost)
+                self.process.stdin.endWriting()
                 self._stdinEnded()
             elif frame.kind == frames.STOP:
                 self._carrier.deliver(frame.cost)
@@ -253,26 +257,26 @@ class GAHPSession:
 
     def stdoutReceived(self, data: bytes) -> None:
         self._lastOutput = self._reactor.seconds()
-        if not self._discarding and not self._output.stdout(data):
-            self._process.stdout.pauseReading()
+        if not self._discarding and not self.output.stdout(data):
+            self.process.stdout.pauseReading()
 
     def stdoutEnded(self) -> None:
-        self._output.endStdout()
+        self.output.endStdout()
         self._tellExit()
 
     def stderrReceived(self, data: bytes) -> None:
         self._lastOutput = self._reactor.seconds()
         if not self._discarding:
-            self._output.stderr(data)
+            self.output.stderr(data)
 
     def stderrEnded(self) -> None:
-        self._output.endStderr()
+        self.output.endStderr()
         self._tellExit()
 
     def exited(self, signalled: bool, value: int, why: str = "") -> None:
         if self.phase is Phase.OVER:
             return
-        self._status = signalled, value
+        self.status = signalled, value
         self._endReason = self._endReason or why
         self._lastOutput = self._reactor.seconds()
         end = describeEnd(signalled, value, why)
@@ -282,30 +286,30 @@ class GAHPSession:
             return
         self.phase = Phase.EXITED
         self._tellExit()
-        if not self._output.isComplete:
+        if not self.output.isComplete:
             self._calls.later(limits.OUTPUT_GRACE, self._waitNoLonger)
 
     def _waitNoLonger(self) -> None:
         """
         It has exited, and some child of its own holds its output open.
         """
-        if self.phase is not Phase.EXITED or self._output.isComplete:
+        if self.phase is not Phase.EXITED or self.output.isComplete:
             return
-        blocked = self._output.isStdoutOpen and not self._carrier.room()
+        blocked = self.output.isStdoutOpen and not self._carrier.room()
         left = self._lastOutput + limits.OUTPUT_GRACE - self._reactor.seconds()
         if blocked or left > 0:
             self._calls.later(
                 limits.OUTPUT_GRACE if blocked else max(left, 0.01), self._waitNoLonger
             )
             return
-        self._process.stdout.close()
-        self._output.endStdout()
-        self._output.endStderr()
+        self.process.stdout.close()
+        self.output.endStdout()
+        self.output.endStderr()
         self._tellExit()
 
     def _tellExit(self) -> None:
-        if self._status is not None and not self._discarding:
-            self._output.tellExit(*self._status, self._endReason)
+        if self.status is not None and not self._discarding:
+            self.output.tellExit(*self.status, self._endReason)
 
     # -- the end ------------------------------------------------------------
 
@@ -327,12 +331,12 @@ class GAHPSession:
         )
         if self.tunnels is not None:
             self.tunnels.letGo()
-        self._process.stdin.close()
+        self.process.stdin.close()
         self._calls.later(0 if self._stdinOver else limits.ORPHAN_GRACE, self._terminate)
 
     def _terminate(self) -> None:
-        self._process.signal(signal.SIGTERM)
-        self._calls.later(self._killGrace, self._process.signal, signal.SIGKILL)
+        self.process.signal(signal.SIGTERM)
+        self._calls.later(self._killGrace, self.process.signal, signal.SIGKILL)
 
     def _finish(self, reason: str) -> None:
         if self.phase is Phase.OVER:
@@ -345,5 +349,5 @@ class GAHPSession:
             self.tunnels.close("its session is over")
         self._dialer.close()
         self._carrier.close()
-        self._process.close()
+        self.process.close()
         self._over(self, reason)

@@ -13,14 +13,22 @@ from __future__ import annotations
 import socket
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, Protocol
 
 from twisted.logger import Logger
 
-from rvgahp import limits
+from rvgahp import limits, watchlimits
 from rvgahp.descriptor import Descriptor
+from rvgahp.penalties import Penalties
+from rvgahp.refusals import Warnings
 
 _TLS_HANDSHAKE = 0x16
+
+#: Why an arrival is not heard.
+_REFUSED = (
+    "too much that came from there has failed (RVGAHP_LONGEST_PENALTY, RVGAHP_PENALTY_EXEMPT)"
+)
 
 
 class Droppable(Protocol):
@@ -109,23 +117,23 @@ class Arrival(Descriptor):
         except BlockingIOError:
             return
         except OSError:
-            self._gate.refused(self, "")
+            self._gate.refused(self, "gone")
 
     def _readPreamble(self) -> None:
         data = self.connection.recv(limits.PREAMBLE_BYTES - len(self._preamble))
         if not data:
-            self._gate.refused(self, "")
+            self._gate.refused(self, "gone")
             return
         self._preamble += data
         magic = self._preamble[: len(limits.MAGIC)]
         if magic != limits.MAGIC[: len(magic)]:
-            self._gate.refused(self, "it speaks neither TLS nor our protocol")
+            self._gate.refused(self, "garbage", "it speaks neither TLS nor our protocol")
         elif len(self._preamble) == limits.PREAMBLE_BYTES:
             version = int.from_bytes(self._preamble[len(limits.MAGIC) :][:2], "big")
             if version in limits.PROTOCOL_VERSIONS:
                 self._gate.ticketShown(self, self._preamble[-limits.TICKET_BYTES :])
             else:
-                self._gate.refused(self, f"it speaks version {version} of our protocol")
+                self._gate.refused(self, "hello", f"it speaks version {version} of our protocol")
 
     def release(self) -> socket.socket:
         """
@@ -137,18 +145,21 @@ class Arrival(Descriptor):
         return self.connection
 
     def drop(self) -> None:
+        self._gate.penalties.failed(self.address, "crowd")
         self.close()
 
     def close(self) -> None:
         if self._deadline.active():
             self._deadline.cancel()
         super().close()
+        self._gate.left(self)
 
     def readEnded(self, problem: str) -> None:
-        self._gate.refused(self, "")
+        self._gate.refused(self, "gone")
 
     def _late(self) -> None:
-        self._gate.refused(self, f"it had not said what it wants after {limits.ARRIVAL_TIMEOUT} s")
+        reason = f"it had not said what it wants after {limits.ARRIVAL_TIMEOUT} s"
+        self._gate.refused(self, "late", reason)
 
 
 class Gate:
@@ -157,6 +168,7 @@ class Gate:
 
     @ivar waiting: those that have proved nothing yet, TLS connections included
         until they have said Hello.
+    @ivar penalties: of addresses from which too much has failed.
     """
 
     log = Logger()
@@ -167,25 +179,38 @@ class Gate:
         waiting: WaitingRoom,
         secure: Callable[[socket.socket, str], object],
         admit: Callable[[bytes, socket.socket], bool],
+        penalties: Penalties | None = None,
+        warnings: Warnings | None = None,
     ) -> None:
         """
         @param secure: takes a connection that begins with TLS, and its address.
         @param admit: takes a ticket and the connection that showed it; tells
             whether the ticket was good.  If not, the connection stays ours.
+        @param penalties: by default there are none.
+        @param warnings: what tells of who was refused.
         """
         self._loop = loop
         self.waiting = waiting
         self._secure = secure
         self._admit = admit
+        self._toSecure: dict[Arrival, None] = {}
+        if penalties is None:
+            penalties = Penalties(loop.seconds, lambda: 0.0, tuple)
+        self.penalties = penalties
+        self._warnings = warnings or Warnings(loop, self.log, watchlimits.WARNINGS_PERIOD)
 
     def arrived(self, connection: socket.socket) -> None:
         """
         A connection was accepted.
         """
         try:
+            address = connection.getpeername()[0].removeprefix("::ffff:")
+            if self.penalties.isRefused(address):
+                connection.close()
+                self._warnings.warn("Refused a connection from {who}: {what}", address, _REFUSED)
+                return
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            address = connection.getpeername()[0].removeprefix("::ffff:")
         except OSError:
             connection.close()  # gone already
             return
@@ -194,10 +219,30 @@ class Gate:
 
     def tlsArrived(self, arrival: Arrival) -> None:
         """
-        It begins with TLS.
+        It begins with TLS.  That takes a millisecond, so some have to wait for the next turn.
         """
-        self.waiting.leave(arrival)
-        self._secure(arrival.release(), arrival.address)
+        arrival.pauseReading()
+        if not self._toSecure:
+            self._loop.callLater(0, self._secureSome)
+        self._toSecure[arrival] = None
+
+    def _secureSome(self) -> None:
+        for arrival in list(islice(self._toSecure, watchlimits.HANDSHAKES_PER_TURN)):
+            del self._toSecure[arrival]
+            self.waiting.leave(arrival)
+            try:
+                self._secure(arrival.release(), arrival.address)
+            except OSError as e:
+                what = e.strerror or str(e)
+                self._warnings.warn("Closed a connection from {who}: {what}", arrival.address, what)
+        if self._toSecure:
+            self._loop.callLater(0, self._secureSome)
+
+    def left(self, arrival: Arrival) -> None:
+        """
+        It is closed.
+        """
+        self._toSecure.pop(arrival, None)
 
     def ticketShown(self, arrival: Arrival, ticket: bytes) -> None:
         """
@@ -207,18 +252,19 @@ class Gate:
         if self._admit(ticket, arrival.connection):
             self.waiting.leave(arrival)
             arrival.release()
+            self.penalties.proved(arrival.address)
         else:
-            self.refused(arrival, "its ticket is unknown, used or too old")
+            self.refused(arrival, "ticket", "its ticket is unknown, used or too old")
 
-    def refused(self, arrival: Arrival, reason: str) -> None:
+    def refused(self, arrival: Arrival, kind: str, reason: str = "") -> None:
         """
-        Close it; without a C{reason} it is not worth a line.
+        Close it.
+
+        @param kind: what that counts as: one of L{rvgahp.penalties.WEIGHTS}.
+        @param reason: without one it is not worth a line.
         """
         self.waiting.leave(arrival)
         arrival.close()
+        self.penalties.failed(arrival.address, kind)
         if reason:
-            self.log.warn(
-                "Closed a connection from {address}: {reason}",
-                address=arrival.address,
-                reason=reason,
-            )
+            self._warnings.warn("Closed a connection from {who}: {what}", arrival.address, reason)

@@ -2,7 +2,8 @@
 """
 Every number of the protocol and of the daemons, with its unit and its reason.  Those of
 the front are in L{rvgahp.frontlimits}, those of maps and lists in L{rvgahp.maplimits}, those
-of enrolment in L{rvgahp.enrolmentlimits}.
+of enrolment in L{rvgahp.enrolmentlimits}, those against too much of anything in
+L{rvgahp.watchlimits}.
 
 Layer 0: no imports.  I{Protocol} numbers are fixed by C{doc/protocol.rst};
 both ends must agree on them.  I{Local} numbers are one end's own choice.
@@ -130,6 +131,10 @@ CONTROL_PING_INTERVAL = 5.0
 
 #: Seconds for the answer to one; then the connection is dropped.
 CONTROL_PING_TIMEOUT = 10.0
+
+#: Bytes that wait for a peer who does not read; then the connection is dropped.  Ends of
+#: 20,000 sessions have less.
+CONTROL_UNSENT_BYTES = 8 * 1024 * 1024
 
 #: Seconds within which an old CE connection must answer to keep its site.
 TAKEOVER_PING_TIMEOUT = 2.0

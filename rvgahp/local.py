@@ -28,15 +28,16 @@ from twisted.protocols.amp import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rvgahp import commands, limits
-from rvgahp.boxes import BoxReader, encodeBox
+from rvgahp import commands, limits, watchlimits
+from rvgahp.boxes import BoxReader
 from rvgahp.control import Caller
 from rvgahp.descriptor import Descriptor
-from rvgahp.errors import Busy, NotAuthorized, ProtocolError
+from rvgahp.errors import Busy, ProtocolError
 from rvgahp.localrequests import Requests
-from rvgahp.peercred import LocalUser, peerOf
+from rvgahp.peercred import LocalUser
 
 if TYPE_CHECKING:
+    from rvgahp.localclients import Clients
     from rvgahp.proxysession import ProxySession
 
 #: Boxes waiting for a client that does not read; then we do not read either.
@@ -76,6 +77,7 @@ class LocalConnection(Descriptor):
         self._clients = clients
         self._boxes: deque[tuple[memoryview, socket.socket | None]] = deque()
         self._reader = BoxReader(limits.LOCAL_BOX_BYTES)
+        self._isBlocked = False
         self.session: ProxySession | None = None
         self._asked = ""
         self._handing: socket.socket | None = None
@@ -147,6 +149,7 @@ class LocalConnection(Descriptor):
             return
         self._boxes.append((memoryview(box.serialize()), connection))
         if len(self._boxes) >= _WAITING_BOXES:
+            self._isBlocked = True
             self.pauseReading()
         if not self._writing and self._retrying is None:
             self.doWrite()
@@ -158,25 +161,52 @@ class LocalConnection(Descriptor):
     # -- events -------------------------------------------------------------
 
     def doRead(self) -> None:
-        # Plain recv: descriptors that a client sends us are closed by the kernel.
+        self.pauseReading()
+        self._clients.serve(self)
+
+    def serve(self) -> bool:
+        """
+        Obey what it says next.
+
+        @return: whether there may be more.
+        """
+        if not self._isServed():
+            return False
         try:
-            data = self._connection.recv(limits.LOCAL_BOX_BYTES)
-        except BlockingIOError:
-            return
-        except OSError as e:
-            self._lostBy(e)
-            return
-        if not data:
-            self.lost("")
-            return
-        try:
-            for box in self._reader.read(data):
-                if not self.isClosed:
-                    self._dispatcher.ampBoxReceived(AmpBox(box))
+            box = self._reader.take() or self._receive()
+            if box is not None:
+                self._dispatcher.ampBoxReceived(AmpBox(box))
         except ProtocolError as e:
             self.lost(str(e))
         except (KeyError, NoEmptyBoxes):
             self.lost("it answered what it was not asked, or sent no box of ours")
+        if not self._isServed():
+            return False
+        if box is None or self._reader.isEmpty():
+            self.resumeReading()
+            return False
+        return True
+
+    def _isServed(self) -> bool:
+        return not (self._isBlocked or self.isClosed)
+
+    def _receive(self) -> dict[bytes, bytes] | None:
+        """
+        @raise ProtocolError: what has come is no box.
+        """
+        # Plain recv: descriptors that a client sends us are closed by the kernel.
+        try:
+            data = self._connection.recv(watchlimits.LOCAL_READ_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError as e:
+            self._lostBy(e)
+            return None
+        if not data:
+            self.lost("")
+            return None
+        self._reader.put(data)
+        return self._reader.take()
 
     def doWrite(self) -> None:
         try:
@@ -193,7 +223,9 @@ class LocalConnection(Descriptor):
         if self._writing:
             self._writing = False
             self._loop.removeWriter(self)
-        self.resumeReading()
+        if self._isBlocked:
+            self._isBlocked = False
+            self._clients.serve(self)
 
     def _sendBoxes(self) -> None:
         while self._boxes:
@@ -241,9 +273,8 @@ class LocalConnection(Descriptor):
         if self.isClosed:
             return
         if problem:
-            self.log.warn(
-                "Client of {user}: {problem}; closed", user=self.user.name, problem=problem
-            )
+            warn = self._clients.warnings.warn
+            warn("Client of {who}: {what}; closed", self.user.name, problem)
         self.close()
         self._clients.gone(self)
         if self.session is not None:
@@ -260,90 +291,3 @@ class LocalConnection(Descriptor):
             self._retrying.cancel()
         super().close()
         self._dispatcher.stopReceivingBoxes(Failure(ConnectionError("the client is gone")))
-
-
-class Clients:
-    """
-    All clients of a proxy.
-
-    @ivar enrolment: the proxy's L{rvgahp.enrolment.Enrolment}, once it has one.
-    """
-
-    log = Logger()
-
-    def __init__(
-        self, loop: Any, requestGAHP: Any, mostPerUser: int, describer: Any, claims: Any = None
-    ) -> None:
-        """
-        @param requestGAHP: called with a L{LocalConnection} and the arguments of
-            L{commands.RequestGAHP}; returns a Deferred of its answer.
-        @param mostPerUser: connections that one user may have.
-        @param describer: a L{rvgahp.description.Describer}.
-        @param claims: a L{rvgahp.claims.Claims}.
-        """
-        self._loop = loop
-        self.requestGAHP = requestGAHP
-        self.describer = describer
-        self.claims = claims
-        self.enrolment: Any = None
-        self._mostPerUser = mostPerUser
-        self._perUser: dict[int, set[LocalConnection]] = {}
-
-    def __len__(self) -> int:
-        return sum(len(connections) for connections in self._perUser.values())
-
-    def arrived(self, connection: socket.socket, site: str = "") -> None:
-        """
-        A client connected.
-
-        @param site: the site that the socket is for; empty: for all.
-        """
-        try:
-            user = peerOf(connection)
-        except (NotAuthorized, OSError) as e:
-            self._refuse(connection, str(e))
-            return
-        ofUser = self._perUser.setdefault(user.uid, set())
-        if len(ofUser) >= self._mostPerUser:
-            self._refuse(
-                connection,
-                f"{user.name} has {len(ofUser)} connections to the proxy, and no more are allowed",
-            )
-            return
-        ofUser.add(LocalConnection(self._loop, connection, user, self, site))
-
-    def _refuse(self, connection: socket.socket, reason: str) -> None:
-        """
-        Say why, if it is taken at once, and close.
-        """
-        self.log.warn("Refused a client: {reason}", reason=reason)
-        box = {
-            b"_command": commands.SessionLost.commandName,
-            b"session": b"",
-            b"reason": reason.encode("utf-8"),
-        }
-        try:
-            connection.send(encodeBox(box))
-        except OSError:
-            pass  # it does not read; so be it
-        connection.close()
-
-    def gone(self, connection: LocalConnection) -> None:
-        """
-        A client is gone.
-        """
-        if self.claims is not None:
-            self.claims.gone(connection)
-        ofUser = self._perUser.get(connection.user.uid, set())
-        ofUser.discard(connection)
-        if not ofUser:
-            self._perUser.pop(connection.user.uid, None)
-
-    def closeAll(self) -> None:
-        """
-        The proxy stops.  What runs goes on without it.
-        """
-        for ofUser in list(self._perUser.values()):
-            for connection in list(ofUser):
-                connection.close()
-        self._perUser.clear()

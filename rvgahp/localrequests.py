@@ -17,7 +17,8 @@ from rvgahp.description import Questions
 from rvgahp.errors import SessionGone
 
 if TYPE_CHECKING:
-    from rvgahp.local import Clients, LocalConnection
+    from rvgahp.local import LocalConnection
+    from rvgahp.localclients import Clients
 
 
 class Requests(Questions):

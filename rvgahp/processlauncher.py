@@ -277,6 +277,12 @@ class ProcessLauncher:
         if self._link is not None and name in self._users:
             self._link.send({"signal": name, "number": number})
 
+    def pid(self, name: int) -> int | None:
+        """
+        @return: the number of a process that runs.
+        """
+        return self._pids.get(name)
+
     # -- from the launcher --------------------------------------------------
 
     def reported(self, report: dict[str, Any]) -> None:

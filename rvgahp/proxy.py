@@ -14,7 +14,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -41,7 +41,9 @@ from rvgahp.proxysession import ProxySession
 from rvgahp.session import SecuritySession
 from rvgahp.settings import Settings
 from rvgahp.sites import Sites, candidates
+from rvgahp.startproblem import startProblem
 from rvgahp.tickets import TicketBook
+from rvgahp.watch import Watch
 
 if TYPE_CHECKING:
     from rvgahp.local import LocalConnection
@@ -77,6 +79,7 @@ class Proxy:
     @ivar sites: the CEs that have said Hello, by site.
     @ivar claims: of sessions that are older than this process.
     @ivar sessions: the sessions whose clients are here, by id.
+    @ivar watch: limits, penalties, and what is recorded.
     """
 
     log = Logger()
@@ -88,7 +91,8 @@ class Proxy:
         self.startTimeout: float = settings.get("RVGAHP_START_TIMEOUT")
         self.instance = secrets.token_bytes(16)
         self.sites = Sites(reactor)
-        self.sessions: dict[str, ProxySession] = {}
+        self.watch = Watch(self)
+        self.sessions = self.watch.sessions
         self._tickets: TicketBook[tuple[str, int]] = TicketBook(reactor)
         self._gone: dict[str, str] = {}  # session id: site
         self.claims = Claims(self)
@@ -152,6 +156,7 @@ class Proxy:
         # Once more, for the site may have been waited for; from now on this decision counts.
         grant = self.access.grant(client.user, site, gahp, account)
         hasTunnels = tunnelPort is not None
+        self.watch.checkStart(client, site)
         session = self._makeSession(connection, gahp, hasTunnels)
         record = ProxySession(self, session, site, client, grant, hasTunnels)
         self.sessions[session.sessionId] = record
@@ -217,7 +222,7 @@ class Proxy:
         self, failure: Failure, record: ProxySession, connection: SiteConnection
     ) -> Failure:
         record.close()
-        reason = self._problem(failure, record, connection)
+        reason = startProblem(failure, connection, self.startTimeout)
         self.log.warn(
             "Session {session}: not started: {reason}", session=record.sessionId, reason=reason
         )
@@ -227,29 +232,12 @@ class Proxy:
         connection.end(record.sessionId, "its start was given up")
         return Failure(StartFailed(reason))
 
-    def _problem(self, failure: Failure, record: ProxySession, connection: SiteConnection) -> str:
-        """
-        @return: why it was not started, for people.
-        """
-        if failure.check(RvgahpError):
-            return failure.getErrorMessage()
-        if failure.check(TimeoutError):
-            return (
-                f"site {record.site} gave no answer within {self.startTimeout:g} s"
-                " (StartGAHP); see the log of its rvgahp-ce"
-            )
-        if not connection.control.connected:
-            return f"the connection to site {record.site} was lost; try again"
-        return (
-            f"the answer of site {record.site} to StartGAHP was not understood"
-            f" ({failure.getErrorMessage()}); upgrade the older side"
-        )
-
     def endAtSite(self, site: str, sessionId: str, reason: str = "its client is gone") -> None:
         """
         A session's client has gone, or may have it no longer: its GAHP must end.
         """
         connection = self.sites.get(site)
+        self.watch.ends.clientGone(sessionId, reason)
         if connection is not None:
             connection.end(sessionId, reason)
         else:
@@ -305,10 +293,14 @@ class Proxy:
             raise Busy(f"{limits.TICKETS_PER_SESSION} tickets of session {sessionId} are out")
         return self._tickets.issue((sessionId, stream), sessionId)
 
-    def sessionEnded(self, site: str, sessionId: str, reason: str) -> None:
+    def sessionEnded(
+        self, site: str, sessionId: str, reason: str, received: int, sent: int
+    ) -> None:
         """
         A CE has ended a session.
         """
+        isListed = self.claims.isListed(sessionId, site)
+        self.watch.ends.siteEnded(sessionId, site, reason, received, sent, isListed)
         self.claims.forget(sessionId, site)
         record = self.sessions.get(sessionId)
         if record is not None and record.site == site:
@@ -343,5 +335,7 @@ class Proxy:
             if record.sessionId in sessionIds:
                 record.renewal.siteReady()
             else:
-                record.lost(f"rvgahp-ce at site {site} has ended it or was restarted")
+                reason = f"rvgahp-ce at site {site} has ended it or was restarted"
+                self.watch.ends.ended(record.sessionId, "lost", reason)
+                record.lost(reason)
         self.sites.becameReady()

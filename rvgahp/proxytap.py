@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import pwd
 import stat
-import sys
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, TextIO
@@ -26,7 +25,7 @@ from rvgahp.descriptorlimit import raiseDescriptorLimit
 from rvgahp.errors import ConfigurationError, CredentialError
 from rvgahp.gate import Gate, WaitingRoom
 from rvgahp.listener import Listener, listenTCP, listenUNIX, removeSocket
-from rvgahp.local import Clients
+from rvgahp.localclients import Clients
 from rvgahp.localnames import LocalNames, readLocalNames
 from rvgahp.notify import notify
 from rvgahp.proxy import Proxy
@@ -34,7 +33,7 @@ from rvgahp.proxyaccess import ProxyAccess
 from rvgahp.proxyenrolment import ProxyEnrolment, needsOwnCredentials
 from rvgahp.settings import Settings
 from rvgahp.siteconnection import accept
-from rvgahp.tapoptions import CannotStart, DaemonOptions, keptStderr, parameters
+from rvgahp.tapoptions import DaemonOptions, keptStderr, parameters, refuseStart
 
 
 class Options(DaemonOptions):
@@ -122,10 +121,7 @@ class ProxyService(Service):
             self._listen()
         except (ConfigurationError, CredentialError) as e:
             self._close()
-            self.log.critical("{problem}", problem=e)
-            # sys.stderr is the log by now.
-            print(f"rvgahp-proxy: {e}", file=self._stderr or sys.__stderr__)
-            raise CannotStart(str(e)) from None
+            refuseStart("proxy", e, self._stderr)
         finally:
             if self._stderr is not None:
                 self._stderr.close()
@@ -142,13 +138,23 @@ class ProxyService(Service):
         )
         self._enrolment.prepare()
         secure = partial(accept, self._proxy, self._enrolment.context, self._waiting)
-        gate = Gate(self._reactor, self._waiting, secure, self._proxy.admit)
+        watch = self._proxy.watch
+        watch.audit.open()
+        gate = Gate(
+            self._reactor,
+            self._waiting,
+            secure,
+            self._proxy.admit,
+            watch.penalties,
+            watch.warnings,
+        )
         self._clients = Clients(
             self._reactor,
-            self._proxy.requestGAHP,
+            watch.requestGAHP,
             mostPerUser,
             Describer(self._proxy),
             self._proxy.claims,
+            watch.warnings,
         )
         port = listenTCP(self._settings.get("RVGAHP_INTERFACE"), self._settings.get("RVGAHP_PORT"))
         self._listeners = [Listener(self._reactor, port, gate.arrived)]
@@ -199,6 +205,7 @@ class ProxyService(Service):
                 record.close()
             for site in list(self._proxy.sites.values()):
                 site.control.close()
+            self._proxy.watch.close()
 
 
 def accountOf(twistd: Mapping[str, Any] | None) -> tuple[int, int] | None:

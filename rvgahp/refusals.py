@@ -9,44 +9,58 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from rvgahp import limits
 
-#: Reasons that are told apart within one second; others are counted with the last.
+#: Reasons that are told apart within one period; others are counted with the last.
 _REASONS = 16
 
+R = TypeVar("R")
 
-class Refusals:
+
+class Refusals(Generic[R]):
     """
-    The first refusal for a reason is told at once, those that follow within a second by
+    The first refusal for a reason is told at once, those that follow within a period by
     their number.
     """
 
-    def __init__(self, clock: IReactorTime, say: Callable[[str, int], object]) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        say: Callable[[R, int], object],
+        period: float = limits.REFUSALS_PERIOD,
+        others: R | None = None,
+    ) -> None:
         """
         @param say: told the reason and how many were refused for it.
+        @param period: seconds.
+        @param others: what stands for all reasons beyond the first; by default the last
+            of these.
         """
         self._clock = clock
         self._say = say
-        self._more: Counter[str] = Counter()
+        self._period = period
+        self._others = others
+        self._more: Counter[R] = Counter()
         self._timer: Any = None
 
-    def refused(self, reason: str) -> None:
+    def refused(self, reason: R) -> None:
         """
         One more.
         """
         if reason not in self._more and len(self._more) >= _REASONS:
-            reason = next(reversed(self._more))
+            reason = next(reversed(self._more)) if self._others is None else self._others
         if reason in self._more:
             self._more[reason] += 1
             return
         self._more[reason] = 0
         self._say(reason, 1)
         if self._timer is None:
-            self._timer = self._clock.callLater(limits.REFUSALS_PERIOD, self._tell)
+            self._timer = self._clock.callLater(self._period, self._tell)
 
     def close(self) -> None:
         """
@@ -62,3 +76,41 @@ class Refusals:
         for reason, count in more.items():
             if count:
                 self._say(reason, count)
+
+
+class Warnings:
+    """
+    Warnings that strangers can cause, as many as they like: the first of its kind is in the
+    log at once, those that follow within a period have one line, and beyond some kinds all
+    others have one together.
+    """
+
+    _OTHERS = ("Connections and calls of others: {what}", "", "various problems")
+
+    def __init__(self, clock: IReactorTime, log: Logger, period: float) -> None:
+        """
+        @param log: where they go.
+        @param period: seconds.
+        """
+        self._log = log
+        self._period = period
+        self._refusals: Refusals[tuple[str, str, str]] = Refusals(
+            clock, self._say, period, self._OTHERS
+        )
+
+    def warn(self, form: str, who: str, what: str) -> None:
+        """
+        @param form: the line, with C{{who}} and C{{what}} in it.
+        """
+        self._refusals.refused((form, who, what))
+
+    def close(self) -> None:
+        """
+        Tell what has not been told.
+        """
+        self._refusals.close()
+
+    def _say(self, key: tuple[str, str, str], count: int) -> None:
+        form, who, what = key
+        more = f" ({count} more within {self._period:g} s)"
+        self._log.warn(form + ("{more}" if count > 1 else ""), who=who, what=what, more=more)

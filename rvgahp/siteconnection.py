@@ -50,6 +50,7 @@ class SiteConnection(EnrolledSite):
     @ivar rule: the rule that lets it register the site.
     @ivar isReady: it has listed its sessions and takes starts.
     @ivar listed: the sessions that it has listed.
+    @ivar fault: what its end counts as before Hello (L{rvgahp.penalties}); empty: as nothing.
     """
 
     log = Logger()
@@ -65,6 +66,7 @@ class SiteConnection(EnrolledSite):
         self.software = ""
         self.since = 0.0
         self.isReady = False
+        self.fault = "gone"
         self.listed: set[str] = set()
         self.control = ControlConnection(proxy.reactor, self, self._secured, self._lost)
         self._deadline = proxy.reactor.callLater(limits.GREETING_TIMEOUT, self._late)
@@ -76,6 +78,7 @@ class SiteConnection(EnrolledSite):
         """
         Others need the place (L{WaitingRoom}).
         """
+        self.fault = "crowd"
         self.control.abort()
 
     def _secured(self, control: ControlConnection) -> None:
@@ -85,7 +88,8 @@ class SiteConnection(EnrolledSite):
                 self.site = siteOf(self.certificate)
                 self.canonical = siteName(self.site)
         except CredentialError as e:
-            self.log.warn("CE at {address}: {problem}", address=self.address, problem=e)
+            self._warn("CE at {who}: {what}", str(e))
+            self.fault = "tls"
             control.abort()
 
     def _certificate(self) -> Certificate | None:
@@ -93,12 +97,12 @@ class SiteConnection(EnrolledSite):
         return connection.get_peer_certificate(as_cryptography=True)
 
     def _late(self) -> None:
-        self.log.warn(
-            "CE at {address}: no Hello within {limit} s; closed",
-            address=self.address,
-            limit=limits.GREETING_TIMEOUT,
-        )
+        self._warn("CE at {who}: no Hello within {what} s; closed", f"{limits.GREETING_TIMEOUT:g}")
+        self.fault = "late"
         self.control.abort()
+
+    def _warn(self, form: str, what: str) -> None:
+        self._proxy.watch.warnings.warn(form, self.address, what)
 
     def abandon(self) -> None:
         """
@@ -111,6 +115,7 @@ class SiteConnection(EnrolledSite):
     def _lost(self, reason: Failure) -> None:
         self.abandon()
         self.unwatchCertificate()
+        self._proxy.watch.siteWent(self, reason)
         if self._proxy.sites.get(self.site) is self:
             del self._proxy.sites[self.site]
             self.log.warn(
@@ -119,11 +124,12 @@ class SiteConnection(EnrolledSite):
                 reason=explain(reason),
             )
         elif not self.instance and not self.hasAnswer:
-            self.log.warn(
-                "CE at {address}: refused or broken off before Hello: {reason}",
-                address=self.address,
-                reason=explain(reason),
-            )
+            self._warn("CE at {who}: refused or broken off before Hello: {what}", explain(reason))
+
+    def _failed(self, failure: Failure, name: bytes) -> Failure:
+        if not self.since:
+            self._proxy.watch.siteRefused(self, name, failure)
+        return super()._failed(failure, name)
 
     # -- the CE calls -------------------------------------------------------
 
@@ -202,6 +208,7 @@ class SiteConnection(EnrolledSite):
         self.abandon()
         self.control.greeted()
         self.watchCertificate()
+        self._proxy.watch.siteCame(self)
         self.log.info(
             "Site {site}: connected from {address} ({software}); offers {gahps}",
             site=self.site,
@@ -240,9 +247,9 @@ class SiteConnection(EnrolledSite):
         return {"ticket": self._proxy.openChannel(self.site, session, stream)}
 
     @commands.SessionEnded.responder
-    def sessionEnded(self, session: str, reason: str) -> dict[str, Any]:
+    def sessionEnded(self, session: str, reason: str, received: int, sent: int) -> dict[str, Any]:
         self._checkGreeted()
-        self._proxy.sessionEnded(self.site, session, reason)
+        self._proxy.sessionEnded(self.site, session, reason, received, sent)
         return {}
 
     # -- we call ------------------------------------------------------------

@@ -54,6 +54,20 @@ def keptStderr(options: Options) -> TextIO | None:
         return None  # there is none
 
 
+def refuseStart(role: str, problem: object, stderr: TextIO | None) -> NoReturn:
+    """
+    Say why a service does not start.
+
+    @param problem: a sentence.
+    @param stderr: where, in place of twistd's own stderr (L{keptStderr}).
+    @raise CannotStart: always.
+    """
+    Logger().critical("{problem}", problem=problem)
+    # sys.stderr is the log by now.
+    print(f"rvgahp-{role}: {problem}", file=stderr or sys.__stderr__)
+    raise CannotStart(str(problem)) from None
+
+
 class DaemonOptions(Options):
     """
     C{--config FILE}, and the settings that may be given in its place.

@@ -21,7 +21,7 @@ from rvgahp.configuration import Configuration
 from rvgahp.control import ControlConnection, Responders
 from rvgahp.description import Describer
 from rvgahp.gate import WaitingRoom
-from rvgahp.local import Clients
+from rvgahp.localclients import Clients
 from rvgahp.localnames import LocalNames
 from rvgahp.peercred import LocalUser
 from rvgahp.proxy import Proxy
@@ -195,10 +195,11 @@ class BrokerTestCase(SynchronousTestCase):
         self.room = WaitingRoom(100, 100)
         self.clients = Clients(
             self.loop,
-            self.proxy.requestGAHP,
+            self.proxy.watch.requestGAHP,
             100,
             Describer(self.proxy),
             self.proxy.claims,
+            self.proxy.watch.warnings,
         )
         self.local: list[LocalClient] = []
         self.pairs: list[TLSPair] = []
@@ -217,6 +218,7 @@ class BrokerTestCase(SynchronousTestCase):
             site.control.close()
         self.room.clear()
         self.settle()
+        self.proxy.watch.close()
         self.assertEqual((self.proxy.sites, self.proxy.sessions), ({}, {}))
         self.assertEqual((len(self.clients), len(self.room)), (0, 0))
         self.assertEqual(descriptorCount(), self.before)

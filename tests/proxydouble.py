@@ -32,6 +32,7 @@ class ProxyDouble(Responders):
     @ivar claims: the claim keys of all.
     @ivar whose: owner and account of all.
     @ivar ended: session and reason of each SessionEnded.
+    @ivar carried: the bytes of stdin and stdout that it told, by session.
     @ivar opened: session and stream of each OpenChannel; the ticket is made of the latter.
     @ivar reason: why the connection ended, once it has.
     """
@@ -43,6 +44,7 @@ class ProxyDouble(Responders):
         self.claims: list[bytes] = []
         self.whose: list[tuple[str, str]] = []
         self.ended: list[tuple[str, str]] = []
+        self.carried: dict[str, tuple[int, int]] = {}
         self.opened: list[tuple[str, int]] = []
         self.reason: Failure | None = None
         self.control = ControlConnection(port.reactor, self, lambda _: None, self._lost)
@@ -70,8 +72,9 @@ class ProxyDouble(Responders):
         return {"gone": [name for name in names if name in self._port.gone]}
 
     @commands.SessionEnded.responder
-    def sessionEnded(self, session: str, reason: str) -> Any:
+    def sessionEnded(self, session: str, reason: str, received: int, sent: int) -> Any:
         self.ended.append((session, reason))
+        self.carried[session] = received, sent
         return self._port.answerEnded()
 
     @commands.OpenChannel.responder

@@ -558,7 +558,8 @@ class StartTests(CETestCase):
 
     def test_ended(self) -> None:
         """
-        A session that the proxy ends is ended; one that is not known is no matter.
+        A session that the proxy ends is ended, and the proxy is told when that is so; one
+        that is not known is no matter.
         """
         proxy = self.accepted()
         self.startGAHP(proxy)
@@ -569,7 +570,8 @@ class StartTests(CETestCase):
         assert self.ce is not None
         ce = self.ce
         self.until(lambda: not ce.sessions)
-        self.assertEqual(proxy.ended, [])
+        self.until(lambda: proxy.ended)
+        self.assertEqual(proxy.ended, [("s1", "enough")])
 
     def test_over(self) -> None:
         """

@@ -446,7 +446,7 @@ class ListTests(ClaimsTestCase):
         is nothing.
         """
         ce, other = self.listed(), self.readyCE(site=OTHER)
-        end = {"session": SESSION_ID, "reason": "it ended"}
+        end = {"session": SESSION_ID, "reason": "it ended", "received": 0, "sent": 0}
         self.successResultOf(other.call(commands.SessionEnded, **end))
         client = self.client()
         self.assertIn(b"nonce", self.claim(client))
@@ -461,7 +461,7 @@ class ListTests(ClaimsTestCase):
         ce = self.listed()
         client = self.client()
         nonce = self.claim(client)[b"nonce"]
-        end = {"session": SESSION_ID, "reason": "it ended"}
+        end = {"session": SESSION_ID, "reason": "it ended", "received": 0, "sent": 0}
         self.successResultOf(ce.call(commands.SessionEnded, **end))
         self.assertRefused(self.prove(client, nonce), NotYet, "just now")
         self.assertRefused(self.claim(client), SessionGone, SITE)

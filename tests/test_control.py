@@ -339,6 +339,30 @@ class HostilePeerTests(ControlTestCase):
         peer.send({b"x%d" % number: bytes(65_000) for number in range(300)})
         self.assertDropped(proxy, peer)
 
+    def test_unread(self) -> None:
+        """
+        Of answers that the peer does not read 8 MiB wait; then the connection is dropped.
+        When it reads, that begins anew, and what waits has been sent.
+        """
+        proxy, peer = self.raw()
+        proxy.control.greeted()
+        producer = self.wire.proxySide.producer
+        assert producer is not None
+        count = limits.CONTROL_UNSENT_BYTES // 60_000
+        for _ in range(3):
+            producer.pauseProducing()
+            for _ in range(count - 1):
+                peer.send({b"_command": b"Ping", b"_ask": b"x" * 60_000})
+            self.wire.flush()
+            producer.resumeProducing()
+        self.assertEqual((proxy.reasons, len(peer.boxes)), ([], 3 * (count - 1)))
+        producer.pauseProducing()
+        with capturedLogs() as logs:
+            for _ in range(count + 1):
+                peer.send({b"_command": b"Ping", b"_ask": b"x" * 60_000})
+            self.assertDropped(proxy, peer)
+        self.assertIn("it does not read", logs[0]["problem"])
+
     def test_garbage(self) -> None:
         """
         What is no box, a box of nothing known and an empty one end the connection

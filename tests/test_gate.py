@@ -5,14 +5,17 @@ Tests of L{rvgahp.gate}, with real sockets and a clock of their own.
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import Interface, implementer
 from zope.interface.verify import verifyObject
 
-from rvgahp import limits
+from rvgahp import limits, watchlimits
 from rvgahp.gate import Arrival, Gate, WaitingRoom
+from rvgahp.penalties import WEIGHTS, Penalties
+from rvgahp.refusals import Warnings
 from tests.steppedloop import SteppedLoop, descriptorCount
 
 TICKET = bytes(range(200, 200 + limits.TICKET_BYTES))
@@ -125,10 +128,20 @@ class GateTestCase(SynchronousTestCase):
         self.admitted: list[tuple[bytes, socket.socket]] = []
         self.secured: list[tuple[socket.socket, str]] = []
         self.admits = True
-        self.gate = Gate(self.loop, self.room, self._secure, self._admit)
+        self.warnings = Warnings(self.loop, Gate.log, watchlimits.WARNINGS_PERIOD)
+        self.penalties = Penalties(self.loop.seconds, lambda: 600.0, tuple)
+        self.gate = self.makeGate()
         self.port = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(self.port.close)
         self.before = descriptorCount()
+
+    def makeGate(self, secure: Any = None) -> Gate:
+        """
+        @param secure: what takes TLS; by default it is kept.
+        @return: a gate with what this test has.
+        """
+        secure = secure or self._secure
+        return Gate(self.loop, self.room, secure, self._admit, self.penalties, self.warnings)
 
     def _secure(self, connection: socket.socket, address: str) -> None:
         self.secured.append((connection, address))
@@ -158,6 +171,7 @@ class GateTestCase(SynchronousTestCase):
         """
         for dialler in diallers:
             dialler.close()
+        self.warnings.close()
         self.assertEqual(descriptorCount(), self.before)
         self.assertEqual(self.loop.getDelayedCalls(), [])
         self.assertEqual((self.loop.readers, self.loop.writers), ({}, {}))
@@ -243,7 +257,7 @@ class TicketTests(GateTestCase):
             dialler.sendall(PREAMBLE + EARLY)
             self.assertClosed(dialler)
         self.assertEqual(
-            [(event["address"], event["reason"]) for event in logs],
+            [(event["who"], event["what"]) for event in logs],
             [("127.0.0.1", "its ticket is unknown, used or too old")],
         )
         self.assertNotIn(repr(TICKET)[2:-1], repr(logs))
@@ -270,7 +284,7 @@ class TicketTests(GateTestCase):
         with capturedLogs() as logs:
             dialler.sendall(limits.MAGIC + b"\1\2" + TICKET)
             self.assertClosed(dialler)
-        self.assertIn("version 258", logs[0]["reason"])
+        self.assertIn("version 258", logs[0]["what"])
         self.assertEqual(self.admitted, [])
         self.assertNothingLeft(dialler)
 
@@ -303,7 +317,7 @@ class TLSTests(GateTestCase):
             connection.close()
             raise OSError(24, "Too many open files")
 
-        self.gate = Gate(self.loop, self.room, secure, self._admit)
+        self.gate = self.makeGate(secure)
         dialler = self.arrive()
         dialler.sendall(b"\x16")
         self.assertClosed(dialler)
@@ -345,11 +359,12 @@ class SilenceTests(GateTestCase):
         """
         One that was reset before it was looked at is closed.
         """
-        one, other = socket.socketpair()
-        one.close()
-        with self.assertRaises(OSError):
-            other.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.gate.arrived(other)  # as with TCP: no such option, no such peer
+        dialler = socket.create_connection(self.port.getsockname())
+        dialler.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        connection, _ = self.port.accept()
+        dialler.close()
+        self.assertRaises(OSError, connection.getpeername)
+        self.gate.arrived(connection)
         self.assertNothingLeft()
 
     def test_crowd(self) -> None:
@@ -357,7 +372,7 @@ class SilenceTests(GateTestCase):
         Of many silent ones the oldest is closed for each that comes.
         """
         self.room = WaitingRoom(100, 2)
-        self.gate = Gate(self.loop, self.room, self._secure, self._admit)
+        self.gate = self.makeGate()
         diallers = [self.arrive() for _ in range(3)]
         self.assertClosed(diallers[0])
         diallers[1].sendall(PREAMBLE)
@@ -380,3 +395,167 @@ class SilenceTests(GateTestCase):
         arrival.drop()
         one.close()
         self.assertNothingLeft()
+
+
+class PenaltyTests(GateTestCase):
+    """
+    Addresses from which too much has failed.
+    """
+
+    def seconds(self) -> float:
+        """
+        @return: what the diallers' address has to pay.
+        """
+        end, _ = self.penalties._tables[0].get("127.0.0.1")
+        return max(0.0, end - self.loop.seconds())
+
+    def test_kinds(self) -> None:
+        """
+        Each failure counts as what it is, once.
+        """
+        self.admits, diallers = False, []
+        for said, kind in (
+            (b"", "gone"),
+            (limits.MAGIC, "gone"),
+            (b"GET", "garbage"),
+            (PREAMBLE, "ticket"),
+            (limits.MAGIC + b"\1\2" + TICKET, "hello"),
+        ):
+            self.loop.advance(100)
+            dialler = self.arrive()
+            diallers.append(dialler)
+            dialler.sendall(said)
+            dialler.shutdown(socket.SHUT_WR)
+            self.assertClosed(dialler)
+            self.assertEqual(self.seconds(), WEIGHTS[kind], said)
+        self.loop.advance(100)
+        dialler = self.arrive()
+        self.loop.spend(limits.ARRIVAL_TIMEOUT)
+        self.assertClosed(dialler)
+        self.assertEqual(self.seconds(), WEIGHTS["late"])
+        self.assertNothingLeft(dialler, *diallers)
+
+    def test_crowd(self) -> None:
+        """
+        One that has to make room for others has failed a little.
+        """
+        self.room = WaitingRoom(100, 2)
+        self.gate = self.makeGate()
+        diallers = [self.arrive() for _ in range(5)]
+        self.assertEqual(self.seconds(), 3 * WEIGHTS["crowd"])
+        self.room.clear()
+        self.assertNothingLeft(*diallers)
+
+    def test_refused(self) -> None:
+        """
+        From then on connections are closed unheard, with some lines in the log however many
+        they are; after its time the address is heard again.
+        """
+        with capturedLogs() as logs:
+            for _ in range(2000):
+                dialler = self.arrive()
+                dialler.sendall(b"G")
+                self.loop.settle()
+                dialler.close()
+            self.loop.spend(watchlimits.WARNINGS_PERIOD + 1)
+        self.assertEqual(self.seconds(), 15 - watchlimits.WARNINGS_PERIOD - 1)
+        self.assertLess(len(logs), 5)
+        said = [event for event in logs if "Refused a connection" in event["log_format"]]
+        self.assertEqual([event["who"] for event in said], ["127.0.0.1"] * 2)
+        self.assertIn("1996 more", said[1]["more"])
+        self.loop.spend(5)
+        dialler = self.arrive()
+        dialler.sendall(PREAMBLE)
+        self.loop.settle()
+        self.assertEqual(len(self.admitted), 1)
+        self.admitted[0][1].close()
+        self.assertNothingLeft(dialler)
+
+    def test_proved(self) -> None:
+        """
+        An address from which a good ticket has come is heard, whatever else comes from there.
+        """
+        dialler = self.arrive()
+        dialler.sendall(PREAMBLE)
+        self.loop.settle()
+        self.admitted.pop()[1].close()
+        for _ in range(100):
+            self.penalties.failed("127.0.0.1", "garbage")
+        other = self.arrive()
+        other.sendall(PREAMBLE)
+        self.loop.settle()
+        self.admitted.pop()[1].close()
+        self.assertNothingLeft(dialler, other)
+
+    def test_reasons(self) -> None:
+        """
+        Reasons that a stranger makes up, one for each connection, take some lines together.
+        """
+        self.penalties.proved("127.0.0.1")
+        with capturedLogs() as logs:
+            for number in range(500):
+                dialler = self.arrive()
+                dialler.sendall(limits.MAGIC + (1000 + number).to_bytes(2, "big") + TICKET)
+                self.assertClosed(dialler)
+                dialler.close()
+            self.loop.spend(watchlimits.WARNINGS_PERIOD + 1)
+        self.assertLess(len(logs), 20)
+        self.assertEqual(logs[-1]["what"], "various problems")
+        self.assertNothingLeft()
+
+
+class HandshakeTests(GateTestCase):
+    """
+    Many TLS connections at once.
+    """
+
+    def arrived(self, count: int) -> list[socket.socket]:
+        """
+        @return: the diallers of TLS connections that wait for their turn.
+        """
+        diallers = [self.arrive() for _ in range(count)]
+        self.turns: list[Any] = []
+        self.patch(self.gate, "_loop", self)
+        for dialler in diallers:
+            dialler.sendall(b"\x16")
+        self.loop.settle()
+        return diallers
+
+    def callLater(self, delay: float, call: Any) -> None:
+        """
+        In place of the loop's, whose turns are not told apart.
+        """
+        self.turns.append(call)
+
+    def test_turns(self) -> None:
+        """
+        Some are begun in each turn, in order; the others wait, and one that goes meanwhile is
+        forgotten.
+        """
+        diallers = self.arrived(3 * watchlimits.HANDSHAKES_PER_TURN)
+        self.assertEqual((len(self.turns), len(self.secured)), (1, 0))
+        self.turns.pop()()
+        self.assertEqual(len(self.secured), watchlimits.HANDSHAKES_PER_TURN)
+        next(iter(self.gate._toSecure)).drop()
+        while self.turns:
+            self.turns.pop()()
+        self.assertEqual(len(self.secured), len(diallers) - 1)
+        ports = [connection.getpeername()[1] for connection, _ in self.secured]
+        expected = [dialler.getsockname()[1] for dialler in diallers]
+        del expected[watchlimits.HANDSHAKES_PER_TURN]
+        self.assertEqual(ports, expected)
+        for connection, _ in self.secured:
+            connection.close()
+        self.room.clear()
+        self.assertNothingLeft(*diallers)
+
+    def test_deadline(self) -> None:
+        """
+        The time of one that waits for its turn goes on.
+        """
+        diallers = self.arrived(3)
+        self.loop.spend(limits.ARRIVAL_TIMEOUT)
+        self.assertEqual((len(self.room), self.gate._toSecure), (0, {}))
+        self.turns.pop()()
+        self.assertEqual(self.secured, [])
+        self.assertNothingLeft(*diallers)

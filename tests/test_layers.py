@@ -26,7 +26,7 @@ LAYERS = (
     " frontbanner frontlimits frontoutput frontpaths frontqueue frontreplies frontresults"
     " frontrules frontsent frontsite cedarpeek phase mapsyntax mapregex mapfields mapfile"
     " addresspattern authorizationlist invitecode enrolmentlimits accesssyntax accessrules"
-    " accesssample",
+    " accesssample tokenbucket occupancy penalties watchlimits",
     "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords"
     " sinful forward splice tcpconnect bootclock mapreader lookups",
     "commands igahp launcher settingkinds settingrow sitesockets securitytable"
@@ -35,12 +35,14 @@ LAYERS = (
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
     " processlauncher gahpenvironment gahpprocess gahptable gahpkinds accounts credentials"
     " files protection socketowner delayedcalls refusals reload keyexchange registry"
-    " hostidentity separation accessreader peernames localnames access",
+    " hostidentity separation accessreader peernames localnames access auditlog"
+    " startlimits",
     "proxy proxysession renewal claims sites siteconnection description local"
     " localrequests ce gahpsession gahpoutput way channeldialer cesessions cetunnels"
     " transferpause tunnelprobe client clientrun clientsession clientclaim clientface"
     " clientcopy clientfront clientlink clientstdio clienttunnels enrolment siteenrolment"
-    " proxyenrolment certificaterenewal proxyaccess introduction",
+    " proxyenrolment certificaterenewal proxyaccess introduction localclients startproblem"
+    " watch sessionaudit ceaudit",
     "tapoptions proxytap cetap",
     "cli credentialscli mapcli sandbox daemonprocess demo screen patience inquiry"
     " gahpdialogue gahpjob trace tracewords tracejob traceport tracetunnel tracesteps"

@@ -17,9 +17,10 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from rvgahp import commands, limits, local
+from rvgahp import commands, limits, local, localclients, watchlimits
 from rvgahp.errors import NoSuchSite, NotAuthorized
-from rvgahp.local import Clients, LocalConnection
+from rvgahp.local import LocalConnection
+from rvgahp.localclients import Clients
 from tests import clientdriver
 from tests.localclient import REQUEST, LocalClient, ScriptedSocket, failure
 from tests.steppedloop import SteppedLoop, descriptorCount, socketPair
@@ -76,6 +77,7 @@ class LocalTestCase(SynchronousTestCase):
             taken.addErrback(lambda _: None)  # as ends of tests go
         self.assertEqual(len(self.clients), 0)
         self.assertEqual(descriptorCount(), self.before)
+        self.clients.warnings.close()
         self.assertEqual(self.loop.getDelayedCalls(), [])
         self.assertEqual((self.loop.readers, self.loop.writers), ({}, {}))
 
@@ -238,6 +240,7 @@ class RequestTests(LocalTestCase):
             b"\0\x01x\xff\xff" + bytes(limits.LOCAL_BOX_BYTES),
         ):
             client = self.connect()
+            self.clients.warnings.close()
             with capturedLogs() as logs:
                 client.connection.sendall(garbage)
                 self.loop.settle()
@@ -442,7 +445,7 @@ class FloodTests(LocalTestCase):
                 break
             sent += 1
             self.loop.settle()
-        (connection,) = next(iter(self.clients._perUser.values()))
+        (connection,) = next(iter(self.clients._users.values())).open
         self.assertLess(sent, 200)
         self.assertLessEqual(len(connection._boxes), local._WAITING_BOXES + 16)
         self.assertEqual(self.loop.readers, {})
@@ -450,6 +453,41 @@ class FloodTests(LocalTestCase):
             pass
         self.assertGreaterEqual(len(client.boxes), sent - 1)
         self.assertEqual(len(self.loop.readers), 1)
+
+    def test_turns(self) -> None:
+        """
+        Of one who says much over several connections so many boxes are obeyed in each turn of
+        the reactor, one of each connection and then the next, all in the end; one that goes
+        meanwhile is forgotten.
+        """
+        turns: list[Any] = []
+        self.patch(self.clients, "_loop", self.loop)
+        diallers = [self.connect() for _ in range(3)]
+        callLater = self.loop.callLater
+
+        def later(delay: float, call: Any, *arguments: Any) -> Any:
+            if call == self.clients._nextTurn:
+                turns.append(arguments)
+                return None
+            return callLater(delay, call, *arguments)
+
+        self.patch(self.loop, "callLater", later)
+        for dialler in diallers:
+            for number in range(20):
+                dialler.send({b"_command": b"NoSuchThing", b"_ask": b"%d" % number})
+        self.loop.settle()
+        answered = [len(dialler.read()) for dialler in diallers]
+        self.assertEqual(sum(answered), watchlimits.CALLS_PER_TURN)
+        diallers[0].close()
+        while turns:
+            self.clients._nextTurn(*turns.pop())
+            self.loop.settle()
+            fresh = [len(dialler.read()) for dialler in diallers[1:]]
+            self.assertLessEqual(sum(fresh), watchlimits.CALLS_PER_TURN)
+            self.assertLessEqual(abs(fresh[0] - fresh[1]), 6)
+        self.assertEqual([len(dialler.boxes) for dialler in diallers[1:]], [20, 20])
+        (user,) = self.clients._users.values()
+        self.assertEqual((len(user.open), user.waiting), (2, {}))
 
     def test_goneWhilePaused(self) -> None:
         """
@@ -500,7 +538,7 @@ class FloodTests(LocalTestCase):
         def peerOf(connection: socket.socket) -> None:
             raise NotAuthorized("uid 7 has no account on this host; ask its administrator")
 
-        self.patch(local, "peerOf", peerOf)
+        self.patch(localclients, "peerOf", peerOf)
         with capturedLogs():
             self.assertIn("uid 7", self.refusal(self.connect()))
 

@@ -29,8 +29,8 @@ ELSEWHERE = {
     "demo": "the playground's words",
     "enrolmentcli": "help, and doc/enrolment.rst",
     "sandbox": "the playground's words",
-    "securitytable": "the table of doc/settings.rst",
     "screen": "how lines are painted",
+    "securitytable": "the table of doc/settings.rst",
     "settingkinds": "what is allowed, in the table of doc/settings.rst",
     "settingtable": "the table of doc/settings.rst",
 }
@@ -46,6 +46,8 @@ NO_MESSAGES = """
     SiteEntry | Invitation
     version too low
     wrong version number
+    there is none
+    nothing was heard for the lease
     on the command line
     named on the command line
     _CONDOR_RVGAHP_SOCKET in the environment

@@ -475,7 +475,8 @@ class EndTests(BrokerTestCase):
             client = self.ask()
             session = ce.starts[-1]["session"]
             for _ in range(2):
-                self.successResultOf(ce.call(commands.SessionEnded, session=session, reason=reason))
+                end = {"session": session, "reason": reason, "received": 0, "sent": 0}
+                self.successResultOf(ce.call(commands.SessionEnded, **end))
             self.assertEqual([box[b"reason"].decode() for box in client.read()], [reason])
             client.close()
             self.settle()
@@ -488,7 +489,8 @@ class EndTests(BrokerTestCase):
         ce, other = self.readyCE(), self.readyCE(site="other.example")
         client = self.ask()
         session = ce.starts[-1]["session"]
-        self.successResultOf(other.call(commands.SessionEnded, session=session, reason="mine"))
+        end = {"session": session, "reason": "mine", "received": 0, "sent": 0}
+        self.successResultOf(other.call(commands.SessionEnded, **end))
         self.assertEqual(client.read(), [])
         self.assertIn(session, self.proxy.sessions)
 

@@ -194,7 +194,8 @@ class ChannelTests(BrokerTestCase):
         self.admit(self.ticket(ce, 1))
         _, waiting = self.admit(self.ticket(ce, 2))
         session = ce.starts[0]["session"]
-        self.successResultOf(ce.call(commands.SessionEnded, session=session, reason="enough"))
+        end = {"session": session, "reason": "enough", "received": 0, "sent": 0}
+        self.successResultOf(ce.call(commands.SessionEnded, **end))
         self.assertClosed(waiting)
         self.assertFalse(self.admit(ticket)[0])
         client.read()

@@ -152,7 +152,7 @@ class HelloTests(BrokerTestCase):
         for called in (
             ce.list(),
             ce.call(commands.OpenChannel, session="s", stream=0),
-            ce.call(commands.SessionEnded, session="s", reason=""),
+            ce.call(commands.SessionEnded, session="s", reason="", received=0, sent=0),
         ):
             self.failureResultOf(called, NotAuthorized)
         self.assertEqual(self.proxy.sites, {})
@@ -167,7 +167,7 @@ class HelloTests(BrokerTestCase):
             options = clientOptions(oddCredentials(*names), HOST)
             with capturedLogs() as logs:
                 ce, connection = self.dialCE(options=options)
-            self.assertIn(words, str(logs[0]["problem"]))
+            self.assertIn(words, str(logs[0]["what"]))
             self.assertIsNotNone(ce.reason)
             self.assertRaises(
                 NotAuthorized, connection.hello, [1], b"i" * 16, "", "x", [], "R:R:AES"
@@ -424,4 +424,4 @@ class AcceptTests(BrokerTestCase):
         self.assertIsNotNone(ce.reason)
         (event,) = (event for event in logs if event["log_namespace"].startswith("rvgahp"))
         self.assertIn("refused or broken off before Hello", event["log_format"])
-        self.assertIn("authority (CA)", event["reason"])
+        self.assertIn("authority (CA)", event["what"])

@@ -46,6 +46,7 @@ SENSELESS = (
     {b"_command": b"Sessions", b"_ask": b"1", b"sessions": b"\0\x01", b"last": b"Maybe"},
     {b"_command": b"OpenChannel", b"_ask": b"1", b"session": b"s", b"stream": b"9" * 5000},
     {b"_command": b"SessionEnded", b"_ask": b"1", b"session": b"s", b"reason": b"\xff\xfe"},
+    {b"_command": b"SessionEnded", b"_ask": b"2", b"session": b"s", b"received": b"9" * 5000},
     {b"_command": b"EndSession", b"_ask": b"1"},
     {b"_command": b"Ping", b"_ask": b"1", b"more": b"than was asked for"},
 )

@@ -166,8 +166,9 @@ class CertificateOfCETests(CredentialTestCase):
         makeCECredentials(self.ours, "mine", self.other / "mine")
         with HandCE(self.playground.sandbox.port, self.other / "mine") as ce:
             for command in (b"Sessions", b"OpenChannel", b"SessionEnded"):
+                more = {"reason": b"", "received": b"0", "sent": b"0"}
                 refusal = ce.ask(
-                    command, sessions=b"", last=b"True", session=b"x", stream=b"0", reason=b""
+                    command, sessions=b"", last=b"True", session=b"x", stream=b"0", **more
                 )
                 self.assertEqual(refusal.get(b"_error_code"), b"NotAuthorized", refusal)
             refusal = ce.hello("sandbox")

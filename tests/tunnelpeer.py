@@ -289,7 +289,8 @@ class HostileSite(threading.Thread):
         Tell that a session is over.
         """
         name = session.sessionId.encode()
-        self.ask(b"SessionEnded", session=name, reason=b"it was ended by hand")
+        why = b"it was ended by hand"
+        self.ask(b"SessionEnded", session=name, reason=why, received=b"0", sent=b"0")
 
     def close(self) -> None:
         """

@@ -1,0 +1,149 @@
+# -*- test-case-name: tests.test_watch -*-
+"""
+What the proxy records of sessions: who has started which, and how each ended.
+C{doc/audit.rst}.
+
+Layer 4.  The client's end is seen here, the bytes are known to the CE: after the one the
+other is waited for, for some time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+
+from rvgahp.auditlog import AuditLog
+from rvgahp.commands import LEASE_OVER
+
+
+class _Open:
+    """
+    A session that has been recorded and has not ended.
+
+    @ivar fields: what is said of it in each line.
+    @ivar since: when it was started; L{None} if that was before this proxy.
+    @ivar reason: why it is about to end.
+    @ivar until: when its client went.
+    @ivar timer: until its CE has told of its end.
+    """
+
+    def __init__(self, fields: dict[str, Any], since: float | None) -> None:
+        self.fields = fields
+        self.since = since
+        self.reason = ""
+        self.until = 0.0
+        self.timer: Any = None
+
+
+class SessionAudit:
+    """
+    The sessions that one proxy knows.
+    """
+
+    def __init__(self, clock: IReactorTime, audit: AuditLog, patience: Callable[[], float]) -> None:
+        """
+        @param patience: seconds for which a CE is waited for after a client has gone.
+        """
+        self._clock = clock
+        self._audit = audit
+        self._patience = patience
+        self._open: dict[str, _Open] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def started(self, session: str, fields: dict[str, Any]) -> None:
+        """
+        A client was given a session.
+        """
+        self._audit.record("start", decision="allowed", session=session, **fields)
+        self._open[session] = _Open(fields, self._clock.seconds())
+
+    def claimed(self, session: str, fields: dict[str, Any]) -> None:
+        """
+        A client has claimed one that is older than this proxy.
+        """
+        self._close(session)
+        self._audit.record("claim", decision="allowed", session=session, **fields)
+        self._open[session] = _Open(fields, None)
+
+    def clientGone(self, session: str, reason: str) -> None:
+        """
+        Its client's connection has ended.  What its CE will say of it is waited for.
+        """
+        entry = self._open.get(session)
+        if entry is not None and entry.timer is None:
+            entry.reason = reason
+            entry.until = self._clock.seconds()
+            entry.timer = self._clock.callLater(
+                self._patience(), self.ended, session, "client", reason
+            )
+
+    def siteEnded(
+        self, session: str, site: str, reason: str, received: int, sent: int, isListed: bool
+    ) -> None:
+        """
+        The CE says that it is over.
+
+        @param isListed: whether this site has listed it, and nobody has claimed it.
+        """
+        entry = self._open.get(session)
+        if entry is None:
+            if isListed:
+                self._open[session] = entry = _Open({"site": site}, None)
+            else:
+                return
+        if entry.fields["site"] != site:
+            return
+        if reason.startswith(LEASE_OVER):
+            by = "lease"
+        else:
+            by = "client" if entry.timer is not None and reason else "site"
+        self.ended(session, by, reason, received, sent)
+
+    def ended(
+        self,
+        session: str,
+        by: str,
+        reason: str,
+        received: int | None = None,
+        sent: int | None = None,
+    ) -> None:
+        """
+        It is over.
+
+        @param by: who or what has ended it: C{client}, C{site}, C{lease}, C{lost} or
+            C{revoked}.
+        @param received: bytes of its GAHP's stdin, as its CE says.
+        @param sent: bytes of its GAHP's stdout.
+        """
+        entry = self._open.pop(session, None)
+        if entry is None:
+            return
+        if entry.timer is not None and entry.timer.active():
+            entry.timer.cancel()
+        until = self._clock.seconds()
+        if entry.timer is not None and sent is None:
+            until = entry.until
+        seconds = None if entry.since is None else until - entry.since
+        told = {"session": session, "seconds": seconds, "received": received, "sent": sent}
+        self._audit.record("end", by=by, reason=reason, **entry.fields, **told)
+
+    def close(self) -> None:
+        """
+        The proxy stops: those whose CEs were waited for are over without them; the others go
+        on.
+        """
+        for session in list(self._open):
+            self._close(session)
+        self._open.clear()
+
+    def _close(self, session: str) -> None:
+        """
+        Wait for its CE no longer.
+        """
+        entry = self._open.get(session)
+        if entry is not None and entry.timer is not None:
+            self.ended(session, "client", entry.reason)

@@ -1,0 +1,177 @@
+# -*- test-case-name: tests.test_watch -*-
+"""
+What the proxy has against too much of anything, and what it records: limits, penalties, the
+audit log, and warnings that are not more than a log can bear.
+
+Layer 4.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from OpenSSL import SSL
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.logger import Logger
+from twisted.protocols.amp import RemoteAmpError
+from twisted.python.failure import Failure
+
+from rvgahp import watchlimits
+from rvgahp.auditlog import AuditLog
+from rvgahp.errors import NotAuthorized
+from rvgahp.occupancy import Occupancy
+from rvgahp.penalties import Penalties
+from rvgahp.refusals import Warnings
+from rvgahp.sessionaudit import SessionAudit
+from rvgahp.startlimits import ProxyLimits
+
+if TYPE_CHECKING:
+    from rvgahp.local import LocalConnection
+    from rvgahp.proxy import Proxy
+    from rvgahp.proxysession import ProxySession
+    from rvgahp.siteconnection import SiteConnection
+
+#: What a CE says before it is let in, and what its refusal counts as.  Other errors are no
+#: fault of its own.
+_PENALTIES = {b"Hello": "hello", b"Authenticate": "authentication"}
+_PENALTIES[b"AuthenticateMore"] = "authentication"
+_FAULTS = (b"NotAuthorized", b"ProtocolError", b"InternalError")
+
+
+class Watch:
+    """
+    One proxy's.
+
+    @ivar audit: the audit log.
+    @ivar penalties: of addresses.
+    @ivar sessions: the proxy's sessions, by id; counted by uid and by site.
+    @ivar ends: what is recorded of them.
+    @ivar warnings: those that strangers and users can cause.
+    """
+
+    log = Logger()
+
+    def __init__(self, proxy: Proxy) -> None:
+        self._proxy = proxy
+        clock = proxy.reactor
+        self.audit = AuditLog(clock, partial(self._get, "RVGAHP_AUDIT_LOG"))
+        self.penalties = Penalties(
+            clock.seconds,
+            partial(self._get, "RVGAHP_LONGEST_PENALTY"),
+            partial(self._get, "RVGAHP_PENALTY_EXEMPT"),
+        )
+        self.warnings = Warnings(clock, self.log, watchlimits.WARNINGS_PERIOD)
+        self.sessions: Occupancy[ProxySession] = Occupancy(
+            lambda record: (record.client.user.uid, record.site)
+        )
+        self.ends = SessionAudit(clock, self.audit, lambda: watchlimits.AUDIT_END_TIMEOUT)
+        self._limits = ProxyLimits(clock.seconds, lambda: proxy.settings)
+
+    def _get(self, name: str) -> Any:
+        return self._proxy.settings.get(name)
+
+    def close(self) -> None:
+        """
+        The proxy stops.
+        """
+        self.ends.close()
+        self.warnings.close()
+        self.audit.close()
+
+    # -- starts -------------------------------------------------------------
+
+    def checkStart(self, client: LocalConnection, site: str) -> None:
+        """
+        A client wants one more GAHP.
+
+        @raise Busy: there are too many already; the sentence says of what.
+        """
+        user = client.user
+        ofSite = self.sessions.count(site) + self._proxy.claims.count(site)
+        ofUser = self.sessions.count(user.uid)
+        self._limits.check(user.uid, user.name, ofUser, site, ofSite)
+
+    def requestGAHP(self, client: LocalConnection, **arguments: Any) -> Deferred[dict[str, Any]]:
+        """
+        L{Proxy.requestGAHP}, and what comes of it is recorded.
+        """
+        asked = maybeDeferred(self._proxy.requestGAHP, client, **arguments)
+        fields = {
+            **self._userFields(client),
+            **{name: arguments[name] for name in ("site", "gahp", "account")},
+        }
+        return asked.addCallbacks(self._started, self._notStarted, (fields,), errbackArgs=(fields,))
+
+    def _started(self, answer: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+        record = self.sessions.get(answer["session"])
+        rule = record.rule if record is not None else ""
+        self.ends.started(answer["session"], {**fields, "site": answer["site"], "rule": rule})
+        return answer
+
+    def _notStarted(self, failure: Failure, fields: dict[str, Any]) -> Failure:
+        reason = failure.getErrorMessage()
+        self.audit.record("refused", decision="refused", action="start", reason=reason, **fields)
+        return failure
+
+    def claimed(self, record: ProxySession, gahp: str) -> None:
+        """
+        A client has claimed a session that is older than this proxy.
+        """
+        fields = {**self._userFields(record.client), "site": record.site, "gahp": gahp}
+        self.ends.claimed(record.sessionId, fields)
+
+    def _userFields(self, client: LocalConnection) -> dict[str, Any]:
+        user = client.user
+        try:
+            who = self._proxy.access.names.canonical(user)
+        except NotAuthorized:
+            who = ""  # he has no name, and is refused for that
+        return {"who": who, "user": user.name, "uid": user.uid, "pid": user.pid}
+
+    # -- CEs ----------------------------------------------------------------
+
+    def siteCame(self, site: SiteConnection) -> None:
+        """
+        A CE's Hello is accepted.
+        """
+        self.penalties.siteCame(site.address)
+        self.audit.record("register", decision="allowed", **_siteFields(site))
+
+    def siteWent(self, site: SiteConnection, reason: Failure) -> None:
+        """
+        A CE's connection has ended, be it before its Hello or after.
+        """
+        if site.since:
+            self.penalties.siteWent(site.address)
+        elif site.fault:
+            isTLS = site.fault == "gone" and reason.check(SSL.Error)
+            self.penalties.failed(site.address, "tls" if isTLS else site.fault)
+
+    def siteRefused(self, site: SiteConnection, command: bytes, failure: Failure) -> None:
+        """
+        What a CE has said before it was let in is refused.
+
+        @param command: its name.
+        """
+        problem = failure.value
+        if command not in _PENALTIES or not isinstance(problem, RemoteAmpError):
+            return
+        isFault = problem.errorCode in _FAULTS
+        site.fault = _PENALTIES[command] if isFault else ""
+        self.audit.record(
+            "refused",
+            decision="refused",
+            action="register",
+            reason=str(problem.description),
+            **_siteFields(site),
+        )
+
+
+def _siteFields(site: SiteConnection) -> dict[str, Any]:
+    return {
+        "who": site.canonical,
+        "site": site.site,
+        "address": site.address,
+        "software": site.software,
+    }

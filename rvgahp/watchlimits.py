@@ -1,0 +1,33 @@
+# -*- test-case-name: tests.test_limits -*-
+"""
+Numbers against too much of anything, each with its unit and its reason: L{rvgahp.limits} has
+the others.
+
+Layer 0: no imports.
+"""
+
+#: Seconds within which lines that strangers cause are told by their number: what is worth
+#: knowing of a flood is that it is there.
+WARNINGS_PERIOD = 10.0
+
+#: Seconds for which the proxy waits, after it has told a site to end a session, to be told
+#: that it is over, and how much it carried: a GAHP has 2 s to end by itself, and after
+#: SIGTERM as many as RVGAHP_KILL_GRACE of the site says, by default 10.
+AUDIT_END_TIMEOUT = 20.0
+
+#: Accounts that have just started GAHPs, of which it is known how many.
+STARTING_USERS = 4096
+
+#: Times the starts of a second that may come at once.
+STARTS_BURST = 10
+
+#: Boxes of one local user that are obeyed in one turn of the reactor, over all of his
+#: connections: about a millisecond.
+CALLS_PER_TURN = 16
+
+#: TLS handshakes begun in one turn: each takes half a millisecond or more.
+HANDSHAKES_PER_TURN = 8
+
+#: Bytes asked of one read of the UNIX socket: most boxes are smaller, and what is not obeyed
+#: yet is kept.
+LOCAL_READ_BYTES = 4096
