@@ -8,7 +8,8 @@ Layer 4: a reactor is passed in.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from random import SystemRandom
 from typing import Any
 
@@ -20,6 +21,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from rvgahp import __version__, commands, limits
+from rvgahp.authentication import authenticate, contextOf
 from rvgahp.backoff import Backoff
 from rvgahp.cesessions import CESessions
 from rvgahp.control import ControlConnection, QuietFactory, Responders
@@ -29,7 +31,7 @@ from rvgahp.gahptable import GAHPTable
 from rvgahp.policy import Policy
 from rvgahp.settings import Settings
 from rvgahp.tcpdial import dialTCP
-from rvgahp.tls import checkHost, explain
+from rvgahp.tls import explain
 from rvgahp.way import Way
 
 
@@ -49,12 +51,14 @@ class CE(Service, Responders):
         site: str,
         gahps: GAHPTable,
         tlsOptions: Any,
+        methods: Sequence[Any],
         descriptors: int,
         ready: Callable[[ControlConnection, dict[str, Any]], object],
     ) -> None:
         """
         @param site: our name, as in our certificate.
         @param tlsOptions: the CE's half of TLS.
+        @param methods: of authentication, the best first.
         @param descriptors: the soft RLIMIT_NOFILE of GAHPs; 0 leaves ours.
         @param ready: called when the proxy has accepted us and takes requests for
             this site, with the connection and the answer to Hello.
@@ -69,6 +73,8 @@ class CE(Service, Responders):
         )
         self._gahps = gahps
         self._tlsOptions = tlsOptions
+        self._methods = methods
+        self._greeting: Deferred[Any] | None = None
         self._ready = ready
         self._instance = secrets.token_bytes(16)
         self._here = CESessions(
@@ -150,14 +156,23 @@ class CE(Service, Responders):
             self._connecting.cancel()
 
     def _secured(self, control: ControlConnection) -> None:
+        self._control = control
+        peer = self._peer()
         try:
-            checkHost(control.transport.getHandle(), self._host)
+            context = contextOf(control.transport.getHandle(), self._settings, self._host, peer)
         except CredentialError as e:
             self._refusal = str(e)
             control.abort()
             return
-        self._control = control
-        asked = control.caller.call(
+        call = partial(control.caller.call, timeout=limits.GREETING_TIMEOUT)
+        known = ensureDeferred(authenticate(call, self._methods, context))
+        greeted = known.addCallback(lambda _: self._hello(control))
+        greeted.addCallback(self._greeted, control)
+        greeted.addErrback(self._refused, control)
+        self._greeting = greeted
+
+    def _hello(self, control: ControlConnection) -> Deferred[dict[str, Any]]:
+        return control.caller.call(
             commands.Hello,
             limits.GREETING_TIMEOUT,
             versions=list(limits.PROTOCOL_VERSIONS),
@@ -167,8 +182,6 @@ class CE(Service, Responders):
             gahps=self._gahps.names(),
             policy=self._settings.policy.encode(),
         )
-        asked.addCallback(self._greeted, control)
-        asked.addErrback(self._refused, control)
 
     def _greeted(self, answer: dict[str, Any], control: ControlConnection) -> Deferred[Any]:
         self._proxyPolicy = Policy.decode(answer["policy"])
@@ -213,6 +226,8 @@ class CE(Service, Responders):
 
     def _lost(self, reason: Failure) -> None:
         self._control = None
+        if self._greeting is not None:
+            self._greeting.cancel()
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         if not self.running:
@@ -224,7 +239,7 @@ class CE(Service, Responders):
             host=host,
             port=port,
             what="connection lost" if self._accepted else "not connected",
-            reason=self._refusal or explain(reason, self._host),
+            reason=self._refusal or explain(reason),
             delay=delay,
         )
         self._timer = self._reactor.callLater(delay, self._connect)
@@ -233,6 +248,11 @@ class CE(Service, Responders):
 
     @commands.Ping.responder
     def ping(self) -> dict[str, Any]:
+        return {}
+
+    @commands.Dismiss.responder
+    def dismiss(self, reason: str) -> dict[str, Any]:
+        self._refusal = reason[:500]
         return {}
 
     @commands.StartGAHP.responder

@@ -19,13 +19,16 @@ from rvgahp.ce import CE
 from rvgahp.control import ControlConnection
 from rvgahp.credentials import siteOf
 from rvgahp.descriptorlimit import raiseDescriptorLimit
-from rvgahp.errors import ConfigurationError, PolicyConflict, ProtocolError
+from rvgahp.errors import ConfigurationError, CredentialError, PolicyConflict, ProtocolError
 from rvgahp.gahptable import GAHPTable
+from rvgahp.iauthentication import IAuthenticationMethod
 from rvgahp.igahp import IGAHPKind
+from rvgahp.methodtable import MethodTable
 from rvgahp.notify import notify
 from rvgahp.policy import Policy, resolve
 from rvgahp.tapoptions import DaemonOptions, parameters
 from rvgahp.tls import clientOptions
+from rvgahp.trust import Trust, loadTrust
 
 
 class Options(DaemonOptions):
@@ -59,20 +62,35 @@ class Options(DaemonOptions):
     )
     site = ""
     gahps: GAHPTable
+    methods: MethodTable
+    trust: Trust
 
     def check(self) -> None:
         """
-        @raise rvgahp.errors.CredentialError: the certificate names no site.
-        @raise ConfigurationError: it names another than RVGAHP_SITE.
+        @raise CredentialError: neither the certificate nor RVGAHP_SITE names a site, or a
+            revocation list cannot be used.
+        @raise ConfigurationError: they name two, or no method of authentication can be
+            used.
         """
-        self.site = siteOf(self.credentials.certificate)
-        wanted = self.settings.get("RVGAHP_SITE")
+        get = self.settings.get
+        wanted = get("RVGAHP_SITE")
+        try:
+            self.site = siteOf(self.credentials.certificate)
+        except CredentialError as e:
+            if not wanted:
+                raise CredentialError(
+                    f"{e} With one of the site's own PKI, set RVGAHP_SITE."
+                ) from None
+            self.site = wanted
         if wanted and wanted != self.site:
             raise ConfigurationError(
                 f"RVGAHP_SITE is {wanted}, and the certificate"
                 f" {self.settings.get('RVGAHP_CERTFILE')} is of site {self.site}; mend the one"
                 " or replace the other."
             )
+        self.trust = loadTrust(get("RVGAHP_CAFILE"), None, get("RVGAHP_CRLFILE"))
+        self.methods = MethodTable(self.settings, getPlugins(IAuthenticationMethod))
+        self.settings.notes += self.methods.notes
         self.gahps = GAHPTable(self.settings, getPlugins(IGAHPKind))
 
 
@@ -142,7 +160,10 @@ def makeService(options: Options) -> CEService:
         options.settings,
         options.site,
         options.gahps,
-        clientOptions(options.credentials, options.settings.get("RVGAHP_BROKER_HOST")),
+        clientOptions(
+            options.credentials, options.settings.get("RVGAHP_BROKER_HOST"), options.trust
+        ),
+        options.methods.methods,
         soft if changed else 0,
         lambda control, answer: _ready(options, control, answer),
     )

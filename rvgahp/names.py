@@ -20,6 +20,7 @@ __all__ = [
     "MAX_ACCOUNT",
     "MAX_GAHP_NAME",
     "MAX_SITE_NAME",
+    "SITE_DOMAIN",
     "SITE_URI",
     "checkAccount",
     "checkGAHPName",
@@ -40,6 +41,10 @@ FILE_TRANSFER_GAHP = "condor_ft-gahp"
 
 SITE_URI = "rvgahp:site:"
 """What a URI in a CE's certificate begins with; the site's name follows."""
+
+SITE_DOMAIN = "site.rvgahp"
+"""The domain of the canonical name of a CE for whose site the proxy's own authority vouches:
+C{NAME@site.rvgahp}."""
 
 _LETTERS_AND_DIGITS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 _IN_SITE = _LETTERS_AND_DIGITS | frozenset(".-_@")

@@ -15,21 +15,27 @@ from typing import Any, TextIO
 
 from twisted.application.service import Service
 from twisted.logger import Logger
+from twisted.plugin import getPlugins
 
 from rvgahp import limits
+from rvgahp.authentication import Authenticator
 from rvgahp.bootclock import useBootClock
+from rvgahp.canonicalnames import CanonicalNames, loadNames
 from rvgahp.description import Describer
 from rvgahp.descriptorlimit import raiseDescriptorLimit
 from rvgahp.errors import ConfigurationError
 from rvgahp.gate import Gate, WaitingRoom
+from rvgahp.iauthentication import IAuthenticationMethod
 from rvgahp.listener import Listener, listenTCP, listenUNIX, removeSocket
 from rvgahp.local import Clients
+from rvgahp.methodtable import MethodTable
 from rvgahp.notify import notify
 from rvgahp.proxy import Proxy
 from rvgahp.settings import Settings
 from rvgahp.siteconnection import accept
 from rvgahp.tapoptions import CannotStart, DaemonOptions, keptStderr, parameters
 from rvgahp.tls import serverOptions
+from rvgahp.trust import Trust, loadTrust
 
 
 class Options(DaemonOptions):
@@ -61,6 +67,23 @@ class Options(DaemonOptions):
         ("key", None, "its private key, PEM [RVGAHP_KEYFILE]"),
         ("ca", None, "authorities that sign the sites' certificates, PEM [RVGAHP_CAFILE]"),
     )
+    methods: MethodTable
+    names: CanonicalNames
+    trust: Trust
+
+    def check(self) -> None:
+        """
+        @raise rvgahp.errors.CredentialError: an authority or a revocation list cannot be
+            used.
+        @raise ConfigurationError: the map cannot, or no method of authentication.
+        """
+        get = self.settings.get
+        self.trust = loadTrust(
+            get("RVGAHP_CAFILE"), get("RVGAHP_SITE_CAFILE"), get("RVGAHP_CRLFILE")
+        )
+        self.names = loadNames(self.settings)
+        self.methods = MethodTable(self.settings, getPlugins(IAuthenticationMethod))
+        self.settings.notes += self.methods.notes
 
 
 class ProxyService(Service):
@@ -71,9 +94,15 @@ class ProxyService(Service):
     log = Logger()
 
     def __init__(
-        self, reactor: Any, settings: Settings, tlsOptions: Any, stderr: TextIO | None = None
+        self,
+        reactor: Any,
+        settings: Settings,
+        tlsOptions: Any,
+        authenticator: Authenticator,
+        stderr: TextIO | None = None,
     ) -> None:
         """
+        @param tlsOptions: our half of TLS.
         @param stderr: where to say why we do not start, in place of twistd's own stderr;
             closed when that is known.
         """
@@ -81,6 +110,7 @@ class ProxyService(Service):
         self._reactor = reactor
         self._settings = settings
         self._tlsOptions = tlsOptions
+        self._authenticator = authenticator
         self._listeners: list[Listener] = []
         self._sockets: list[tuple[str, int]] = []
 
@@ -110,7 +140,7 @@ class ProxyService(Service):
             self._settings.get("RVGAHP_MAX_ARRIVALS"),
             self._settings.get("RVGAHP_MAX_ARRIVALS_PER_ADDRESS"),
         )
-        secure = partial(accept, self._proxy, self._tlsOptions, self._waiting)
+        secure = partial(accept, self._proxy, self._tlsOptions, self._waiting, self._authenticator)
         gate = Gate(self._reactor, self._waiting, secure, self._proxy.admit)
         self._clients = Clients(
             self._reactor,
@@ -173,5 +203,11 @@ def makeService(options: Options) -> ProxyService:
     from twisted.internet import reactor
 
     useBootClock(reactor)
-    tlsOptions = serverOptions(options.credentials)
-    return ProxyService(reactor, options.settings, tlsOptions, keptStderr(options))
+    grace = options.settings.get("RVGAHP_RENEWAL_GRACE")
+    return ProxyService(
+        reactor,
+        options.settings,
+        serverOptions(options.credentials, options.trust, grace),
+        Authenticator(options.methods.methods, options.names),
+        keptStderr(options),
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
@@ -18,41 +18,40 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from rvgahp import __version__, commands, limits
-from rvgahp.control import ControlConnection, QuietFactory, Responders
-from rvgahp.credentials import siteOf
-from rvgahp.errors import Busy, CredentialError, NotAuthorized, SiteTaken
+from rvgahp.authentication import Authenticator
+from rvgahp.control import ControlConnection, QuietFactory
+from rvgahp.errors import Busy, ConfigurationError, CredentialError, NotAuthorized, SiteTaken
 from rvgahp.gate import WaitingRoom
+from rvgahp.iauthentication import Identity
+from rvgahp.names import SITE_DOMAIN, checkSite
 from rvgahp.policy import Policy
 from rvgahp.proxy import Proxy, commonVersion
 from rvgahp.proxysession import ProxySession
+from rvgahp.siteauthentication import SiteAuthentication
 from rvgahp.tls import explain
-
-if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
-    from OpenSSL.SSL import Connection
 
 SOFTWARE = f"rvgahp {__version__}"
 
 
-class SiteConnection(Responders):
+class SiteConnection(SiteAuthentication):
     """
     One CE, from its TLS handshake on.
 
     @ivar site: its name; empty before Hello.
-    @ivar address: where it dialled from.
     @ivar gahps: what it offers.
     @ivar policy: its security policy.
     @ivar software: what it calls itself in Hello.
     @ivar since: when Hello was accepted, in seconds since 1970.
-    @ivar certificate: what it showed; L{None} before the TLS handshake.
     @ivar isReady: it has listed its sessions and takes starts.
     """
 
     log = Logger()
 
-    def __init__(self, proxy: Proxy, address: str, waiting: WaitingRoom) -> None:
+    def __init__(
+        self, proxy: Proxy, address: str, waiting: WaitingRoom, authenticator: Authenticator
+    ) -> None:
+        super().__init__(authenticator, proxy.settings, proxy.reactor, address)
         self._proxy = proxy
-        self.address = address
         self._waiting = waiting
         self.site = ""
         self.gahps: list[str] = []
@@ -60,7 +59,6 @@ class SiteConnection(Responders):
         self.policy: Policy = proxy.settings.policy
         self.software = ""
         self.since = 0.0
-        self.certificate: Certificate | None = None
         self.isReady = False
         self._listed: set[str] = set()
         self.control = ControlConnection(proxy.reactor, self, self._secured, self._lost)
@@ -77,18 +75,10 @@ class SiteConnection(Responders):
 
     def _secured(self, control: ControlConnection) -> None:
         try:
-            self.certificate = self._certificate()
-            self.site = siteOf(self.certificate)
+            self.readCertificate(control.transport)
         except CredentialError as e:
             self.log.warn("CE at {address}: {problem}", address=self.address, problem=e)
             control.abort()
-
-    def _certificate(self) -> Certificate:
-        connection: Connection = self.control.transport.getHandle()
-        certificate = connection.get_peer_certificate(as_cryptography=True)
-        if certificate is None:
-            raise CredentialError("it showed no certificate")
-        return certificate
 
     def _late(self) -> None:
         self.log.warn(
@@ -108,6 +98,7 @@ class SiteConnection(Responders):
 
     def _lost(self, reason: Failure) -> None:
         self.abandon()
+        self.forget()
         if self._proxy.sites.get(self.site) is self:
             del self._proxy.sites[self.site]
             self.log.warn(
@@ -134,14 +125,15 @@ class SiteConnection(Responders):
         gahps: list[str],
         policy: str,
     ) -> Deferred[dict[str, Any]]:
+        identity = self.checkAuthenticated()
         if self.instance:
             raise NotAuthorized("Hello has been said already")
         version = commonVersion(versions)
-        if not self.site or site != self.site:
-            raise NotAuthorized(f"the certificate is of site {self.site}, and Hello says {site}")
         if len(instance) != 16:
             raise NotAuthorized("the instance in Hello does not have 16 bytes")
         self.policy = Policy.decode(policy)
+        self._checkRegistration(identity, site)
+        self.site = site
         self.gahps = gahps
         self.instance = instance
         answer = {
@@ -151,6 +143,17 @@ class SiteConnection(Responders):
             "policy": self._proxy.settings.policy.encode(),
         }
         return self._takeSite().addCallback(lambda _: self._greeted(software, answer))
+
+    def _checkRegistration(self, identity: Identity, site: str) -> None:
+        """
+        @raise NotAuthorized: there can be no such site, or it may not register that one.
+        """
+        try:
+            checkSite(site)
+        except ConfigurationError as e:
+            raise NotAuthorized(str(e)) from None
+        if identity.canonical != f"{site}@{SITE_DOMAIN}":
+            raise NotAuthorized(f"the CE is {identity.canonical}, who may not register site {site}")
 
     def _takeSite(self, silent: SiteConnection | None = None) -> Deferred[Any]:
         """
@@ -188,10 +191,12 @@ class SiteConnection(Responders):
         self.since = time.time()
         self.abandon()
         self.control.greeted()
+        self.watch(self._dismiss)
         self.log.info(
-            "Site {site}: connected from {address} ({software}); offers {gahps}",
+            "Site {site}: connected from {address} as {who} ({software}); offers {gahps}",
             site=self.site,
             address=self.address,
+            who=self.identity.canonical if self.identity else "",
             software=software,
             gahps=", ".join(self.gahps) or "nothing",
         )
@@ -218,6 +223,7 @@ class SiteConnection(Responders):
 
     @commands.Ping.responder
     def ping(self) -> dict[str, Any]:
+        self._checkGreeted()
         return {}
 
     @commands.OpenChannel.responder
@@ -232,6 +238,14 @@ class SiteConnection(Responders):
         return {}
 
     # -- we call ------------------------------------------------------------
+
+    def _dismiss(self, reason: str) -> None:
+        """
+        Close the connection, and say why on both sides.
+        """
+        self.log.warn("Site {site}: closed: {reason}", site=self.site, reason=reason)
+        self.control.caller.call(commands.Dismiss, reason=reason)
+        self.control.close()
 
     def start(
         self,
@@ -297,14 +311,19 @@ class SiteConnection(Responders):
 
 
 def accept(
-    proxy: Proxy, contextFactory: Any, waiting: WaitingRoom, connection: socket.socket, address: str
+    proxy: Proxy,
+    contextFactory: Any,
+    waiting: WaitingRoom,
+    authenticator: Authenticator,
+    connection: socket.socket,
+    address: str,
 ) -> None:
     """
     A connection that begins with TLS has arrived; it is taken over.
 
     @param contextFactory: makes the proxy's half of TLS.
     """
-    site = SiteConnection(proxy, address, waiting)
+    site = SiteConnection(proxy, address, waiting, authenticator)
     factory = QuietFactory.forProtocol(lambda: site.control)
     secured = TLSMemoryBIOFactory(contextFactory, False, factory, clock=proxy.reactor)
     try:

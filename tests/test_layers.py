@@ -29,12 +29,15 @@ LAYERS = (
     "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords sinful"
     " forward splice tcpconnect bootclock mapreader",
     "commands igahp launcher settingkinds settingrow sitesockets securitytable settingtable"
-    " settingreader settings configuration condorconfig condorraw certificates",
+    " settingreader settings configuration condorconfig condorraw certificates onelinename"
+    " peerchain iauthentication",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
     " processlauncher gahpenvironment gahpprocess gahptable gahpkinds accounts credentials"
-    " files protection socketowner delayedcalls refusals",
+    " files protection socketowner delayedcalls refusals trust tlsreasons canonicalnames"
+    " methodtable authentication sslmethod",
     "proxy proxysession renewal claims sites siteconnection description local localrequests ce"
-    " gahpsession gahpoutput way channeldialer cesessions cetunnels transferpause tunnelprobe"
+    " siteauthentication gahpsession gahpoutput way channeldialer cesessions cetunnels"
+    " transferpause tunnelprobe"
     " client clientrun clientsession clientclaim clientface clientcopy clientfront clientlink"
     " clientstdio clienttunnels",
     "tapoptions proxytap cetap",

@@ -25,6 +25,7 @@ ELSEWHERE = {
     "cli": "the playground's words, and help",
     "credentialscli": "help, and doc/credentials.rst",
     "daemonprocess": "the playground's words",
+    "onelinename": "types of attributes",
     "demo": "the playground's words",
     "sandbox": "the playground's words",
     "screen": "how lines are painted",
@@ -38,11 +39,10 @@ NO_MESSAGES = """
     the site of socket *
     # at: <Default>
     a list of SITE=PATH, each site and each path once, the path absolute and of at most * bytes
-    peer did not return a certificate
-    certificate verify failed
+    alert internal error
+    -----BEGIN X509 CRL-----
     version too low
     wrong version number
-    there is none
     on the command line
     named on the command line
     _CONDOR_RVGAHP_SOCKET in the environment
