@@ -25,29 +25,15 @@ __all__ = [
     "CE",
     "PROXY",
     "REGISTER",
-    "SITE_DOMAIN",
     "START",
     "AccessDecision",
     "AccessRules",
     "Subject",
     "parse",
     "problemWith",
-    "siteName",
 ]
 
-SITE_DOMAIN = "site.rvgahp"
-"""The domain of CEs whose certificates an authority of RVGAHP_CAFILE has signed for their
-site."""
-
 _BANNED = parseList(BANNED, "BANNED")
-
-
-def siteName(site: str) -> str:
-    """
-    @param site: As a certificate has it that an authority of RVGAHP_CAFILE has signed.
-    @return: The canonical name of the CE.
-    """
-    return f"{site}@{SITE_DOMAIN}"
 
 
 class Subject(NamedTuple):

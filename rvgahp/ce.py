@@ -8,7 +8,8 @@ Layer 4: a reactor is passed in.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from random import SystemRandom
 from typing import Any
 
@@ -22,6 +23,7 @@ from twisted.python.failure import Failure
 from rvgahp import __version__, commands, limits
 from rvgahp.access import Access
 from rvgahp.auditlog import AuditLog
+from rvgahp.authentication import authenticate, contextOf
 from rvgahp.backoff import Backoff
 from rvgahp.ceaudit import CEAudit
 from rvgahp.certificaterenewal import CertificateRenewal
@@ -34,7 +36,8 @@ from rvgahp.policy import Policy
 from rvgahp.separation import Separation
 from rvgahp.settings import Settings
 from rvgahp.tcpdial import dialTCP
-from rvgahp.tls import checkHost, clientOptions, explain
+from rvgahp.tls import clientOptions, explain
+from rvgahp.trust import Trust, certificatesIn
 from rvgahp.way import Way
 
 
@@ -55,6 +58,8 @@ class CE(Service, Responders):
         site: str,
         gahps: GAHPTable,
         renewal: CertificateRenewal,
+        trust: Trust,
+        methods: Sequence[Any],
         descriptors: int,
         ready: Callable[[ControlConnection, dict[str, Any]], object],
         access: Access,
@@ -63,6 +68,8 @@ class CE(Service, Responders):
         """
         @param site: our name, as in our certificate.
         @param renewal: of our certificate.
+        @param trust: whose word counts, beside our credentials' authorities.
+        @param methods: of authentication, the best first.
         @param descriptors: the soft RLIMIT_NOFILE of GAHPs; 0 leaves ours.
         @param ready: called when the proxy has accepted us and takes requests for
             this site, with the connection and the answer to Hello.
@@ -79,6 +86,9 @@ class CE(Service, Responders):
         )
         self._gahps = gahps
         self._renewal = renewal
+        self._trust = trust
+        self._methods = methods
+        self._greeting: Deferred[Any] | None = None
         self._ready = ready
         self._instance = secrets.token_bytes(16)
         self._here = CESessions(
@@ -157,7 +167,9 @@ class CE(Service, Responders):
             limits.DIAL_TIMEOUT + limits.GREETING_TIMEOUT, self._late, control
         )
         factory = QuietFactory.forProtocol(lambda: control)
-        options = clientOptions(self._renewal.reread(), self._host)
+        credentials = self._renewal.reread()
+        trust = self._trust.withOurs(certificatesIn(credentials.caPEM))
+        options = clientOptions(credentials, self._host, trust)
         # wrapClientTLS would take the global reactor for its timers.
         secured = TLSMemoryBIOFactory(options, True, factory, clock=self._reactor)
         self._connecting = endpoint.connect(secured)
@@ -174,18 +186,30 @@ class CE(Service, Responders):
             self._connecting.cancel()
 
     def _secured(self, control: ControlConnection) -> None:
+        self._control = control
+        peer = self._peer()
         try:
-            checkHost(control.transport.getHandle(), self._host)
+            context = contextOf(control.transport.getHandle(), self._settings, self._host, peer)
         except CredentialError as e:
             self._refusal = str(e)
             control.abort()
             return
-        self._control = control
+        call = partial(control.caller.call, timeout=limits.GREETING_TIMEOUT)
+        known = ensureDeferred(authenticate(call, self._methods, context))
+        greeted = known.addCallback(lambda _: self._authenticated(control))
+        greeted.addErrback(self._refused, control)
+        self._greeting = greeted
+
+    def _authenticated(self, control: ControlConnection) -> Deferred[Any]:
+        """
+        The proxy knows who we are.
+        """
         if self._renewal.isExpired:
-            renewed = self._renewal.renew(control)
-            renewed.addCallbacks(self._renewed, self._refused, (control,), errbackArgs=(control,))
-            return
-        asked = control.caller.call(
+            return self._renewal.renew(control).addCallback(self._renewed, control)
+        return self._hello(control).addCallback(self._greeted, control)
+
+    def _hello(self, control: ControlConnection) -> Deferred[dict[str, Any]]:
+        return control.caller.call(
             commands.Hello,
             limits.GREETING_TIMEOUT,
             versions=list(limits.PROTOCOL_VERSIONS),
@@ -195,8 +219,6 @@ class CE(Service, Responders):
             gahps=self._gahps.names(),
             policy=self._settings.policy.encode(),
         )
-        asked.addCallback(self._greeted, control)
-        asked.addErrback(self._refused, control)
 
     def _renewed(self, _: object, control: ControlConnection) -> None:
         """
@@ -251,6 +273,8 @@ class CE(Service, Responders):
     def _lost(self, reason: Failure) -> None:
         self._control = None
         self._renewal.disconnected()
+        if self._greeting is not None:
+            self._greeting.cancel()
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         if not self.running:
@@ -262,7 +286,7 @@ class CE(Service, Responders):
             host=host,
             port=port,
             what="connection lost" if self._accepted else "not connected",
-            reason=self._refusal or explain(reason, self._host),
+            reason=self._refusal or explain(reason),
             delay=delay,
         )
         self._timer = self._reactor.callLater(delay, self._connect)
@@ -271,6 +295,11 @@ class CE(Service, Responders):
 
     @commands.Ping.responder
     def ping(self) -> dict[str, Any]:
+        return {}
+
+    @commands.Dismiss.responder
+    def dismiss(self, reason: str) -> dict[str, Any]:
+        self._refusal = reason[:500]
         return {}
 
     @commands.StartGAHP.responder

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, timezone
 from random import Random
 from typing import Any
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -93,7 +94,7 @@ class CertificateRenewal:
         try:
             cert, key, ca = self._files
             found = loadCredentials(cert, key, ca, "ce", self._now(), self._grace)
-            if siteOf(found.certificate) != siteOf(self.credentials.certificate):
+            if _siteOf(found.certificate) != _siteOf(self.credentials.certificate):
                 raise CredentialError(
                     f"The certificate {self._files[0]} is of another site by now: restart the CE."
                 )
@@ -111,6 +112,8 @@ class CertificateRenewal:
         The proxy has accepted us.
         """
         self.disconnected()
+        if not _siteOf(self.credentials.certificate):
+            return  # the site's own PKI renews it
         self._control = control
         self._wait((self._due - self._now()).total_seconds())
 
@@ -207,3 +210,13 @@ class CertificateRenewal:
             end=certificate.not_valid_after_utc,
             path=certFile,
         )
+
+
+def _siteOf(certificate: x509.Certificate) -> str:
+    """
+    @return: the site that it is for; empty if it names none, as those of a site's own PKI.
+    """
+    try:
+        return siteOf(certificate)
+    except CredentialError:
+        return ""

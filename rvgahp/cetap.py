@@ -23,13 +23,22 @@ from rvgahp.certificaterenewal import CertificateRenewal
 from rvgahp.control import ControlConnection
 from rvgahp.credentials import siteOf
 from rvgahp.descriptorlimit import raiseDescriptorLimit
-from rvgahp.errors import ConfigurationError, PolicyConflict, ProtocolError, RvgahpError
+from rvgahp.errors import (
+    ConfigurationError,
+    CredentialError,
+    PolicyConflict,
+    ProtocolError,
+    RvgahpError,
+)
 from rvgahp.gahptable import GAHPTable
+from rvgahp.iauthentication import IAuthenticationMethod
 from rvgahp.igahp import IGAHPKind
+from rvgahp.methodtable import MethodTable
 from rvgahp.notify import notify
 from rvgahp.policy import Policy, resolve
 from rvgahp.separation import Separation, separationOf
 from rvgahp.tapoptions import DaemonOptions, keptStderr, parameters, refuseStart
+from rvgahp.trust import Trust, loadTrust
 
 
 class Options(DaemonOptions):
@@ -63,23 +72,36 @@ class Options(DaemonOptions):
     )
     site = ""
     gahps: GAHPTable
+    methods: MethodTable
+    trust: Trust
     separation: Separation | None = None
 
     def check(self) -> None:
         """
-        @raise rvgahp.errors.CredentialError: the certificate names no site.
-        @raise ConfigurationError: it names another than RVGAHP_SITE, or we would run as an
-            account that we may not have.
+        @raise CredentialError: neither the certificate nor RVGAHP_SITE names a site, or a
+            revocation list cannot be used.
+        @raise ConfigurationError: they name two, or no method of authentication can be
+            used, or we would run as an account that we may not have.
         """
         assert self.credentials is not None
-        self.site = siteOf(self.credentials.certificate)
         wanted = self.settings.get("RVGAHP_SITE")
+        try:
+            self.site = siteOf(self.credentials.certificate)
+        except CredentialError as e:
+            if not wanted:
+                raise CredentialError(
+                    f"{e} With one of the site's own PKI, set RVGAHP_SITE."
+                ) from None
+            self.site = wanted
         if wanted and wanted != self.site:
             raise ConfigurationError(
                 f"RVGAHP_SITE is {wanted}, and the certificate"
                 f" {self.settings.get('RVGAHP_CERTFILE')} is of site {self.site}; mend the one"
                 " or replace the other."
             )
+        self.trust = loadTrust(None, self.settings.get("RVGAHP_CRLFILE"))
+        self.methods = MethodTable(self.settings, getPlugins(IAuthenticationMethod))
+        self.settings.notes += self.methods.notes
         self.gahps = GAHPTable(self.settings, getPlugins(IGAHPKind))
         self.separation = separationOf(self.settings, self.site, self.parent or {})
 
@@ -173,6 +195,8 @@ def makeService(options: Options) -> CEService:
         options.site,
         options.gahps,
         CertificateRenewal(reactor, options.settings, options.credentials, SystemRandom()),
+        options.trust,
+        options.methods.methods,
         soft if changed else 0,
         lambda control, answer: _ready(options, control, answer),
         Access(reactor, options.rules),

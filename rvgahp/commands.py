@@ -141,6 +141,15 @@ class Ping(Command):
     errors = _ERRORS
 
 
+class Dismiss(Command):
+    """
+    Proxy to CE: this connection will be closed now, and why.
+    """
+
+    arguments = [(b"reason", Unicode())]
+    requiresAnswer = False
+
+
 class StartGAHP(Command):
     """
     Proxy to CE.  C{key} and C{tickets} are B{secret}.
@@ -306,6 +315,7 @@ class DescribeSite(Command):
         (b"address", Unicode()),
         (b"software", Unicode()),
         (b"identity", Unicode()),
+        (b"authentication", Unicode()),
         (b"issuer", Unicode()),
         (b"expires", Integer()),
         (b"gahps", ListOf(Unicode())),

@@ -67,7 +67,7 @@ class Credentials:
     @ivar certificate: The first certificate of C{certificatePEM}.
     """
 
-    certificatePEM: bytes
+    certificatePEM: bytes = field(repr=False)  # a proxy certificate's file has the key, too
     keyPEM: bytes = field(repr=False)
     caPEM: bytes
     certificate: x509.Certificate

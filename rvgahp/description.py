@@ -25,7 +25,6 @@ from rvgahp.errors import (
     RvgahpError,
     VersionMismatch,
 )
-from rvgahp.names import SITE_URI
 from rvgahp.policy import resolve
 from rvgahp.proxy import Proxy
 from rvgahp.proxysession import ProxySession
@@ -94,16 +93,17 @@ class Describer:
         return described
 
     def _describe(self, connection: SiteConnection, gahp: str) -> dict[str, Any]:
-        certificate = connection.certificate
-        assert certificate is not None  # it has said Hello
+        identity, chain = connection.identity, connection.chain
+        assert identity is not None  # it has said Hello
         return {
             "site": connection.site,
             "since": int(connection.since),
             "address": connection.address,
             "software": connection.software[:_SOFTWARE_LENGTH],
-            "identity": SITE_URI + connection.site,
-            "issuer": certificate.issuer.rfc4514_string(),
-            "expires": int(certificate.not_valid_after_utc.timestamp()),
+            "identity": identity.canonical,
+            "authentication": identity.method,
+            "issuer": chain.endEntity.issuer.rfc4514_string() if chain else "",
+            "expires": int(chain.end.timestamp()) if chain else 0,
             "gahps": _clipped(connection.gahps),
             "policy": connection.policy.encode(),
             **self._outcome(connection, gahp),

@@ -47,17 +47,13 @@ class ClosedEnrolment:
         """
         self._problem = problem
 
-    def checkHello(self, site: str, certificate: Certificate) -> None:
+    def checkHello(self, site: str, certificate: Certificate | None) -> None:
         """
         See that a site may come with this certificate, which TLS has verified.
 
+        @param certificate: L{None}: the CE has proved in another way who it is.
         @raise NotAuthorized: it may not.
         """
-        if certificate.not_valid_after_utc < datetime.now(timezone.utc):
-            raise NotAuthorized(
-                f"the certificate of site {site} ended on"
-                f" {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC; it must be renewed first"
-            )
 
     def isRevoked(self, site: str) -> bool:
         """
@@ -193,9 +189,8 @@ class Enrolment(ClosedEnrolment):
     def ownerOf(self, site: str) -> str | None:
         return self.registry.ownerOf(site)
 
-    def checkHello(self, site: str, certificate: Certificate) -> None:
-        super().checkHello(site, certificate)
-        if self._identity.isOurs(certificate):
+    def checkHello(self, site: str, certificate: Certificate | None) -> None:
+        if certificate is not None and self._identity.isOurs(certificate):
             self._checkOurs(site, certificate)
         elif self.registry.isRevoked(site):
             raise _revoked(site)

@@ -71,11 +71,32 @@ CONTROL_BOX_BYTES = 128 * 1024
 #: The same before Hello is answered: nobody is known yet.
 GREETING_BOX_BYTES = 16 * 1024
 
+#: Bytes of one message of a method of authentication, at the most: what fits into such a
+#: box beside the names of methods.
+AUTHENTICATION_BYTES = 12 * 1024
+
+#: Names of methods that a CE may list.
+AUTHENTICATION_METHODS = 16
+
+#: C{AuthenticateMore} calls over one connection, at the most; Kerberos and AKEP2 take two
+#: or three.
+AUTHENTICATION_ROUNDS = 16
+
 #: Bytes of one box on the proxy's UNIX socket.
 LOCAL_BOX_BYTES = 16 * 1024
 
 #: Sessions in one C{Sessions} call.
 SESSIONS_PER_CALL = 90
+
+# -- local: both -----------------------------------------------------------------
+
+#: Seconds after which what is known of certificates and revocation lists is set up anew for
+#: TLS, with the time of that moment: OpenSSL takes the time of a verification only once.
+TLS_CONTEXT_AGE = 10.0
+
+#: Seconds between two looks at the clock while a certificate's end is waited for: the clock
+#: may be set meanwhile, and a timer of months is more than some reactors can take.
+CERTIFICATE_LOOK = 3600.0
 
 # -- local: proxy -----------------------------------------------------------
 

@@ -2,25 +2,22 @@
 """
 The canonical names of this host's users.
 
-Layer 3: L{rvgahp.mapfile}, L{rvgahp.mapreader}, L{rvgahp.peercred}.
+Layer 3: L{rvgahp.mapfile}, L{rvgahp.canonicalnames}, L{rvgahp.peercred}.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rvgahp import maplimits
 from rvgahp.accessrules import problemWith
+from rvgahp.canonicalnames import refuseReserved
 from rvgahp.errors import NotAuthorized
-from rvgahp.lookups import ownName
-from rvgahp.mapreader import readMapFile
 
 if TYPE_CHECKING:
     from rvgahp.mapfile import MapFile
     from rvgahp.peercred import LocalUser
-    from rvgahp.settings import Settings
 
-__all__ = ["LocalNames", "readLocalNames"]
+__all__ = ["LocalNames"]
 
 METHOD = "FS"
 """The method of authentication that the kernel's word on a local user is: HTCondor's, whose
@@ -59,19 +56,8 @@ class LocalNames:
 
     @staticmethod
     def _checked(name: str) -> str:
+        refuseReserved(name)
         problem = problemWith(name)
         if problem:
             raise NotAuthorized(f"{name!a} is not used: {problem}")
         return name
-
-
-def readLocalNames(settings: Settings) -> LocalNames:
-    """
-    Read what names users.  Blocks.
-
-    @raise rvgahp.errors.ConfigurationError: The map file cannot be read, or is refused.
-    """
-    path = settings.get("CERTIFICATE_MAPFILE")
-    hashKeys = settings.get("CERTIFICATE_MAPFILE_ASSUME_HASH_KEYS")
-    domain = settings.get("UID_DOMAIN") or ownName(maplimits.PEER_LOOKUP_TIMEOUT)
-    return LocalNames(domain, readMapFile(path, hashKeys) if path else None)

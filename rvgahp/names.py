@@ -20,10 +20,12 @@ __all__ = [
     "MAX_ACCOUNT",
     "MAX_GAHP_NAME",
     "MAX_SITE_NAME",
+    "SITE_DOMAIN",
     "SITE_URI",
     "checkAccount",
     "checkGAHPName",
     "checkSite",
+    "siteName",
 ]
 
 MAX_SITE_NAME = 253
@@ -40,6 +42,10 @@ FILE_TRANSFER_GAHP = "condor_ft-gahp"
 
 SITE_URI = "rvgahp:site:"
 """What a URI in a CE's certificate begins with; the site's name follows."""
+
+SITE_DOMAIN = "site.rvgahp"
+"""The domain of the canonical name of a CE for whose site the proxy's own authority vouches:
+C{NAME@site.rvgahp}."""
 
 _LETTERS_AND_DIGITS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 _IN_SITE = _LETTERS_AND_DIGITS | frozenset(".-_@")
@@ -118,3 +124,11 @@ def _shown(name: str) -> str:
     A name that was refused, fit for one line of a log whatever is in it.
     """
     return ascii(name if len(name) <= 80 else name[:80] + "...")
+
+
+def siteName(site: str) -> str:
+    """
+    @param site: As a certificate has it that an authority of RVGAHP_CAFILE has signed.
+    @return: The canonical name of the CE.
+    """
+    return f"{site}@{SITE_DOMAIN}"

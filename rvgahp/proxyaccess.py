@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from twisted.internet.defer import Deferred
 
 from rvgahp.access import Access
-from rvgahp.accessrules import REGISTER, START, AccessDecision, AccessRules, Subject, siteName
+from rvgahp.accessrules import REGISTER, START, AccessDecision, AccessRules, Subject
 from rvgahp.localnames import LocalNames
+from rvgahp.names import siteName
 
 if TYPE_CHECKING:
     from rvgahp.peercred import LocalUser

@@ -23,7 +23,8 @@ from rvgahp.errors import CredentialError
 from rvgahp.hostidentity import HostIdentity, makeStateDirectory
 from rvgahp.registry import Registry
 from rvgahp.settings import Settings
-from rvgahp.tls import ReplaceableContext, serverOptions
+from rvgahp.tls import ServerTLS, serverOptions
+from rvgahp.trust import Trust, certificatesIn
 
 if TYPE_CHECKING:
     from rvgahp.proxy import Proxy
@@ -47,26 +48,29 @@ class ProxyEnrolment:
     """
     What a proxy shows to sites, and its register of them.
 
-    @ivar context: the proxy's half of TLS, once L{prepare} has been called.
+    @ivar tls: the proxy's half of TLS, once L{prepare} has been called.
     """
 
     log = Logger()
-    context: ReplaceableContext
+    tls: ServerTLS
 
     def __init__(
         self,
         reactor: Any,
         settings: Settings,
         credentials: Credentials | None,
+        trust: Trust,
         account: tuple[int, int] | None = None,
     ) -> None:
         """
         @param credentials: the administrator's; L{None}: the proxy makes its own.
+        @param trust: whose word on sites counts, beside our own authorities'.
         @param account: uid and gid to whom the files are to belong; L{None}: ours.
         """
         self._reactor = reactor
         self._settings = settings
         self._given = credentials
+        self._trust = trust
         self._account = account or (os.geteuid(), os.getegid())
         self._identity: HostIdentity | None = None
         self._registry: Registry | None = None
@@ -90,7 +94,8 @@ class ProxyEnrolment:
                 raise
             self._problem = str(e).rstrip(".")
             self.log.warn("No site can be enrolled: {problem}", problem=self._problem)
-        self.context = ReplaceableContext(self._options())
+        grace = self._settings.get("RVGAHP_RENEWAL_GRACE")
+        self.tls = serverOptions(*self._shown(), grace)
 
     def _read(self, names: tuple[str, ...]) -> None:
         directory = self._settings.get("RVGAHP_STATE_DIR")
@@ -107,11 +112,14 @@ class ProxyEnrolment:
         place: tuple[str, int] | None = self._settings.get("RVGAHP_PUBLIC_ADDRESS")
         return place or (socket.getfqdn(), port)
 
-    def _options(self) -> Any:
+    def _shown(self) -> tuple[Credentials, Trust]:
+        """
+        @return: what the proxy shows, and whom it believes.
+        """
         credentials = self._given if self._identity is None else self._identity.credentials
         if credentials is None:
             raise CredentialError("The proxy has no credentials.")
-        return serverOptions(credentials, self._settings.get("RVGAHP_RENEWAL_GRACE"))
+        return credentials, self._trust.withOurs(certificatesIn(credentials.caPEM))
 
     def open(self, proxy: Proxy, port: int) -> ClosedEnrolment:
         """
@@ -137,6 +145,6 @@ class ProxyEnrolment:
         """
         assert self._identity is not None
         if self._identity.renewIfDue():
-            self.context.options = self._options()
+            self.tls.replace(*self._shown())
         if self._identity.isOwn:
             self._timer = self._reactor.callLater(enrolmentlimits.CERTIFICATE_POLL, self._look)

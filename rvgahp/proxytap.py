@@ -16,17 +16,22 @@ from typing import Any, TextIO
 
 from twisted.application.service import Service
 from twisted.logger import Logger
+from twisted.plugin import getPlugins
 
 from rvgahp import limits
+from rvgahp.authentication import Authenticator
 from rvgahp.bootclock import useBootClock
+from rvgahp.canonicalnames import CanonicalNames, loadNames
 from rvgahp.credentials import Credentials
 from rvgahp.description import Describer
 from rvgahp.descriptorlimit import raiseDescriptorLimit
 from rvgahp.errors import ConfigurationError, CredentialError
 from rvgahp.gate import Gate, WaitingRoom
+from rvgahp.iauthentication import IAuthenticationMethod
 from rvgahp.listener import Listener, listenTCP, listenUNIX, removeSocket
 from rvgahp.localclients import Clients
-from rvgahp.localnames import LocalNames, readLocalNames
+from rvgahp.localnames import LocalNames
+from rvgahp.methodtable import MethodTable
 from rvgahp.notify import notify
 from rvgahp.proxy import Proxy
 from rvgahp.proxyaccess import ProxyAccess
@@ -34,6 +39,7 @@ from rvgahp.proxyenrolment import ProxyEnrolment, needsOwnCredentials
 from rvgahp.settings import Settings
 from rvgahp.siteconnection import accept
 from rvgahp.tapoptions import DaemonOptions, keptStderr, parameters, refuseStart
+from rvgahp.trust import Trust, loadTrust
 
 
 class Options(DaemonOptions):
@@ -48,7 +54,6 @@ class Options(DaemonOptions):
         " (--config names the file; else the one HTCondor finds); options go before them."
     )
     role = "proxy"
-    names: LocalNames
     overrides = {
         "port": "RVGAHP_PORT",
         "interface": "RVGAHP_INTERFACE",
@@ -66,6 +71,21 @@ class Options(DaemonOptions):
         ("key", None, "its private key, PEM [RVGAHP_KEYFILE]"),
         ("ca", None, "authorities that sign the sites' certificates, PEM [RVGAHP_CAFILE]"),
     )
+    methods: MethodTable
+    names: CanonicalNames
+    trust: Trust
+
+    def check(self) -> None:
+        """
+        @raise rvgahp.errors.CredentialError: an authority or a revocation list cannot be
+            used.
+        @raise ConfigurationError: the map cannot, or no method of authentication.
+        """
+        get = self.settings.get
+        self.trust = loadTrust(get("RVGAHP_SITE_CAFILE"), get("RVGAHP_CRLFILE"))
+        self.names = loadNames(self.settings)
+        self.methods = MethodTable(self.settings, getPlugins(IAuthenticationMethod))
+        self.settings.notes += self.methods.notes
 
     def readCredentials(self) -> None:
         """
@@ -73,12 +93,6 @@ class Options(DaemonOptions):
         """
         if not needsOwnCredentials(self.settings):
             super().readCredentials()
-
-    def check(self) -> None:
-        """
-        @raise ConfigurationError: the map file cannot be read, or is refused.
-        """
-        self.names = readLocalNames(self.settings)
 
 
 class ProxyService(Service):
@@ -93,12 +107,16 @@ class ProxyService(Service):
         reactor: Any,
         settings: Settings,
         credentials: Credentials | None,
+        trust: Trust,
+        authenticator: Authenticator,
         access: ProxyAccess,
         stderr: TextIO | None = None,
         account: tuple[int, int] | None = None,
     ) -> None:
         """
         @param credentials: the administrator's; L{None}: the proxy makes its own.
+        @param trust: whose word on sites counts, beside our own authorities'.
+        @param authenticator: who CEs are.
         @param access: who may do what.
         @param account: uid and gid that the process is about to have; L{None}: those that it
             has.
@@ -108,8 +126,9 @@ class ProxyService(Service):
         self._stderr = stderr
         self._reactor = reactor
         self._settings = settings
+        self._authenticator = authenticator
         self._access = access
-        self._enrolment = ProxyEnrolment(reactor, settings, credentials, account)
+        self._enrolment = ProxyEnrolment(reactor, settings, credentials, trust, account)
         self._listeners: list[Listener] = []
         self._sockets: list[tuple[str, int]] = []
 
@@ -137,7 +156,9 @@ class ProxyService(Service):
             self._settings.get("RVGAHP_MAX_ARRIVALS_PER_ADDRESS"),
         )
         self._enrolment.prepare()
-        secure = partial(accept, self._proxy, self._enrolment.context, self._waiting)
+        secure = partial(
+            accept, self._proxy, self._enrolment.tls, self._waiting, self._authenticator
+        )
         watch = self._proxy.watch
         watch.audit.open()
         gate = Gate(
@@ -227,11 +248,14 @@ def makeService(options: Options) -> ProxyService:
     from twisted.internet import reactor
 
     useBootClock(reactor)
+    names = options.names
     return ProxyService(
         reactor,
         options.settings,
         options.credentials,
-        ProxyAccess(reactor, options.rules, options.names),
+        options.trust,
+        Authenticator(options.methods.methods, names),
+        ProxyAccess(reactor, options.rules, LocalNames(names.domain, names.mapFile)),
         keptStderr(options),
         accountOf(options.parent),
     )

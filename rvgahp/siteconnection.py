@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
@@ -18,20 +18,16 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from rvgahp import __version__, commands, limits
-from rvgahp.accessrules import siteName
+from rvgahp.authentication import Authenticator
 from rvgahp.control import ControlConnection, QuietFactory
-from rvgahp.credentials import siteOf
-from rvgahp.errors import Busy, CredentialError, NotAuthorized, SiteTaken
+from rvgahp.errors import Busy, ConfigurationError, CredentialError, NotAuthorized, SiteTaken
 from rvgahp.gate import WaitingRoom
+from rvgahp.names import checkSite
 from rvgahp.policy import Policy
 from rvgahp.proxy import Proxy, commonVersion
 from rvgahp.proxysession import ProxySession
 from rvgahp.siteenrolment import EnrolledSite
 from rvgahp.tls import explain
-
-if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
-    from OpenSSL.SSL import Connection
 
 SOFTWARE = f"rvgahp {__version__}"
 
@@ -41,12 +37,10 @@ class SiteConnection(EnrolledSite):
     One CE, from its TLS handshake on.
 
     @ivar site: its name; empty before Hello.
-    @ivar address: where it dialled from.
     @ivar gahps: what it offers.
     @ivar policy: its security policy.
     @ivar software: what it calls itself in Hello.
     @ivar since: when Hello was accepted, in seconds since 1970.
-    @ivar canonical: its canonical name; empty before the TLS handshake.
     @ivar rule: the rule that lets it register the site.
     @ivar isReady: it has listed its sessions and takes starts.
     @ivar listed: the sessions that it has listed.
@@ -55,11 +49,13 @@ class SiteConnection(EnrolledSite):
 
     log = Logger()
 
-    def __init__(self, proxy: Proxy, address: str, waiting: WaitingRoom) -> None:
+    def __init__(
+        self, proxy: Proxy, address: str, waiting: WaitingRoom, authenticator: Authenticator
+    ) -> None:
+        super().__init__(authenticator, proxy.settings, proxy.reactor, address)
         self._proxy = proxy
-        self.address = address
         self._waiting = waiting
-        self.site = self.canonical = self.rule = ""
+        self.site = self.rule = ""
         self.gahps: list[str] = []
         self.instance = b""
         self.policy: Policy = proxy.settings.policy
@@ -83,25 +79,18 @@ class SiteConnection(EnrolledSite):
 
     def _secured(self, control: ControlConnection) -> None:
         try:
-            self.certificate = self._certificate()
-            if self.certificate is not None:
-                self.site = siteOf(self.certificate)
-                self.canonical = siteName(self.site)
+            self.readCertificate(control.transport)
         except CredentialError as e:
-            self._warn("CE at {who}: {what}", str(e))
+            self.warn("CE at {who}: {what}", str(e))
             self.fault = "tls"
             control.abort()
 
-    def _certificate(self) -> Certificate | None:
-        connection: Connection = self.control.transport.getHandle()
-        return connection.get_peer_certificate(as_cryptography=True)
-
     def _late(self) -> None:
-        self._warn("CE at {who}: no Hello within {what} s; closed", f"{limits.GREETING_TIMEOUT:g}")
+        self.warn("CE at {who}: no Hello within {what} s; closed", f"{limits.GREETING_TIMEOUT:g}")
         self.fault = "late"
         self.control.abort()
 
-    def _warn(self, form: str, what: str) -> None:
+    def warn(self, form: str, what: str) -> None:
         self._proxy.watch.warnings.warn(form, self.address, what)
 
     def abandon(self) -> None:
@@ -114,7 +103,7 @@ class SiteConnection(EnrolledSite):
 
     def _lost(self, reason: Failure) -> None:
         self.abandon()
-        self.unwatchCertificate()
+        self.forget()
         self._proxy.watch.siteWent(self, reason)
         if self._proxy.sites.get(self.site) is self:
             del self._proxy.sites[self.site]
@@ -124,7 +113,7 @@ class SiteConnection(EnrolledSite):
                 reason=explain(reason),
             )
         elif not self.instance and not self.hasAnswer:
-            self._warn("CE at {who}: refused or broken off before Hello: {what}", explain(reason))
+            self.warn("CE at {who}: refused or broken off before Hello: {what}", explain(reason))
 
     def _failed(self, failure: Failure, name: bytes) -> Failure:
         if not self.since:
@@ -143,17 +132,16 @@ class SiteConnection(EnrolledSite):
         gahps: list[str],
         policy: str,
     ) -> Deferred[dict[str, Any]]:
+        identity = self.checkAuthenticated()
         if self.instance:
             raise NotAuthorized("Hello has been said already")
         version = commonVersion(versions)
-        if self.certificate is None:
-            raise NotAuthorized("no certificate was shown; rvgahp join gets one")
-        if not self.site or site != self.site:
-            raise NotAuthorized(f"the certificate is of site {self.site}, and Hello says {site}")
         if len(instance) != 16:
             raise NotAuthorized("the instance in Hello does not have 16 bytes")
-        self.checkCertificate()
         self.policy = Policy.decode(policy)
+        self._checkName(site)
+        self.checkCertificate(site)
+        self.site = site
         self.gahps = gahps
         self.instance = instance
         answer = {
@@ -162,13 +150,23 @@ class SiteConnection(EnrolledSite):
             "software": SOFTWARE,
             "policy": self._proxy.settings.policy.encode(),
         }
-        registered = self._proxy.access.register(self.canonical, site, self.address)
+        registered = self._proxy.access.register(identity.canonical, site, self.address)
         registered.addCallback(self._registered)
         return registered.addCallback(lambda _: self._greeted(software, answer))
 
     def _registered(self, rule: str) -> Deferred[Any]:
         self.rule = rule
         return self._takeSite()
+
+    @staticmethod
+    def _checkName(site: str) -> None:
+        """
+        @raise NotAuthorized: there can be no such site.
+        """
+        try:
+            checkSite(site)
+        except ConfigurationError as e:
+            raise NotAuthorized(str(e)) from None
 
     def _takeSite(self, silent: SiteConnection | None = None) -> Deferred[Any]:
         """
@@ -198,7 +196,8 @@ class SiteConnection(EnrolledSite):
         if not self.control.connected:
             # It went while the other was asked; it must not take that one's place.
             raise NotAuthorized("the connection has ended")
-        self.checkCertificate()  # again: it may have been revoked while the other was asked
+        # Again: it may have been revoked while the other was asked.
+        self.checkCertificate(self.site)
         former = self._proxy.sites.pop(self.site, None)
         if former is not None:
             former.control.abort()
@@ -207,12 +206,13 @@ class SiteConnection(EnrolledSite):
         self.since = time.time()
         self.abandon()
         self.control.greeted()
-        self.watchCertificate()
+        self.watch(self._dismiss)
         self._proxy.watch.siteCame(self)
         self.log.info(
-            "Site {site}: connected from {address} ({software}); offers {gahps}",
+            "Site {site}: connected from {address} as {who} ({software}); offers {gahps}",
             site=self.site,
             address=self.address,
+            who=self.identity.canonical if self.identity else "",
             software=software,
             gahps=", ".join(self.gahps) or "nothing",
         )
@@ -239,6 +239,7 @@ class SiteConnection(EnrolledSite):
 
     @commands.Ping.responder
     def ping(self) -> dict[str, Any]:
+        self._checkGreeted()
         return {}
 
     @commands.OpenChannel.responder
@@ -253,6 +254,14 @@ class SiteConnection(EnrolledSite):
         return {}
 
     # -- we call ------------------------------------------------------------
+
+    def _dismiss(self, reason: str) -> None:
+        """
+        Close the connection, and say why on both sides.
+        """
+        self.log.warn("Site {site}: closed: {reason}", site=self.site, reason=reason)
+        self.control.caller.call(commands.Dismiss, reason=reason)
+        self.control.close()
 
     def start(
         self,
@@ -320,14 +329,19 @@ class SiteConnection(EnrolledSite):
 
 
 def accept(
-    proxy: Proxy, contextFactory: Any, waiting: WaitingRoom, connection: socket.socket, address: str
+    proxy: Proxy,
+    contextFactory: Any,
+    waiting: WaitingRoom,
+    authenticator: Authenticator,
+    connection: socket.socket,
+    address: str,
 ) -> None:
     """
     A connection that begins with TLS has arrived; it is taken over.
 
     @param contextFactory: makes the proxy's half of TLS.
     """
-    site = SiteConnection(proxy, address, waiting)
+    site = SiteConnection(proxy, address, waiting, authenticator)
     factory = QuietFactory.forProtocol(lambda: site.control)
     secured = TLSMemoryBIOFactory(contextFactory, False, factory, clock=proxy.reactor)
     try:

@@ -8,28 +8,25 @@ Layer 4.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 
-from rvgahp import commands, enrolmentlimits
-from rvgahp.control import ControlConnection, Responders
+from rvgahp import commands
+from rvgahp.control import ControlConnection
 from rvgahp.errors import NotAuthorized, RvgahpError
+from rvgahp.siteauthentication import SiteAuthentication
 
 if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
-
     from rvgahp.proxy import Proxy
 
 
-class EnrolledSite(Responders):
+class EnrolledSite(SiteAuthentication):
     """
-    The part of a L{rvgahp.siteconnection.SiteConnection} that has to do with its
-    certificate.
+    The part of a L{rvgahp.siteconnection.SiteConnection} that has to do with its enrolment.
 
-    @ivar certificate: what it showed; L{None}: nothing, or TLS is not set up yet.
     @ivar hasAnswer: it has got a certificate, or the log says why not, or why it may not say
         Hello.
     """
@@ -37,40 +34,38 @@ class EnrolledSite(Responders):
     log = Logger()
     _proxy: Proxy
     control: ControlConnection
-    site: str
-    address: str
-    certificate: Certificate | None = None
     hasAnswer = False
-    _ends = 0.0
-    _watch: Any = None
 
     @commands.Enrol.responder
     def enrol(self, secret: bytes, request: bytes) -> dict[str, Any]:
         # Whatever comes of it, this connection is good for nothing else.
         self._proxy.reactor.callLater(0, self.control.close)
-        if self.certificate is not None:
+        if self.chain is not None:
             raise NotAuthorized("who shows a certificate is enrolled already")
         answer: dict[str, Any] = self._logged(self._proxy.enrolment.enrol, secret, request)
         return answer
 
     @commands.RenewCertificate.responder
     def renewCertificate(self, request: bytes) -> dict[str, Any]:
-        if self.certificate is None or not self.site:
-            raise NotAuthorized("who shows no certificate can renew none")
-        enrolment = self._proxy.enrolment
-        answer: dict[str, Any] = self._logged(enrolment.renew, self.site, self.certificate, request)
+        if self.identity is None:
+            raise NotAuthorized("Authenticate comes first")
+        if self.chain is None or not self.chain.site:
+            raise NotAuthorized("who shows no certificate of ours can renew none")
+        renew, chain = self._proxy.enrolment.renew, self.chain
+        answer: dict[str, Any] = self._logged(renew, chain.site, chain.endEntity, request)
         # By the time that it ends, this connection could be one with the new certificate.
-        lifetime: int = self._proxy.settings.get("RVGAHP_CERTIFICATE_LIFETIME")
-        self._ends = time.time() + lifetime
+        lifetime = timedelta(seconds=self._proxy.settings.get("RVGAHP_CERTIFICATE_LIFETIME"))
+        self.until = self._authenticator.now() + lifetime
         return answer
 
-    def checkCertificate(self) -> None:
+    def checkCertificate(self, site: str) -> None:
         """
-        See that the site may come with this certificate.
+        See that a site may come with what this CE has shown.
 
         @raise NotAuthorized: it may not.
         """
-        self._logged(self._proxy.enrolment.checkHello, self.site, self.certificate)
+        certificate = self.chain.endEntity if self.chain is not None else None
+        self._logged(self._proxy.enrolment.checkHello, site, certificate)
 
     def _logged(self, question: Callable[..., Any], *arguments: Any) -> Any:
         """
@@ -80,37 +75,5 @@ class EnrolledSite(Responders):
         try:
             return question(*arguments)
         except RvgahpError as e:
-            self.log.warn(
-                "CE at {address}: refused: {problem}",
-                address=f"{self.address}, site {self.site}" if self.site else self.address,
-                problem=e,
-            )
+            self.warn("CE at {who}: refused: {what}", str(e))
             raise
-
-    def watchCertificate(self) -> None:
-        """
-        Hello has been accepted: the connection ends with the certificate, unless that is
-        renewed.
-        """
-        if self.certificate is not None:
-            self._ends = max(self._ends, self.certificate.not_valid_after_utc.timestamp())
-            self._look()
-
-    def unwatchCertificate(self) -> None:
-        """
-        The connection has ended.
-        """
-        if self._watch is not None and self._watch.active():
-            self._watch.cancel()
-
-    def _look(self) -> None:
-        left = self._ends - time.time()
-        if left > 0:
-            delay = min(left, enrolmentlimits.CERTIFICATE_POLL)
-            self._watch = self._proxy.reactor.callLater(delay, self._look)
-            return
-        self.log.warn(
-            "Site {site}: its certificate has ended and was not renewed; disconnected",
-            site=self.site,
-        )
-        self.control.close()

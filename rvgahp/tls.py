@@ -1,179 +1,260 @@
 # -*- test-case-name: tests.test_tls -*-
 """
-TLS for the control connection: 1.3, a certificate of the proxy's and, but for enrolment,
-one of the CE's.
+TLS for the control connection: 1.3; the proxy shows a certificate, and the CE may.
 
-Layer 3.
+Layer 3.  Contexts are made here and not by Twisted's C{CertificateOptions}, which leaves
+no room for revocation lists, for RFC 3820, nor for a reason why a certificate is refused.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from OpenSSL.SSL import VERIFY_PEER, Connection
-from OpenSSL.SSL import Error as OpenSSLError
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL.SSL import (
+    OP_NO_TICKET,
+    SESS_CACHE_OFF,
+    TLS1_3_VERSION,
+    TLS_METHOD,
+    VERIFY_PEER,
+    Connection,
+    Context,
+)
+from OpenSSL.SSL import X509VerificationCodes as Codes
 from service_identity import CertificateError, VerificationError
 from service_identity.cryptography import (
     verify_certificate_hostname,
     verify_certificate_ip_address,
 )
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
-from twisted.internet.ssl import (
-    Certificate,
-    CertificateOptions,
-    PrivateCertificate,
-    TLSVersion,
-    optionsForClientTLS,
-    trustRootFromCertificates,
+from twisted.internet.interfaces import (
+    IOpenSSLClientConnectionCreator,
+    IOpenSSLServerConnectionCreator,
 )
-from twisted.python.failure import Failure
+from twisted.logger import Logger
 from zope.interface import implementer
 
-from rvgahp.errors import CredentialError
+from rvgahp import limits
+from rvgahp.tlsreasons import PeerRefused, explain, refusal
+from rvgahp.trust import Trust, certificatesIn
 
 if TYPE_CHECKING:
-    from cryptography import x509
+    from cryptography.x509 import Certificate
     from OpenSSL.crypto import X509
 
     from rvgahp.credentials import Credentials
+    from rvgahp.peerchain import PeerChain
 
-#: OpenSSL's words for what goes wrong most often, and ours.
-_EXPLANATIONS = (
-    ("certificate expired", "our certificate has expired, it says"),
-    ("unknown ca", "it does not know the authority (CA) that signed our certificate"),
-    ("bad certificate", "it refuses our certificate"),
-    ("certificate required", "it wants a certificate of ours"),
-    ("unsupported certificate", "our certificate is not for this role, it says"),
-    ("peer did not return a certificate", "it showed no certificate"),
-    # OpenSSL does not tell which; the other side is told, in the alert.
-    (
-        "certificate verify failed",
-        "its certificate cannot be verified: its authority (CA) is not one we know, or it has"
-        " expired, or it is for another role",
-    ),
-    ("unsupported protocol", "it does not speak TLS 1.3"),
-    ("protocol version", "it does not speak TLS 1.3"),
-    ("version too low", "it does not speak TLS 1.3"),
-    ("wrong version number", "it does not speak TLS"),
-    ("http request", "it speaks HTTP, not TLS"),
-)
+__all__ = ["ClientTLS", "ServerTLS", "checkHost", "clientOptions", "explain", "peerOf"]
+__all__ += ["serverOptions", "utcNow"]
+
+_CONTEXT_AGE = timedelta(seconds=limits.TLS_CONTEXT_AGE)
 
 
-#: OpenSSL's C{X509_V_ERR_CERT_HAS_EXPIRED} (C{include/openssl/x509_vfy.h.in}).
-_HAS_EXPIRED = 10
-
-_BEGIN = b"-----BEGIN CERTIFICATE-----"
-
-
-def _certificates(pem: bytes) -> list[Certificate]:
-    return [Certificate.loadPEM(_BEGIN + part) for part in pem.split(_BEGIN)[1:]]
-
-
-def _authorities(credentials: Credentials) -> Any:
-    return trustRootFromCertificates(_certificates(credentials.caPEM))
-
-
-def _chain(credentials: Credentials) -> list[Any]:
+def utcNow() -> datetime:
     """
-    @return: the intermediate certificates that follow our own in its file.
+    The time.
     """
-    return [one.original for one in _certificates(credentials.certificatePEM)[1:]]
+    return datetime.now(timezone.utc)
 
 
-def _identity(credentials: Credentials) -> PrivateCertificate:
-    pem = credentials.certificatePEM + b"\n" + credentials.keyPEM
-    identity: PrivateCertificate = PrivateCertificate.loadPEM(pem)
-    return identity
-
-
-def serverOptions(credentials: Credentials, grace: float = 0.0) -> CertificateOptions:
+class _TLS:
     """
-    @param grace: seconds for which a CE's certificate passes after its end; it is good for
-        renewal only, then, and that is for others to see to.
-    @return: the proxy's half: if the CE shows a certificate, it must be of our CA.
+    One side's half of TLS: makes a C{Connection} for each connection, of the credentials
+    that it has at that time.
     """
-    identity = _identity(credentials)
-    options = CertificateOptions(
-        privateKey=identity.privateKey.original,
-        certificate=identity.original,
-        extraCertChain=_chain(credentials),
-        trustRoot=_authorities(credentials),
-        raiseMinimumTo=TLSVersion.TLSv1_3,
-    )
-    # Without VERIFY_FAIL_IF_NO_PEER_CERT, which Twisted has no word for beside trustRoot.
-    options.getContext().set_verify(VERIFY_PEER, partial(_verified, grace))
-    return options
 
+    def __init__(
+        self, credentials: Credentials, trust: Trust | None, now: Callable[[], datetime]
+    ) -> None:
+        """
+        @param trust: as for L{replace}.
+        @param now: tells the time, with its zone.
+        """
+        self._now = now
+        self.replace(credentials, trust)
 
-def _verified(
-    grace: float, _: Connection, certificate: X509, error: int, depth: int, isGood: int
-) -> bool:
-    """
-    OpenSSL's question for each certificate of a CE's chain.
-    """
-    if isGood or (error, depth) != (_HAS_EXPIRED, 0):
-        return bool(isGood)
-    latest = datetime.now(timezone.utc) - timedelta(seconds=grace)
-    return latest <= certificate.to_cryptography().not_valid_after_utc
+    def replace(self, credentials: Credentials, trust: Trust | None = None) -> None:
+        """
+        For all connections from now on.
+
+        @param trust: whose word counts; by default that of the credentials' authorities.
+        """
+        self._credentials = credentials
+        self._trust = trust or Trust(certificatesIn(credentials.caPEM))
+        self._context: tuple[Context, datetime] | None = None
+
+    def _connection(self) -> Connection:
+        now = self._now()
+        if self._context is None or abs(now - self._context[1]) >= _CONTEXT_AGE:
+            self._context = self._makeContext(now), now
+        return Connection(self._context[0], None)
+
+    def _makeContext(self, now: datetime) -> Context:
+        context = Context(TLS_METHOD)
+        context.set_min_proto_version(TLS1_3_VERSION)
+        # A resumed connection would have its peer's certificate of earlier, whatever has
+        # become of it since.
+        context.set_options(OP_NO_TICKET)
+        context.set_session_cache_mode(SESS_CACHE_OFF)
+        ours, *chain = certificatesIn(self._credentials.certificatePEM)
+        context.use_certificate(ours)
+        context.use_privatekey(_privateKey(self._credentials))
+        for certificate in chain:
+            context.add_extra_chain_cert(certificate)
+        store = context.get_cert_store()
+        assert store is not None
+        store.set_time(now)
+        self._trust.fill(store)
+        context.set_verify(VERIFY_PEER, self._verify)
+        context.set_app_data(self._trust)
+        return context
+
+    def _verify(
+        self, connection: Connection, shown: X509, code: int, depth: int, isGood: int
+    ) -> bool:
+        """
+        What OpenSSL asks about each certificate of a chain.
+
+        @raise PeerRefused: it is not good enough.
+        """
+        try:
+            certificate = shown.to_cryptography()
+            if not isGood:
+                self._objected(connection.get_context().get_app_data(), certificate, code, depth)
+            if depth == 0:
+                self._checkLeaf(certificate)
+        except PeerRefused:
+            raise
+        except Exception:
+            # Anything else would pass by those who wait for the end of the handshake.
+            Logger().failure("A bug in looking at a certificate")
+            raise PeerRefused("its certificate cannot be read") from None
+        return True
+
+    def _objected(self, trust: Trust, certificate: Certificate, code: int, depth: int) -> None:
+        if code == Codes.ERR_UNABLE_TO_GET_CRL and not trust.hasListOf(certificate.issuer):
+            return  # that authority publishes none
+        if depth or not self._passes(trust, certificate, code):
+            raise refusal(code, certificate, trust)
+
+    def _passes(self, trust: Trust, certificate: Certificate, code: int) -> bool:
+        """
+        @return: whether to let pass what OpenSSL objects to in the other side's own
+            certificate.
+        """
+        return False
+
+    def _checkLeaf(self, certificate: Certificate) -> None:
+        """
+        @raise PeerRefused: the other side's own certificate is not the one we want.
+        """
 
 
 @implementer(IOpenSSLServerConnectionCreator)
-class ReplaceableContext:
+class ServerTLS(_TLS):
     """
-    The proxy's half of TLS, that new connections take as it is then.
+    The proxy's half: the CE may show a certificate.
 
-    @ivar options: what L{serverOptions} returned.
+    @ivar grace: for how long after its end a certificate passes that one of our own
+        authorities has signed.  Whoever it is for has to look at L{PeerChain.end}.
     """
 
-    def __init__(self, options: CertificateOptions) -> None:
-        self.options = options
+    grace = timedelta()
 
     def serverConnectionForTLS(self, tlsProtocol: object) -> Connection:
-        """
-        Called by Twisted for each connection.
-        """
-        return Connection(self.options.getContext(), None)
+        return self._connection()
+
+    def _passes(self, trust: Trust, certificate: Certificate, code: int) -> bool:
+        return (
+            code == Codes.ERR_CERT_HAS_EXPIRED
+            and self._now() - certificate.not_valid_after_utc < self.grace
+            and trust.hasSigned(certificate)
+        )
 
 
-def clientOptions(credentials: Credentials, host: str) -> Any:
+@implementer(IOpenSSLClientConnectionCreator)
+class ClientTLS(_TLS):
+    """
+    The CE's half: the proxy must show a certificate for the host that is dialled.
+
+    @ivar host: its name or address.
+    """
+
+    host = ""
+
+    def clientConnectionForTLS(self, tlsProtocol: object) -> Connection:
+        connection = self._connection()
+        if not _isAddress(self.host):
+            connection.set_tlsext_host_name(self.host.rstrip(".").encode("idna"))
+        return connection
+
+    def _checkLeaf(self, certificate: Certificate) -> None:
+        checkHost(certificate, self.host)
+
+
+def serverOptions(
+    credentials: Credentials,
+    trust: Trust | None = None,
+    grace: float = 0.0,
+    now: Callable[[], datetime] = utcNow,
+) -> ServerTLS:
+    """
+    @param trust: as for L{ServerTLS.replace}.
+    @param grace: seconds; see L{ServerTLS}.
+    @param now: tells the time, with its zone.
+    @return: the proxy's half.
+    """
+    options = ServerTLS(credentials, trust, now)
+    options.grace = timedelta(seconds=grace)
+    return options
+
+
+def clientOptions(
+    credentials: Credentials,
+    host: str,
+    trust: Trust | None = None,
+    now: Callable[[], datetime] = utcNow,
+) -> ClientTLS:
     """
     @param host: the name or address that the proxy's certificate must bear.
     @return: the CE's half.
     """
-    return optionsForClientTLS(
-        host,
-        trustRoot=_authorities(credentials),
-        clientCertificate=_identity(credentials),
-        extraCertificateOptions={
-            "raiseMinimumTo": TLSVersion.TLSv1_3,
-            "extraCertChain": _chain(credentials),
-        },
-    )
+    options = ClientTLS(credentials, trust, now)
+    options.host = host
+    return options
 
 
-def checkHost(connection: Connection, host: str) -> None:
+def peerOf(connection: Connection) -> PeerChain | None:
     """
-    See that the proxy's certificate is for C{host}, once TLS is set up.  Twisted looks
-    too, but lets pass what it cannot read: a certificate without alternative names, or
-    with a URI such as that of a CE's.
-
-    @raise CredentialError: it is not.
+    @param connection: one of ours, after the handshake.
+    @return: what the other side has shown; L{None} for nothing.
+    @raise CredentialError: it cannot be read.
     """
-    certificate = connection.get_peer_certificate(as_cryptography=True)
-    if certificate is None or not isFor(certificate, host):
-        raise CredentialError(f"its certificate is not for {host}")
+    chain = connection.get_verified_chain(as_cryptography=True)
+    if not chain:
+        return None
+    trust: Trust = connection.get_context().get_app_data()
+    return trust.chain(chain)
 
 
-def isFor(certificate: x509.Certificate, host: str) -> bool:
+def checkHost(certificate: Certificate, host: str) -> None:
+    """
+    See that the proxy's certificate is for C{host}.
+
+    @raise PeerRefused: it is not.
+    """
+    if not isFor(certificate, host):
+        raise PeerRefused(f"its certificate is not for {host}")
+
+
+def isFor(certificate: Certificate, host: str) -> bool:
     """
     @return: whether a certificate has the name or address of C{host}.
     """
-    isAddress = isIPAddress(host) or isIPv6Address(host)
-    verify = verify_certificate_ip_address if isAddress else verify_certificate_hostname
+    verify = verify_certificate_ip_address if _isAddress(host) else verify_certificate_hostname
     try:
         verify(certificate, host)
     except (VerificationError, CertificateError, ValueError):
@@ -181,22 +262,10 @@ def isFor(certificate: x509.Certificate, host: str) -> bool:
     return True
 
 
-def explain(reason: Failure, host: str = "") -> str:
-    """
-    @param host: the name that the other side's certificate should bear.
-    @return: why a TLS connection ended, as a clause for people.
-    """
-    error = reason.value
-    if isinstance(error, VerificationError):
-        return f"its certificate is not for {host}"
-    if isinstance(error, OpenSSLError):
-        words = str(error.args).lower()
-        for theirs, ours in _EXPLANATIONS:
-            if theirs in words:
-                return ours
-        return f"TLS failed ({words})"
-    if isinstance(error, ConnectionDone):
-        return "it closed the connection"
-    if isinstance(error, ConnectionLost):
-        return "the connection broke"
-    return str(error) or type(error).__name__
+def _isAddress(host: str) -> bool:
+    return isIPAddress(host) or isIPv6Address(host)
+
+
+def _privateKey(credentials: Credentials) -> Any:
+    # Proxy certificates have their key between the certificates.
+    return load_pem_private_key(credentials.keyPEM, None)

@@ -164,8 +164,10 @@ class SiteTrace:
 
     def _policy(self) -> None:
         self._saw("identity", self._site["identity"])
-        self._saw("issuer", self._site["issuer"])
-        self._saw("expires", when(self._site["expires"]))
+        self._saw("method", self._site["authentication"])
+        if self._site["issuer"]:
+            self._saw("issuer", self._site["issuer"])
+            self._saw("expires", when(self._site["expires"]))
         self._saw("policy", policyWords(self._site["policy"]))
         words = (self._site["outcome"], self._site["method"])
         self._saw("outcome", " ".join(filter(None, words)) or "none that suits both")

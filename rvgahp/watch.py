@@ -173,5 +173,8 @@ def _siteFields(site: SiteConnection) -> dict[str, Any]:
         "who": site.canonical,
         "site": site.site,
         "address": site.address,
+        "method": site.identity.method if site.identity is not None else "",
+        "principal": site.identity.principal if site.identity is not None else "",
+        "rule": site.rule,
         "software": site.software,
     }

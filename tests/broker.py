@@ -17,6 +17,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import accessrules, commands, local
 from rvgahp.accessrules import PROXY
+from rvgahp.authentication import Authenticator
+from rvgahp.canonicalnames import CanonicalNames
 from rvgahp.configuration import Configuration
 from rvgahp.control import ControlConnection, Responders
 from rvgahp.description import Describer
@@ -28,6 +30,7 @@ from rvgahp.proxy import Proxy
 from rvgahp.proxyaccess import ProxyAccess
 from rvgahp.settings import settingsFrom
 from rvgahp.siteconnection import SiteConnection
+from rvgahp.sslmethod import SSLMethod
 from rvgahp.tls import clientOptions
 from tests.identities import HOST, SITE, ceCredentials
 from tests.localclient import LocalClient
@@ -108,6 +111,12 @@ class CEDouble(Responders):
         Call the proxy.
         """
         return self.control.caller.call(command, **arguments)
+
+    def authenticate(self, *methods: str, data: bytes = b"") -> Deferred[dict[str, Any]]:
+        """
+        Say who we are; by default by our certificate.
+        """
+        return self.call(commands.Authenticate, methods=methods or ("SSL",), data=data)
 
     def hello(self, **changes: Any) -> Deferred[dict[str, Any]]:
         """
@@ -193,6 +202,7 @@ class BrokerTestCase(SynchronousTestCase):
         self.access = ProxyAccess(self.loop, rules, LocalNames(DOMAIN))
         self.proxy = Proxy(self.loop, settings, self.access)
         self.room = WaitingRoom(100, 100)
+        self.authenticator = Authenticator([SSLMethod()], CanonicalNames(None, "example.org"))
         self.clients = Clients(
             self.loop,
             self.proxy.watch.requestGAHP,
@@ -261,16 +271,25 @@ class BrokerTestCase(SynchronousTestCase):
         self.access.rules = accessrules.parse(rules, ACCESS_FILE, PROXY)
 
     def dialCE(
-        self, site: str = SITE, instance: bytes = b"i" * 16, options: Any = None
+        self,
+        site: str = SITE,
+        instance: bytes = b"i" * 16,
+        options: Any = None,
+        proxyOptions: Any = None,
+        authenticates: bool = True,
     ) -> tuple[CEDouble, SiteConnection]:
         """
-        @return: a CE that has dialled and said nothing yet, and the proxy's end.
+        @return: a CE that has dialled, and said nothing yet but who it is, and the proxy's end.
         """
         ce = CEDouble(self.loop, site, instance)
-        connection = SiteConnection(self.proxy, "192.0.2.7", self.room)
+        connection = SiteConnection(self.proxy, "192.0.2.7", self.room, self.authenticator)
         options = options or clientOptions(ceCredentials(site), HOST)
-        self.pairs.append(TLSPair(connection.control, ce.control, self.loop, ceOptions=options))
+        pair = TLSPair(connection.control, ce.control, self.loop, proxyOptions, options)
+        self.pairs.append(pair)
         self.settle()
+        if authenticates:
+            ce.authenticate().addErrback(lambda _: None)
+            self.settle()
         return ce, connection
 
     def readyCE(self, *sessions: str, **dial: Any) -> CEDouble:

@@ -229,13 +229,25 @@ class HandCE(Boxes):
             plain.close()
             raise
         super().__init__(secured)
+        self._isAuthenticated = False
 
-    def hello(self, site: str, instance: bytes = b"", policy: bytes = b"R:R:AES") -> Box:
+    def authenticate(self) -> Box:
         """
-        Say Hello.
+        Say who we are, by our certificate.
 
         @return: the answer or the refusal.
         """
+        self._isAuthenticated = True
+        return self.ask(b"Authenticate", methods=b"\0\x03SSL", data=b"")
+
+    def hello(self, site: str, instance: bytes = b"", policy: bytes = b"R:R:AES") -> Box:
+        """
+        Say Hello, and before it, if that has not been said, who we are.
+
+        @return: the answer or the refusal.
+        """
+        if not self._isAuthenticated:
+            self.authenticate()
         return self.ask(
             b"Hello",
             versions=b"\0\x011",
@@ -260,8 +272,10 @@ class ProxySide(Boxes):
 
     def greetCE(self) -> None:
         """
-        Answer Hello and the CE's sessions; then it takes starts.
+        Answer Authenticate, Hello and the CE's sessions; then it takes starts.
         """
+        known = {b"method": b"SSL", b"data": b"", b"done": b"True"}
+        self.send({**known, b"_answer": self.receive()[b"_ask"]})
         answer = {
             b"version": b"1",
             b"instance": bytes(16),

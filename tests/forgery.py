@@ -47,8 +47,7 @@ def forge(
     @param authority: the directory of the one that signs.
     @param names: the alternative names.
     @param purpose: what it is for.
-    @param days: for how many days from now it is valid, or how many ago it ended; it began two
-        days before.
+    @param days: for how many days from now it is valid; it has been for 200.
     """
     key = makeKey()
     issuer = x509.load_pem_x509_certificate((authority / "ca.crt").read_bytes())
@@ -60,7 +59,7 @@ def forge(
         .issuer_name(issuer.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now + min(0, days) * _DAY - 2 * _DAY)
+        .not_valid_before(now - 200 * _DAY)
         .not_valid_after(now + days * _DAY)
         .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
     )

@@ -27,6 +27,8 @@ class ProxyDouble(Responders):
     """
     One control connection as the proxy sees it.
 
+    @ivar authentications: the methods and the message of each C{Authenticate}, and no
+        methods and the message of each C{AuthenticateMore}.
     @ivar hellos: the arguments of each Hello.
     @ivar listed: the ids of each Sessions call, and whether it was the last.
     @ivar claims: the claim keys of all.
@@ -39,6 +41,7 @@ class ProxyDouble(Responders):
 
     def __init__(self, port: ProxyPort) -> None:
         self._port = port
+        self.authentications: list[tuple[list[str], bytes]] = []
         self.hellos: list[dict[str, Any]] = []
         self.listed: list[tuple[list[str], bool]] = []
         self.claims: list[bytes] = []
@@ -57,6 +60,16 @@ class ProxyDouble(Responders):
         Call the CE.
         """
         return self.control.caller.call(command, **arguments)
+
+    @commands.Authenticate.responder
+    def authenticate(self, methods: list[str], data: bytes) -> Any:
+        self.authentications.append((methods, data))
+        return self._port.answerAuthenticate()
+
+    @commands.AuthenticateMore.responder
+    def authenticateMore(self, data: bytes) -> Any:
+        self.authentications.append(([], data))
+        return self._port.answerMore()
 
     @commands.Hello.responder
     def hello(self, **arguments: Any) -> Any:
@@ -94,6 +107,8 @@ class ProxyPort:
     @ivar number: the port's.
     @ivar proxies: one for each control connection that came.
     @ivar channels: the ticket and the socket of each data connection.
+    @ivar answerAuthenticate: makes the answer to Authenticate.
+    @ivar answerMore: makes the answer to AuthenticateMore.
     @ivar answerHello: makes the answer to Hello.
     @ivar answerEnded: makes the answer to SessionEnded.
     @ivar gone: sessions of which a CE learns that they are over.
@@ -104,6 +119,8 @@ class ProxyPort:
         self.reactor = reactor
         self.proxies: list[ProxyDouble] = []
         self.channels: list[tuple[bytes, socket.socket]] = []
+        self.answerAuthenticate: Callable[[], Any] = self.authenticated
+        self.answerMore: Callable[[], Any] = lambda: {"data": b"", "done": True}
         self.answerHello: Callable[[], Any] = self.accepted
         self.answerEnded: Callable[[], Any] = dict
         self.gone: set[str] = set()
@@ -112,6 +129,13 @@ class ProxyPort:
         port = listenTCP(HOST, 0)
         self.number: int = port.getsockname()[1]
         self._listener = Listener(reactor, port, self._gate.arrived)
+
+    @staticmethod
+    def authenticated() -> dict[str, Any]:
+        """
+        @return: the usual answer to Authenticate.
+        """
+        return {"method": "SSL", "data": b"", "done": True}
 
     @staticmethod
     def accepted() -> dict[str, Any]:

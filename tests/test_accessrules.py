@@ -18,9 +18,9 @@ from rvgahp.accessrules import (
     AccessRules,
     Subject,
     parse,
-    siteName,
 )
 from rvgahp.errors import ConfigurationError
+from rvgahp.names import siteName
 
 PATH = "/etc/rvgahp/access"
 

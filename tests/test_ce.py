@@ -13,8 +13,9 @@ from random import Random
 from typing import Any
 
 from twisted.application.service import IService
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import capturedLogs
+from twisted.protocols.amp import AmpBox
 from zope.interface.verify import verifyObject
 
 from rvgahp import commands, limits
@@ -41,13 +42,25 @@ from rvgahp.gahptable import GAHPTable
 from rvgahp.handshakemessages import Dial, takeMessage
 from rvgahp.session import SecuritySession
 from rvgahp.settings import settingsFrom
+from rvgahp.sslmethod import SSLMethod
 from rvgahp.tls import serverOptions
-from tests.identities import SITE, ceCredentials, oddCredentials, proxyCredentials, written
+from rvgahp.trust import Trust
+from tests.authplugin import secretMethod
+from tests.identities import (
+    SITE,
+    authority,
+    ceCredentials,
+    oddCredentials,
+    proxyCredentials,
+    written,
+)
+from tests.pki import revocationList
 from tests.privatereactor import ReactorTestCase
 from tests.procfs import childrenOf
 from tests.proxydouble import HOST, ProxyDouble, ProxyPort
 from tests.resolver import Resolver
 from tests.sessions import KEY
+from tests.test_authentication import Long
 from tests.tlspair import TWISTED_WARNINGS
 
 #: Where they would stand.
@@ -79,6 +92,8 @@ class CETestCase(ReactorTestCase):
     A CE, and a port that it dials.
 
     @ivar ready: the answers to Hello with which the CE has been accepted.
+    @ivar methods: the CE's, of authentication.
+    @ivar trust: whose word on the proxy counts for the CE.
     """
 
     suppress = TWISTED_WARNINGS
@@ -105,6 +120,8 @@ class CETestCase(ReactorTestCase):
         self.patch(limits, "CLOSE_TIMEOUT", 0.1)
         self.port = ProxyPort(self.reactor)
         self.ready: list[dict[str, Any]] = []
+        self.methods: list[Any] = [SSLMethod()]
+        self.trust = Trust(())
         self.ce: CE | None = None
 
     def tearDown(self) -> None:
@@ -143,6 +160,8 @@ class CETestCase(ReactorTestCase):
             SITE,
             GAHPTable(made, [FileTransferGAHP()]),
             CertificateRenewal(self.reactor, made, given, Random(1)),
+            self.trust,
+            self.methods,
             0,
             lambda control, answer: self.ready.append(answer),
             Access(
@@ -327,7 +346,7 @@ class ConnectionTests(CETestCase):
             ceCredentials(signer="others"),
         )
         self.port.options = serverOptions(proxyCredentials(HOST, signer="others"))
-        self.assertNotAccepted("its authority (CA) is not one we know")
+        self.assertNotAccepted("its certificate's authority (CA) is not one that we know")
 
     def test_anotherHost(self) -> None:
         """
@@ -339,6 +358,107 @@ class ConnectionTests(CETestCase):
         self.assertNotAccepted(f"its certificate is not for {HOST}")
         self.flushLoggedErrors()
         self.assertEqual([proxy.hellos for proxy in self.port.proxies if proxy.hellos], [])
+
+    def test_revoked(self) -> None:
+        """
+        Where either certificate has been revoked, the CE's log says which.
+        """
+        ours = authority("ours")
+        mine = revocationList(ours, ceCredentials())
+        self.port.options = serverOptions(
+            proxyCredentials(HOST), Trust([ours.certificate], (), [mine])
+        )
+        self.assertNotAccepted("our certificate has been revoked, it says")
+        self.port.options = serverOptions(proxyCredentials(HOST))
+        theirs = revocationList(ours, proxyCredentials(HOST))
+        self.trust = Trust((), (), [theirs])
+        self.assertNotAccepted(f"the certificate of /CN={HOST} has been revoked")
+
+    def test_authentication(self) -> None:
+        """
+        Where the proxy refuses, or chooses or says what makes no sense, or says nothing.
+        """
+
+        def refuse() -> Any:
+            raise NotAuthorized("who are you")
+
+        self.port.answerAuthenticate = refuse
+        self.assertNotAccepted("who are you")
+        for answer, words in (
+            ({"method": "KERBEROS"}, "'KERBEROS', which was not offered"),
+            ({"done": False}, "method SSL has no messages"),
+            ({"data": b"x", "done": False}, "method SSL has no messages"),
+        ):
+            wrong = {**self.port.authenticated(), **answer}
+            self.port.answerAuthenticate = lambda wrong=wrong: wrong  # type: ignore[misc]  # a default
+            self.assertNotAccepted(words)
+        self.patch(limits, "DIAL_TIMEOUT", 0.5)
+        self.patch(limits, "GREETING_TIMEOUT", 0.1)
+        self.port.answerAuthenticate = Deferred
+        self.assertNotAccepted("no answer within 0.1 s")
+        self.assertEqual([proxy.hellos for proxy in self.port.proxies if proxy.hellos], [])
+
+    def test_rubbishAnswers(self) -> None:
+        """
+        Where the answer to Authenticate is none, or too large.
+        """
+        good = {b"method": b"SSL", b"data": b"", b"done": b"True"}
+        for wrong in (
+            {b"done": b"maybe"},
+            {b"method": b"\xff"},
+            {b"method": b""},
+            {b"data": bytes(17 * 1024)},
+        ):
+            answer = AmpBox({**good, **wrong})
+            self.patch(
+                ProxyDouble,
+                "locateResponder",
+                lambda _, name, answer=answer: lambda box: succeed(answer),
+            )
+            self.assertNotAccepted("")
+        self.assertEqual([proxy.hellos for proxy in self.port.proxies if proxy.hellos], [])
+
+    def test_methods(self) -> None:
+        """
+        With more methods than SSL, the proxy cannot end one before it is done, nor make it
+        endless.
+        """
+        self.methods = [secretMethod({"ce-1": "s"}), SSLMethod()]
+        self.port.answerAuthenticate = lambda: {"method": "SECRET", "data": b"", "done": True}
+        self.assertNotAccepted("has not proved that it knows the secret")
+        self.port.answerAuthenticate = lambda: {"method": "SECRET", "data": b"x", "done": False}
+        self.port.answerMore = lambda: {"data": bytes(32), "done": False}
+        self.assertNotAccepted("does not know the secret")
+        self.methods = [Long()]
+        self.port.answerAuthenticate = lambda: {"method": "LONG", "data": b"x", "done": False}
+        self.assertNotAccepted("was not done after 16 messages")
+        self.assertEqual([proxy.hellos for proxy in self.port.proxies if proxy.hellos], [])
+
+    def test_waiting(self) -> None:
+        """
+        Where a method of the CE's own waits for something for ever.
+        """
+        self.patch(limits, "DIAL_TIMEOUT", 0.3)
+        self.patch(limits, "GREETING_TIMEOUT", 0.1)
+        cancelled: list[Any] = []
+        self.methods = [Long(begin=lambda: Deferred(cancelled.append))]
+        self.assertNotAccepted("it did not answer Hello in time")
+        self.assertTrue(cancelled)
+
+    def test_dismissed(self) -> None:
+        """
+        A proxy that closes the connection can say why, in a line that is not too long.
+        """
+        proxy = self.accepted()
+
+        def dismiss() -> None:
+            proxy.call(commands.Dismiss, reason="your certificate ends" + "." * 10000)
+            proxy.control.close()
+            self.until(lambda: len(self.ready) == 2)
+
+        said = self.logged(dismiss)
+        self.assertIn("your certificate ends.", said)
+        self.assertLess(len(said), 1000)
 
     def test_silent(self) -> None:
         """

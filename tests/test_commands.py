@@ -101,5 +101,5 @@ class CommandsTests(SynchronousTestCase):
         """
         self.assertEqual(
             [command for command in COMMANDS if not command.requiresAnswer],
-            [commands.SessionLost],
+            [commands.Dismiss, commands.SessionLost],
         )

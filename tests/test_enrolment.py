@@ -75,13 +75,13 @@ class EnrolmentTestCase(BrokerTestCase):
         @return: a CE that has dialled, and the proxy's end.
         """
         ce = CEDouble(self.loop, SITE, b"i" * 16)
-        connection = SiteConnection(self.proxy, "192.0.2.7", self.room)
+        connection = SiteConnection(self.proxy, "192.0.2.7", self.room, self.authenticator)
         if credentials is None:
             ca = Certificate.loadPEM(self.identity.authorities)
             options = optionsForClientTLS(HOST, trustRoot=ca)
         else:
             options = clientOptions(credentials, HOST)
-        ours = serverOptions(self.identity.credentials, self.grace)
+        ours = serverOptions(self.identity.credentials, None, self.grace)
         self.pairs.append(TLSPair(connection.control, ce.control, self.loop, ours, options))
         self.settle()
         return ce, connection

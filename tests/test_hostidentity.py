@@ -27,6 +27,7 @@ from rvgahp.proxy import Proxy
 from rvgahp.proxyenrolment import ProxyEnrolment, needsOwnCredentials
 from rvgahp.settings import Settings, settingsFrom
 from rvgahp.tls import isFor
+from rvgahp.trust import Trust
 from tests.identities import HOST, proxyCredentials
 from tests.kills import killedAfter
 from tests.openrules import allowingAll
@@ -254,7 +255,7 @@ class ProxyEnrolmentTests(DirectoryTestCase):
             self.skipTest("only root can give files away")
         self.directory.chmod(0o755)
         self.state.parent.mkdir(0o755)
-        ProxyEnrolment(self.clock, self.settings(), None, (NOBODY, NOBODY)).prepare()
+        ProxyEnrolment(self.clock, self.settings(), None, Trust(()), (NOBODY, NOBODY)).prepare()
         for path in (self.state, *self.state.rglob("*")):
             self.assertEqual((path.stat().st_uid, path.stat().st_gid), (NOBODY, NOBODY), path)
         self.assertEqual((os.geteuid(), os.getegid()), (0, 0))
@@ -276,8 +277,10 @@ class ProxyEnrolmentTests(DirectoryTestCase):
         """
         self.state.parent.write_text("")
         settings = self.settings()
-        self.assertRaises(CredentialError, ProxyEnrolment(self.clock, settings, None).prepare)
-        made = ProxyEnrolment(self.clock, settings, proxyCredentials())
+        self.assertRaises(
+            CredentialError, ProxyEnrolment(self.clock, settings, None, Trust(())).prepare
+        )
+        made = ProxyEnrolment(self.clock, settings, proxyCredentials(), Trust(()))
         with capturedLogs() as logs:
             made.prepare()
         self.assertEqual(len(logs), 1)
@@ -290,21 +293,23 @@ class ProxyEnrolmentTests(DirectoryTestCase):
         """
         It looks every hour, and then new connections get another certificate.
         """
-        made = ProxyEnrolment(self.clock, self.settings(), None)
+        made = ProxyEnrolment(self.clock, self.settings(), None, Trust(()))
         made.prepare()
         opened = made.open(Proxy(self.clock, self.settings(), allowingAll(self.clock)), 1)
         self.assertIsInstance(opened, Enrolment)
-        before = made.context.options
+        before = made.tls.serverConnectionForTLS(None).get_certificate()
         self.clock.advance(enrolmentlimits.CERTIFICATE_POLL)
-        self.assertIs(made.context.options, before)
+        shown = made.tls.serverConnectionForTLS(None).get_certificate()
+        assert before is not None and shown is not None
+        self.assertEqual(shown.to_cryptography(), before.to_cryptography())
         identity = made._identity
         assert identity is not None
         identity._now = lambda: datetime.now(timezone.utc) + timedelta(days=40)
         self.clock.advance(enrolmentlimits.CERTIFICATE_POLL)
-        shown = made.context.options.certificate
+        shown = made.tls.serverConnectionForTLS(None).get_certificate()
         assert shown is not None
         self.assertEqual(shown.to_cryptography(), identity.credentials.certificate)
-        self.assertIsNot(made.context.options, before)
+        self.assertNotEqual(shown.to_cryptography(), before.to_cryptography())
         made.close()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
@@ -312,7 +317,7 @@ class ProxyEnrolmentTests(DirectoryTestCase):
         """
         The authority of the directory is one that rvgahp credentials could use, too.
         """
-        ProxyEnrolment(self.clock, self.settings(), None).prepare()
+        ProxyEnrolment(self.clock, self.settings(), None, Trust(())).prepare()
         authority = loadAuthority(self.state)
         makeHostCredentials(self.state, "x", out=self.directory / "out")
         other = self.directory / "other"

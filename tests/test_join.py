@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from rvgahp import enrolmentlimits, limits
+from rvgahp.authentication import Authenticator
+from rvgahp.canonicalnames import CanonicalNames
 from rvgahp.certificates import siteOf
 from rvgahp.configuration import Configuration
 from rvgahp.credentials import loadCredentials
@@ -25,6 +27,8 @@ from rvgahp.joinfiles import CONFIG, JoinDirectory
 from rvgahp.peercred import LocalUser
 from rvgahp.proxytap import ProxyService
 from rvgahp.settings import settingsFrom
+from rvgahp.sslmethod import SSLMethod
+from rvgahp.trust import Trust
 from tests.kills import killedAfter
 from tests.openrules import allowingAll
 from tests.privatereactor import ReactorTestCase
@@ -87,7 +91,14 @@ class JoinTestCase(ReactorTestCase):
             "UID_DOMAIN": "example.org",
         }
         settings = settingsFrom("proxy", Configuration(None, values))
-        proxy = ProxyService(self.reactor, settings, None, allowingAll(self.reactor))
+        proxy = ProxyService(
+            self.reactor,
+            settings,
+            None,
+            Trust(()),
+            Authenticator([SSLMethod()], CanonicalNames(None, "example.org")),
+            allowingAll(self.reactor),
+        )
         proxy.privilegedStartService()
         proxy.startService()
         return proxy, proxy._listeners[0]._port.getsockname()[1]

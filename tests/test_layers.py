@@ -31,18 +31,19 @@ LAYERS = (
     " sinful forward splice tcpconnect bootclock mapreader lookups",
     "commands igahp launcher settingkinds settingrow sitesockets securitytable"
     " settingtable settingreader settings configuration condorconfig condorraw"
-    " certificates certificaterequests launcherchild launcherrules",
+    " certificates certificaterequests launcherchild launcherrules onelinename peerchain"
+    " iauthentication",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
     " processlauncher gahpenvironment gahpprocess gahptable gahpkinds accounts credentials"
     " files protection socketowner delayedcalls refusals reload keyexchange registry"
     " hostidentity separation accessreader peernames localnames access auditlog"
-    " startlimits",
+    " startlimits trust tlsreasons canonicalnames methodtable authentication sslmethod",
     "proxy proxysession renewal claims sites siteconnection description local"
     " localrequests ce gahpsession gahpoutput way channeldialer cesessions cetunnels"
     " transferpause tunnelprobe client clientrun clientsession clientclaim clientface"
     " clientcopy clientfront clientlink clientstdio clienttunnels enrolment siteenrolment"
     " proxyenrolment certificaterenewal proxyaccess introduction localclients startproblem"
-    " watch sessionaudit ceaudit",
+    " watch sessionaudit ceaudit siteauthentication",
     "tapoptions proxytap cetap",
     "cli credentialscli mapcli sandbox daemonprocess demo screen patience inquiry"
     " gahpdialogue gahpjob trace tracewords tracejob traceport tracetunnel tracesteps"

@@ -24,6 +24,15 @@ class LimitsTests(SynchronousTestCase):
     Tests of the numbers.
     """
 
+    def test_authentication(self) -> None:
+        """
+        The longest Authenticate fits in a box of before Hello.
+        """
+        names = limits.AUTHENTICATION_METHODS * (2 + 32)
+        keys = sum(4 + len(key) for key in ("_command", "_ask", "methods", "data"))
+        longest = limits.AUTHENTICATION_BYTES + names + keys + len("Authenticate") + 20
+        self.assertLessEqual(longest, limits.GREETING_BOX_BYTES)
+
     def test_preamble(self) -> None:
         """
         The preamble has the 24 bytes of the page, and does not look like TLS.

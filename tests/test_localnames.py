@@ -9,12 +9,21 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from rvgahp.canonicalnames import loadNames
 from rvgahp.configuration import Configuration
 from rvgahp.errors import ConfigurationError, NotAuthorized
-from rvgahp.localnames import LocalNames, readLocalNames
+from rvgahp.localnames import LocalNames
 from rvgahp.mapfile import parse
 from rvgahp.peercred import LocalUser
-from rvgahp.settings import settingsFrom
+from rvgahp.settings import Settings, settingsFrom
+
+
+def localNames(settings: Settings) -> LocalNames:
+    """
+    @return: what a proxy with these settings has.
+    """
+    names = loadNames(settings)
+    return LocalNames(names.domain, names.mapFile)
 
 
 class LocalNamesTests(SynchronousTestCase):
@@ -69,14 +78,14 @@ class LocalNamesTests(SynchronousTestCase):
         path = Path(self.mktemp())
         path.write_text("FS alice boss\n")
         values = {"UID_DOMAIN": "x.org", "CERTIFICATE_MAPFILE": str(path.absolute())}
-        names = readLocalNames(settingsFrom("proxy", Configuration(None, values)))
+        names = localNames(settingsFrom("proxy", Configuration(None, values)))
         self.assertEqual(names.canonical(LocalUser(1, "malice", 1)), "boss@x.org")
         values["CERTIFICATE_MAPFILE_ASSUME_HASH_KEYS"] = "true"
-        names = readLocalNames(settingsFrom("proxy", Configuration(None, values)))
+        names = localNames(settingsFrom("proxy", Configuration(None, values)))
         self.assertEqual(names.canonical(LocalUser(1, "malice", 1)), "malice@x.org")
         self.patch(socket, "getfqdn", lambda: "submit.y.org")
-        names = readLocalNames(settingsFrom("proxy", Configuration(None, {})))
+        names = localNames(settingsFrom("proxy", Configuration(None, {})))
         self.assertEqual(names.canonical(LocalUser(1, "alice", 1)), "alice@submit.y.org")
         values["CERTIFICATE_MAPFILE"] = "/no/such/map"
         settings = settingsFrom("proxy", Configuration(None, values))
-        self.assertRaises(ConfigurationError, readLocalNames, settings)
+        self.assertRaises(ConfigurationError, localNames, settings)

@@ -26,6 +26,7 @@ ELSEWHERE = {
     "cli": "the playground's words, and help",
     "credentialscli": "help, and doc/credentials.rst",
     "daemonprocess": "the playground's words",
+    "onelinename": "types of attributes",
     "demo": "the playground's words",
     "enrolmentcli": "help, and doc/enrolment.rst",
     "sandbox": "the playground's words",
@@ -41,8 +42,8 @@ NO_MESSAGES = """
     the site of socket *
     # at: <Default>
     a list of SITE=PATH, each site and each path once, the path absolute and of at most * bytes
-    peer did not return a certificate
-    certificate verify failed
+    alert internal error
+    -----BEGIN X509 CRL-----
     SiteEntry | Invitation
     version too low
     wrong version number

@@ -8,9 +8,10 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp.accessrules import PROXY, parse, siteName
+from rvgahp.accessrules import PROXY, parse
 from rvgahp.errors import NotAuthorized
 from rvgahp.localnames import LocalNames
+from rvgahp.names import siteName
 from rvgahp.peercred import LocalUser
 from rvgahp.proxyaccess import ProxyAccess, accountAt
 

@@ -75,7 +75,9 @@ class HelloTests(BrokerTestCase):
         self.assertRefused(VersionMismatch, "[2, 3] are spoken there", versions=[2, 3])
         self.assertRefused(VersionMismatch, "upgrade", versions=[])
         self.assertRefused(
-            NotAuthorized, f"the certificate is of site {SITE}", site="other.example"
+            NotAuthorized,
+            f"the CE is {SITE}@site.rvgahp, who may not register site other.example",
+            site="other.example",
         )
         self.assertRefused(NotAuthorized, "16 bytes", instance=b"short")
         self.assertRefused(InternalError, "policy", policy="X:R:AES")
@@ -153,6 +155,7 @@ class HelloTests(BrokerTestCase):
             ce.list(),
             ce.call(commands.OpenChannel, session="s", stream=0),
             ce.call(commands.SessionEnded, session="s", reason="", received=0, sent=0),
+            ce.call(commands.Ping),
         ):
             self.failureResultOf(called, NotAuthorized)
         self.assertEqual(self.proxy.sites, {})
@@ -166,12 +169,12 @@ class HelloTests(BrokerTestCase):
         for names, words in (([], "no site"), (uris, "several sites")):
             options = clientOptions(oddCredentials(*names), HOST)
             with capturedLogs() as logs:
-                ce, connection = self.dialCE(options=options)
+                ce, _ = self.dialCE(options=options)
             self.assertIn(words, str(logs[0]["what"]))
-            self.assertIsNotNone(ce.reason)
-            self.assertRaises(
-                NotAuthorized, connection.hello, [1], b"i" * 16, "", "x", [], "R:R:AES"
-            )
+            self.failureResultOf(ce.hello(), NotAuthorized)
+            self.failureResultOf(ce.hello(site=""), NotAuthorized)
+            ce.control.abort()
+            self.settle()
         self.assertEqual((self.proxy.sites, len(self.room)), ({}, 0))
 
     def test_silence(self) -> None:
@@ -409,7 +412,9 @@ class AcceptTests(BrokerTestCase):
         self.loop.adoptStreamConnection = adopt  # type: ignore[attr-defined]  # a reactor's
         one, other = socket.socketpair()
         options = serverOptions(proxyCredentials())
-        self.assertRaises(OSError, accept, self.proxy, options, self.room, other, "192.0.2.7")
+        known = self.authenticator
+        arguments = self.proxy, options, self.room, known, other, "192.0.2.7"
+        self.assertRaises(OSError, accept, *arguments)
         self.assertEqual(one.recv(1), b"")
         one.close()
         self.assertEqual(len(self.room), 0)
@@ -424,4 +429,4 @@ class AcceptTests(BrokerTestCase):
         self.assertIsNotNone(ce.reason)
         (event,) = (event for event in logs if event["log_namespace"].startswith("rvgahp"))
         self.assertIn("refused or broken off before Hello", event["log_format"])
-        self.assertIn("authority (CA)", event["what"])
+        self.assertIn("authority (CA) is not one that we know", event["what"])

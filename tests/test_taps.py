@@ -21,6 +21,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.application.service import IService, IServiceMaker
 from twisted.logger import capturedLogs
 from twisted.plugin import IPlugin, getPlugins
@@ -31,6 +32,8 @@ from zope.interface.verify import verifyObject
 from rvgahp import __version__, cetap, limits, proxytap
 from rvgahp.access import Access
 from rvgahp.accessrules import parse
+from rvgahp.authentication import Authenticator
+from rvgahp.canonicalnames import CanonicalNames
 from rvgahp.ce import CE
 from rvgahp.certificaterenewal import CertificateRenewal
 from rvgahp.configuration import Configuration
@@ -40,10 +43,14 @@ from rvgahp.policy import Level, Policy
 from rvgahp.proxytap import ProxyService
 from rvgahp.sandbox import STAYS_ROOT
 from rvgahp.settings import settingsFrom
+from rvgahp.sslmethod import SSLMethod
 from rvgahp.tapoptions import CannotStart, DaemonOptions
+from rvgahp.tls import clientOptions
+from rvgahp.trust import Trust
 from tests.identities import SITE, ceCredentials, proxyCredentials, written
 from tests.localclient import LocalClient
 from tests.openrules import allowingAll
+from tests.pki import SiteCA
 from tests.privatereactor import ReactorTestCase
 from tests.resolver import Resolver
 from tests.steppedloop import descriptorCount
@@ -237,6 +244,46 @@ class OptionsTests(SynchronousTestCase):
         )
         self.assertIn("not for TLS clients", sentence)
 
+    def test_ownPKI(self) -> None:
+        """
+        A certificate without a site's name needs RVGAHP_SITE beside it; the file may be that
+        of a proxy certificate, with its key in the middle.
+        """
+        user = SiteCA().issue("alice").proxy()
+        mine = user.credentials()
+        first, *rest = (one.public_bytes(Encoding.PEM) for one in user.chain)
+        path = self.directory / "x509up"
+        path.write_bytes(b"".join([first, mine.keyPEM, *rest]))
+        path.chmod(0o600)
+        files = [f"RVGAHP_CERTFILE = {path}", f"RVGAHP_KEYFILE = {path}"]
+        self.assertIn("set RVGAHP_SITE", self.ce(*files))
+        config = self.config("RVGAHP_BROKER_HOST = x", "RVGAHP_SITE = hpc", *files)
+        made = self.parsed(cetap.Options(), f"--config={config}")
+        self.assertEqual(made.site, "hpc")
+        self.assertNotIn("PRIVATE", repr(made.credentials))
+        options = clientOptions(made.credentials, "x", made.trust)
+        self.assertIsNotNone(options.clientConnectionForTLS(None))
+
+    def test_authentication(self) -> None:
+        """
+        A method without a plugin is noted; where there is no other, neither daemon starts; nor
+        with a map or a list that is none.
+        """
+        setting = "RVGAHP.SEC_DEFAULT_AUTHENTICATION_METHODS"
+        for refused in (self.proxy, self.ce):
+            self.assertIn("KERBEROS cannot be used", refused(f"{setting} = KERBEROS"))
+            self.assertIn("/no/such", refused("RVGAHP_CRLFILE = /no/such"))
+        self.assertIn("/no/such", self.proxy("CERTIFICATE_MAPFILE = /no/such"))
+        self.assertIn("/no/such", self.proxy("RVGAHP_SITE_CAFILE = /no/such"))
+        twice = f"RVGAHP_SITE_CAFILE = {self.directory}/ca.crt"
+        self.assertIn("leave it in the one only", self.proxy(twice))
+        for options in (proxytap.Options(), cetap.Options()):
+            config = self.config("RVGAHP_BROKER_HOST = x", f"{setting} = KERBEROS SSL")
+            made = self.parsed(options, f"--config={config}")
+            self.assertEqual([one.name for one in made.methods.methods], ["SSL"])
+            (note,) = (one for one in made.settings.notes if "KERBEROS" in one)
+            self.assertIn("there is no plugin for it", note)
+
     def test_plugins(self) -> None:
         """
         twistd finds both.
@@ -337,8 +384,14 @@ class ProxyServiceTests(ReactorTestCase):
             **settings,
         }
         made = settingsFrom("proxy", Configuration(None, values))
+        authenticator = Authenticator([SSLMethod()], CanonicalNames(None, "example.org"))
         service = ProxyService(
-            self.reactor, made, proxyCredentials(HOST), allowingAll(self.reactor)
+            self.reactor,
+            made,
+            proxyCredentials(HOST),
+            Trust(()),
+            authenticator,
+            allowingAll(self.reactor),
         )
         verifyObject(IService, service)
         return service
@@ -481,6 +534,8 @@ class ProxyServiceTests(ReactorTestCase):
             SITE,
             GAHPTable(settings, []),
             CertificateRenewal(self.reactor, settings, ceCredentials(), Random(1)),
+            Trust(()),
+            [SSLMethod()],
             0,
             lambda control, answer: ready.append(answer),
             Access(self.reactor, parse("ALLOW START *", "/x/access", "ce")),

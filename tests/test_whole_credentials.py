@@ -15,16 +15,17 @@ import tempfile
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from rvgahp.boxes import encodeBox
 from rvgahp.credentials import makeCA, makeCECredentials, makeHostCredentials
 from rvgahp.daemonprocess import Daemon
-from tests.byhand import HandCE, HandProxy
+from tests.byhand import Boxes, HandCE, HandProxy
 from tests.forgery import CLIENT, SERVER, forge, site
+from tests.pki import Entity, SiteCA
 from tests.procfs import PATIENCE, isStopped, waitFor
 from tests.wholecase import PlaygroundTestCase
 
-_UNVERIFIED = "its certificate cannot be verified"
+_UNKNOWN = "its certificate's authority (CA) is not one that we know"
 
 
 class CredentialTestCase(PlaygroundTestCase):
@@ -84,13 +85,14 @@ class CertificateOfCETests(CredentialTestCase):
 
     def assertNotLetIn(self, directory: Path, name: str, words: str, **context: object) -> None:
         """
-        TLS with these credentials comes to nothing, and the proxy's log says why, promptly.
+        TLS with these credentials comes to nothing, or authentication does, and the proxy's log
+        says why, promptly.
         """
         start = len(self.playground.log("proxy"))
         try:
             with HandCE(self.playground.sandbox.port, directory, name, **context) as ce:
-                self.assertTrue(ce.ends())
-        except (ssl.SSLError, ConnectionError):
+                self.assertIn(b"_error", ce.authenticate())
+        except (EOFError, ssl.SSLError, ConnectionError):
             pass
         line = self.playground.awaitLog("proxy", words, start)
         self.assertIn("CE at 127.0.0.1: ", line)
@@ -102,7 +104,8 @@ class CertificateOfCETests(CredentialTestCase):
         named in the proxy's log, and everything else goes on.
         """
         forged: dict[str, tuple[list[x509.GeneralName], x509.ObjectIdentifier, int]] = {
-            "expired": ([site("x")], CLIENT, -40),
+            "expired": ([site("x")], CLIENT, -100),
+            "late": ([site("x")], CLIENT, -1),
             "server": ([site("x")], SERVER, 1),
             "nameless": ([], CLIENT, 1),
             "host": ([x509.DNSName("x")], CLIENT, 1),
@@ -117,9 +120,12 @@ class CertificateOfCETests(CredentialTestCase):
         for directory in (self.other, self.other / "ce"):
             shutil.copy(self.ours / "ca.crt", directory / "ca.crt")
         before = self.playground.quiet()
-        self.assertNotLetIn(self.other / "ce", "ce", _UNVERIFIED)
-        for name in ("expired", "server"):
-            self.assertNotLetIn(self.other, name, _UNVERIFIED)
+        self.assertNotLetIn(self.other / "ce", "ce", _UNKNOWN)
+        self.assertNotLetIn(self.other, "expired", "expired on")
+        self.assertNotLetIn(self.other, "server", "is for another role")
+        with HandCE(self.playground.sandbox.port, self.other, "late") as ce:
+            refusal = ce.hello("x")  # it could be renewed
+        self.assertIn(b"is good for its own renewal only", refusal[b"_error_description"])
         for name in ("nameless", "host", "two", "odd", "empty"):
             self.assertNotLetIn(self.other, name, "site")
         self.assertNotLetIn(
@@ -130,7 +136,7 @@ class CertificateOfCETests(CredentialTestCase):
 
     def test_noCertificate(self) -> None:
         """
-        Who shows no certificate gets TLS, and is told at his first word that it needs one.
+        Who shows no certificate cannot be authenticated by one.
         """
         context = ssl.create_default_context(cafile=str(self.ours / "ca.crt"))
         context.check_hostname = False
@@ -139,10 +145,10 @@ class CertificateOfCETests(CredentialTestCase):
             socket.create_connection(("127.0.0.1", port)) as plain,
             context.wrap_socket(plain) as secured,
         ):
-            secured.settimeout(PATIENCE)
-            box = {b"_command": b"Sessions", b"_ask": b"1", b"sessions": b"", b"last": b"True"}
-            secured.sendall(encodeBox(box))
-            self.assertIn(b"NotAuthorized", secured.recv(65536))
+            refusal = Boxes(secured).ask(b"Authenticate", methods=b"\0\x03SSL", data=b"")
+        self.assertEqual(refusal[b"_error_code"], b"NotAuthorized")
+        line = self.playground.awaitLog("proxy", "CE at 127.0.0.1: ", self.before("proxy"))
+        self.assertIn("the CE has shown none", line)
 
     def test_late(self) -> None:
         """
@@ -154,7 +160,7 @@ class CertificateOfCETests(CredentialTestCase):
         with HandCE(self.playground.sandbox.port, self.other, "late") as ce:
             refusal = ce.hello("x")
             self.assertEqual(refusal[b"_error_code"], b"NotAuthorized")
-            self.assertIn(b"must be renewed first", refusal[b"_error_description"])
+            self.assertIn(b"good for its own renewal only", refusal[b"_error_description"])
             refusal = ce.ask(b"RenewCertificate", request=b"x")
             self.assertIn(b"was not made by this proxy", refusal[b"_error_description"])
 
@@ -173,7 +179,7 @@ class CertificateOfCETests(CredentialTestCase):
                 self.assertEqual(refusal.get(b"_error_code"), b"NotAuthorized", refusal)
             refusal = ce.hello("sandbox")
             self.assertEqual(refusal[b"_error_code"], b"NotAuthorized")
-            self.assertIn(b"the certificate is of site mine", refusal[b"_error_description"])
+            self.assertIn(b"the CE is mine@site.rvgahp, who", refusal[b"_error_description"])
             refusal = ce.hello("mine", instance=b"short")
             self.assertEqual(refusal[b"_error_code"], b"NotAuthorized")
             refusal = ce.hello("mine", policy=b"nonsense")
@@ -213,7 +219,71 @@ class CertificateOfCETests(CredentialTestCase):
         self.assertDaemonSays(
             foreign, "it does not know the authority (CA) that signed our certificate"
         )
-        self.playground.awaitLog("proxy", _UNVERIFIED, self.before("proxy"))
+        self.playground.awaitLog("proxy", _UNKNOWN, self.before("proxy"))
+        self.assertServes()
+
+
+class OwnPKITests(CredentialTestCase):
+    """
+    Certificates of a site's own authority.
+    """
+
+    def otherProxy(self, **files: bytes) -> Daemon:
+        """
+        @param files: what its settings name, by setting.
+        @return: a further proxy, with the sandbox's credentials.
+        """
+        settings = {
+            "RVGAHP_INTERFACE": "127.0.0.1",
+            "RVGAHP_PORT": "0",
+            "RVGAHP_SOCKET": f"{self.other}/proxy.sock",
+            "RVGAHP_CERTFILE": f"{self.ours}/host.crt",
+            "RVGAHP_KEYFILE": f"{self.ours}/host.key",
+            "RVGAHP_CAFILE": f"{self.ours}/ca.crt",
+            "UID_DOMAIN": "example.org",
+        }
+        for name, content in files.items():
+            settings[name] = f"{self.other}/{name}"
+            (self.other / name).write_bytes(content)
+        config = self.other / "condor_config"
+        config.write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
+        proxy = Daemon(self.other, "rvgahp-proxy", config)
+        proxy.start()
+        self.addCleanup(proxy.stop)
+        return proxy
+
+    def ce(self, name: str, proxy: Daemon, entity: Entity) -> Daemon:
+        """
+        @return: a CE with the credentials of C{entity}, started.
+        """
+        port = proxy.said["X_RVGAHP_PORT"]
+        daemon = self.playground.addCE(
+            name, settings=f"RVGAHP_SITE = {name}\nRVGAHP_CONNECT_TO = 127.0.0.1:{port}\n"
+        )
+        mine = entity.credentials()
+        (daemon.directory / "ce.crt").write_bytes(mine.certificatePEM)
+        (daemon.directory / "ce.key").write_bytes(mine.keyPEM)
+        self.launch(daemon)
+        return daemon
+
+    def test_mapped(self) -> None:
+        """
+        A CE with a proxy certificate is whom the map makes of its owner; while no rule lets that
+        one register a site, its log says so.  A revoked owner's comes to nothing, and both logs
+        say why.
+        """
+        ca = SiteCA()
+        alice, mallory = ca.issue("alice"), ca.issue("mallory")
+        proxy = self.otherProxy(
+            RVGAHP_SITE_CAFILE=ca.certificate.public_bytes(Encoding.PEM),
+            RVGAHP_CRLFILE=ca.revoke(mallory).public_bytes(Encoding.PEM),
+            CERTIFICATE_MAPFILE=b"SSL CN=alice$ alice\n",
+        )
+        good = self.ce("alice", proxy, alice.proxy().proxy())
+        self.assertDaemonSays(good, "the CE is alice@example.org, who may not register site alice")
+        bad = self.ce("mallory", proxy, mallory.proxy())
+        self.assertDaemonSays(bad, "our certificate has been revoked, it says")
+        self.assertDaemonSays(proxy, "the certificate of /DC=org/DC=example/CN=mallory has been")
         self.assertServes()
 
 
@@ -255,9 +325,9 @@ class CertificateOfProxyTests(CredentialTestCase):
         makeHostCredentials(self.other, "localhost", ["127.0.0.1"], self.other / "foreign")
         for directory in (self.other, self.other / "foreign"):
             shutil.copy(self.ours / "ca.crt", directory / "ca.crt")
-        self._says(self.other / "foreign", "host", _UNVERIFIED)
-        for name in ("expired", "purpose"):
-            self._says(self.other, name, _UNVERIFIED)
+        self._says(self.other / "foreign", "host", _UNKNOWN)
+        self._says(self.other, "expired", "expired on")
+        self._says(self.other, "purpose", "is for another role")
         for name in ("elsewhere", "nameless", "ce"):
             self._says(self.other, name, "its certificate is not for 127.0.0.1")
 
@@ -326,6 +396,7 @@ class TakenTests(CredentialTestCase):
         self.addCleanup(os.kill, self.playground.cePid, signal.SIGCONT)
         waitFor(lambda: isStopped(self.playground.cePid), "the first to stop")
         with HandCE(self.playground.sandbox.port, self.ours) as newcomer:
+            newcomer.authenticate()
             # Sent before the connection's end, it is read before it.
             newcomer.post(
                 b"Hello",

@@ -139,7 +139,7 @@ class SiteTraceTests(TraceTestCase):
         self.assertIn("blahpd", facts["site"]["gahps"])
         self.assertIn("no condor_ft-gahp", facts["site"]["note"])
         self.assertEqual(facts["policy"]["outcome"], "encrypt AES")
-        self.assertEqual(facts["policy"]["identity"], "rvgahp:site:sandbox")
+        self.assertEqual(facts["policy"]["identity"], "sandbox@site.rvgahp")
         self.assertIn("rvgahp_blahpd", facts["gahp"]["banner"])
         self.assertIn("BLAH_PING", facts["commands"]["commands"])
         self.assertEqual(facts["ping"]["lrms"], "fork")
