@@ -7,9 +7,7 @@ Layer 4: a reactor is passed in.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
-from functools import partial
 from random import SystemRandom
 from typing import Any
 
@@ -20,17 +18,18 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
-from rvgahp import __version__, commands, limits
+from rvgahp import commands, limits
 from rvgahp.access import Access
 from rvgahp.auditlog import AuditLog
-from rvgahp.authentication import authenticate, contextOf
+from rvgahp.authentication import contextOf
 from rvgahp.backoff import Backoff
 from rvgahp.ceaudit import CEAudit
+from rvgahp.cegreeting import CertificateRenewed, Greeting
 from rvgahp.certificaterenewal import CertificateRenewal
 from rvgahp.cesessions import CESessions
 from rvgahp.control import ControlConnection, QuietFactory, Responders
 from rvgahp.errors import ChannelLost, CredentialError, SiteTaken, StartFailed
-from rvgahp.gahpsession import STOPPED, GAHPSession
+from rvgahp.gahpsession import GAHPSession
 from rvgahp.gahptable import GAHPTable
 from rvgahp.policy import Policy
 from rvgahp.separation import Separation
@@ -39,6 +38,9 @@ from rvgahp.tcpdial import dialTCP
 from rvgahp.tls import clientOptions, explain
 from rvgahp.trust import Trust, certificatesIn
 from rvgahp.way import Way
+
+#: Why sessions end when the CE is stopped.
+_STOPPED = "rvgahp-ce at the site was stopped"
 
 
 class CE(Service, Responders):
@@ -87,10 +89,8 @@ class CE(Service, Responders):
         self._gahps = gahps
         self._renewal = renewal
         self._trust = trust
-        self._methods = methods
-        self._greeting: Deferred[Any] | None = None
+        self._greeted: Deferred[Any] | None = None
         self._ready = ready
-        self._instance = secrets.token_bytes(16)
         self._here = CESessions(
             reactor,
             settings,
@@ -107,6 +107,7 @@ class CE(Service, Responders):
             separation,
         )
         self.sessions = self._here.running
+        self._greeting = Greeting(settings, site, gahps, methods, renewal, self._here)
         self.audit = AuditLog(reactor, lambda: self._settings.get("RVGAHP_AUDIT_LOG"))
         self._recorder = CEAudit(reactor, self.audit, site)
         self._backoff = Backoff(SystemRandom())
@@ -145,7 +146,7 @@ class CE(Service, Responders):
         if self._connecting is not None:
             self._connecting.cancel()
         self._here.refuseStarts()
-        told = [self._tellEnd(session, STOPPED) for session in self.sessions.values()]
+        told = [self._tellEnd(session, _STOPPED) for session in self.sessions.values()]
         over = DeferredList(told).addCallback(lambda _: self._endAll())
         return over.addCallback(lambda _: self.audit.close())
 
@@ -194,64 +195,13 @@ class CE(Service, Responders):
             self._refusal = str(e)
             control.abort()
             return
-        call = partial(control.caller.call, timeout=limits.GREETING_TIMEOUT)
-        known = ensureDeferred(authenticate(call, self._methods, context))
-        greeted = known.addCallback(lambda _: self._authenticated(control))
-        greeted.addErrback(self._refused, control)
-        self._greeting = greeted
+        greeted = self._greeting.greet(control, context)
+        greeted.addCallback(self._nowReady, control).addErrback(self._refused, control)
+        self._greeted = greeted
 
-    def _authenticated(self, control: ControlConnection) -> Deferred[Any]:
-        """
-        The proxy knows who we are.
-        """
-        if self._renewal.isExpired:
-            return self._renewal.renew(control).addCallback(self._renewed, control)
-        return self._hello(control).addCallback(self._greeted, control)
-
-    def _hello(self, control: ControlConnection) -> Deferred[dict[str, Any]]:
-        return control.caller.call(
-            commands.Hello,
-            limits.GREETING_TIMEOUT,
-            versions=list(limits.PROTOCOL_VERSIONS),
-            instance=self._instance,
-            site=self._site,
-            software=f"rvgahp {__version__}",
-            gahps=self._gahps.names(),
-            policy=self._settings.policy.encode(),
-        )
-
-    def _renewed(self, _: object, control: ControlConnection) -> None:
-        """
-        Our certificate had ended; with the new one we dial again at once.
-        """
-        self._refusal = "the certificate had ended and has been renewed"
-        self._backoff.succeeded()
-        control.abort()
-
-    def _greeted(self, answer: dict[str, Any], control: ControlConnection) -> Deferred[Any]:
-        self._proxyPolicy = Policy.decode(answer["policy"])
-        control.greeted()
-        return self._listSessions(control, self._here.listed()).addCallback(
-            lambda _: self._nowReady(control, answer)
-        )
-
-    def _listSessions(
-        self, control: ControlConnection, sessions: list[dict[str, Any]]
-    ) -> Deferred[Any]:
-        now, later = sessions[: limits.SESSIONS_PER_CALL], sessions[limits.SESSIONS_PER_CALL :]
-        asked = control.caller.call(commands.Sessions, sessions=now, last=not later)
-        asked.addCallback(self._endGone)
-        if later:
-            asked.addCallback(lambda _: self._listSessions(control, later))
-        return asked
-
-    def _endGone(self, answer: dict[str, Any]) -> None:
-        for name in answer["gone"]:
-            if name in self.sessions:
-                self.sessions[name].clientGone("its client is gone")
-
-    def _nowReady(self, control: ControlConnection, answer: dict[str, Any]) -> None:
+    def _nowReady(self, answer: dict[str, Any], control: ControlConnection) -> None:
         self._accepted = True
+        self._proxyPolicy = Policy.decode(answer["policy"])
         self._timer.cancel()
         self.log.info(
             "Accepted by the proxy at {peer} ({software}) as site {site}",
@@ -264,6 +214,8 @@ class CE(Service, Responders):
         self._backoff.succeeded()
 
     def _refused(self, failure: Failure, control: ControlConnection) -> None:
+        if failure.check(CertificateRenewed):
+            self._backoff.succeeded()
         if not self._refusal and control.connected:
             self._refusal = failure.getErrorMessage()
             if failure.check(SiteTaken):
@@ -273,8 +225,8 @@ class CE(Service, Responders):
     def _lost(self, reason: Failure) -> None:
         self._control = None
         self._renewal.disconnected()
-        if self._greeting is not None:
-            self._greeting.cancel()
+        if self._greeted is not None:
+            self._greeted.cancel()
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         if not self.running:

@@ -2,7 +2,7 @@
 """
 The guard of a tunnel: what a connection from the site may ask of HTCondor's shared port.
 
-Layer 0: bytes in, bytes out; L{rvgahp.errors} and L{rvgahp.limits}.
+Layer 0: bytes in, bytes out; L{rvgahp.errors} and L{rvgahp.tunnellimits}.
 
 Behind the shared port's TCP port are all of a submit host's daemons, and the first
 message, which nobody authenticates, says which one is meant.  The guard lets only one
@@ -30,7 +30,7 @@ has 1024 bytes), an C{end} of 2 to 10 (it means 1).
 from __future__ import annotations
 
 from rvgahp.errors import ConfigurationError, NotAuthorized
-from rvgahp.limits import PEEK_BYTES
+from rvgahp.tunnellimits import PEEK_BYTES
 
 __all__ = ["Guard"]
 

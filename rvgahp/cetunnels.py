@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from rvgahp import limits
+from rvgahp import limits, tunnellimits
 from rvgahp.channeldialer import ChannelDialer
 from rvgahp.errors import Busy, NotAuthorized, SessionGone, StartFailed
 from rvgahp.handshakemessages import TUNNEL_STREAM
@@ -41,7 +41,7 @@ def openTunnelPort(number: int) -> socket.socket:
     problem = "there is no such port"
     if 0 <= number <= 65535:  # else create_server would forget a descriptor
         try:
-            return socket.create_server(("127.0.0.1", number), backlog=limits.TUNNELS)
+            return socket.create_server(("127.0.0.1", number), backlog=tunnellimits.TUNNELS)
         except OSError as e:
             problem = os.strerror(e.errno or 0)
     what = f"port {number}, which its gridmanager knows" if number else "a port"
@@ -91,9 +91,9 @@ class CETunnel(Splice):
         now = self._reactor.seconds()
         if not self._isReachable():
             self._timed, self._wasAway = now, True
-        elif now - self._timed >= limits.TUNNEL_OPEN_TIMEOUT:
+        elif now - self._timed >= tunnellimits.OPEN_TIMEOUT:
             problem = self._dialer.problem or "no dial was answered"
-            self.fail(f"no channel within {limits.TUNNEL_OPEN_TIMEOUT:g} s: {problem}")
+            self.fail(f"no channel within {tunnellimits.OPEN_TIMEOUT:g} s: {problem}")
             return
         elif self._wasAway:
             self._dialer.redial(0)
@@ -199,8 +199,10 @@ class CETunnels:
         """
         if self._probe is not None:
             raise Busy("a probe of this tunnel is under way, and there is one at a time")
-        if len(request) > limits.PEEK_BYTES:
-            raise NotAuthorized(f"a probe of a tunnel sends at most {limits.PEEK_BYTES} bytes")
+        if len(request) > tunnellimits.PEEK_BYTES:
+            raise NotAuthorized(
+                f"a probe of a tunnel sends at most {tunnellimits.PEEK_BYTES} bytes"
+            )
         try:
             self._probe = TunnelProbe(self._reactor, self.number, request)
         except OSError as e:
@@ -217,8 +219,10 @@ class CETunnels:
             probe = None
         try:
             checkOwner(connection, self.owner if probe is None else os.geteuid())
-            if len(self._tunnels) >= limits.TUNNELS:
-                raise NotAuthorized(f"it has {limits.TUNNELS} tunnels, and no more are allowed")
+            if len(self._tunnels) >= tunnellimits.TUNNELS:
+                raise NotAuthorized(
+                    f"it has {tunnellimits.TUNNELS} tunnels, and no more are allowed"
+                )
         except NotAuthorized as e:
             self._refusals.refused(str(e))
             breakOnClose(connection)

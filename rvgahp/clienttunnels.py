@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from rvgahp import limits
+from rvgahp import limits, tunnellimits
 from rvgahp.budget import Budget
 from rvgahp.carrier import Carrier
 from rvgahp.channel import AnsweringChannel
@@ -84,7 +84,7 @@ class ClientTunnel(Splice):
         """
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        self._timer = self._loop.callLater(limits.PEEK_TIMEOUT, self._late)
+        self._timer = self._loop.callLater(tunnellimits.PEEK_TIMEOUT, self._late)
 
     def withoutChannel(self, reason: str) -> None:
         if self.carrier.generation:
@@ -124,7 +124,7 @@ class ClientTunnel(Splice):
             self._awaitMessage()
         else:
             self.fail(
-                f"refused: its first message was not complete after {limits.PEEK_TIMEOUT:g} s"
+                f"refused: its first message was not complete after {tunnellimits.PEEK_TIMEOUT:g} s"
             )
 
     # -- to the gridmanager -------------------------------------------------
@@ -238,7 +238,7 @@ class Tunnels:
         self._say = say
         self._channelLost = channelLost
         self._tunnels: dict[int, ClientTunnel] = {}
-        self._ended: deque[int] = deque(maxlen=limits.ENDED_TUNNELS)
+        self._ended: deque[int] = deque(maxlen=tunnellimits.ENDED_TUNNELS)
         self._farewells: set[Farewell] = set()
 
     def __len__(self) -> int:
@@ -253,7 +253,7 @@ class Tunnels:
             if number in self._ended:
                 self._refuse(number, connection)
                 return
-            if len(self._tunnels) >= limits.TUNNELS:
+            if len(self._tunnels) >= tunnellimits.TUNNELS:
                 connection.close()
                 return
             tunnel = ClientTunnel(
@@ -283,7 +283,7 @@ class Tunnels:
         Say that this one has ended, to a CE that has not heard it.  One that asks more and
         says nothing gets no answer.
         """
-        if len(self._farewells) >= limits.TUNNELS:
+        if len(self._farewells) >= tunnellimits.TUNNELS:
             connection.close()
             return
         farewells = self._farewells

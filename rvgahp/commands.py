@@ -1,6 +1,7 @@
 # -*- test-case-name: tests.test_commands -*-
 """
-The words of the control connection and of the proxy's UNIX socket.
+The words of the control connection.  L{rvgahp.localcommands} has those that only the proxy's
+UNIX socket hears; C{Redial} and C{RenewKey} are of both.
 
 Layer 2: AMP commands and nothing else.  C{doc/protocol.rst} says what each means
 and when it is sent.  Every command declares all errors of ours: a refusal is
@@ -17,7 +18,7 @@ from rvgahp import errors
 #: What the reason of L{SessionEnded} begins with when the session's lease is over.
 LEASE_OVER = "nothing was heard for the lease"
 
-_ERRORS: dict[type[Exception], bytes] = {
+ERRORS: dict[type[Exception], bytes] = {
     error: error.__name__.encode("ascii")
     for error in (
         errors.VersionMismatch,
@@ -43,7 +44,7 @@ class Authenticate(Command):
 
     arguments = [(b"methods", ListOf(Unicode())), (b"data", String())]
     response = [(b"method", Unicode()), (b"data", String()), (b"done", Boolean())]
-    errors = _ERRORS
+    errors = ERRORS
 
 
 class AuthenticateMore(Command):
@@ -53,7 +54,7 @@ class AuthenticateMore(Command):
 
     arguments = [(b"data", String())]
     response = [(b"data", String()), (b"done", Boolean())]
-    errors = _ERRORS
+    errors = ERRORS
 
 
 class Enrol(Command):
@@ -69,7 +70,7 @@ class Enrol(Command):
         (b"certificate", String()),
         (b"authorities", String()),
     ]
-    errors = _ERRORS
+    errors = ERRORS
 
 
 class RenewCertificate(Command):
@@ -79,7 +80,7 @@ class RenewCertificate(Command):
 
     arguments = [(b"request", String())]
     response = [(b"certificate", String()), (b"authorities", String())]
-    errors = _ERRORS
+    errors = ERRORS
 
 
 class Hello(Command):
@@ -101,7 +102,7 @@ class Hello(Command):
         (b"software", Unicode()),
         (b"policy", Unicode()),
     ]
-    errors = _ERRORS
+    errors = ERRORS
 
 
 class Sessions(Command):
@@ -130,7 +131,7 @@ class Sessions(Command):
         (b"last", Boolean()),
     ]
     response = [(b"gone", ListOf(Unicode()))]
-    errors = _ERRORS
+    errors = ERRORS
 
 
 class Ping(Command):
@@ -138,7 +139,7 @@ class Ping(Command):
     Either way: are you there?
     """
 
-    errors = _ERRORS
+    errors = ERRORS
 
 
 class Dismiss(Command):
@@ -173,7 +174,7 @@ class StartGAHP(Command):
         (b"tickets", ListOf(String())),
     ]
     response = [(b"tunnelPort", Integer())]
-    errors = _ERRORS
+    errors = ERRORS
 
 
 class EndSession(Command):
@@ -182,7 +183,7 @@ class EndSession(Command):
     """
 
     arguments = [(b"session", Unicode()), (b"reason", Unicode())]
-    errors = _ERRORS
+    errors = ERRORS
 
 
 class SessionEnded(Command):
@@ -198,7 +199,7 @@ class SessionEnded(Command):
         (b"received", Integer()),
         (b"sent", Integer()),
     ]
-    errors = _ERRORS
+    errors = ERRORS
 
 
 class OpenChannel(Command):
@@ -208,7 +209,7 @@ class OpenChannel(Command):
 
     arguments = [(b"session", Unicode()), (b"stream", Integer())]
     response = [(b"ticket", String())]
-    errors = _ERRORS
+    errors = ERRORS
 
 
 class Redial(Command):
@@ -221,26 +222,7 @@ class Redial(Command):
         (b"stream", Integer()),
         (b"generation", Integer()),
     ]
-    errors = _ERRORS
-
-
-class Claim(Command):
-    """
-    Client to proxy, which has been restarted: this session is mine.
-    """
-
-    arguments = [(b"session", Unicode()), (b"site", Unicode())]
-    response = [(b"nonce", String())]
-    errors = _ERRORS
-
-
-class Prove(Command):
-    """
-    Client to proxy: the proof of it.
-    """
-
-    arguments = [(b"session", Unicode()), (b"proof", String())]
-    errors = _ERRORS
+    errors = ERRORS
 
 
 class RenewKey(Command):
@@ -254,116 +236,7 @@ class RenewKey(Command):
         (b"keyNumber", Integer()),
         (b"duration", Integer()),
     ]
-    errors = _ERRORS
-
-
-class RequestGAHP(Command):
-    """
-    Client to proxy.  The answer's C{key} is B{secret}.
-    """
-
-    arguments = [
-        (b"versions", ListOf(Integer())),
-        (b"site", Unicode()),
-        (b"gahp", Unicode()),
-        (b"account", Unicode()),
-        (b"tunnel", Boolean()),
-        (b"tunnelPort", Integer()),
-    ]
-    response = [
-        (b"version", Integer()),
-        (b"session", Unicode()),
-        (b"key", String()),
-        (b"keyNumber", Integer()),
-        (b"serverPolicy", Unicode()),
-        (b"clientPolicy", Unicode()),
-        (b"outcome", Unicode()),
-        (b"method", Unicode()),
-        (b"duration", Integer()),
-        (b"lease", Integer()),
-        (b"window", Integer()),
-        (b"total", Integer()),
-        (b"startTimeout", Integer()),
-        (b"stdinLimit", Integer()),
-        (b"callTimeout", Integer()),
-        (b"responseTimeout", Integer()),
-        (b"site", Unicode()),
-        (b"tunnelPort", Integer()),
-        (b"forwardTo", Unicode()),
-    ]
-    errors = _ERRORS
-
-
-class DescribeProxy(Command):
-    """
-    Client to proxy: who are you, and whom do you take me for?
-    """
-
-    response = [(b"software", Unicode()), (b"policy", Unicode()), (b"user", Unicode())]
-    errors = _ERRORS
-
-
-class DescribeSite(Command):
-    """
-    Client to proxy: what is there to know of a site, before a GAHP is asked for?
-    """
-
-    arguments = [(b"site", Unicode()), (b"account", Unicode()), (b"gahp", Unicode())]
-    response = [
-        (b"site", Unicode()),
-        (b"since", Integer()),
-        (b"address", Unicode()),
-        (b"software", Unicode()),
-        (b"identity", Unicode()),
-        (b"authentication", Unicode()),
-        (b"issuer", Unicode()),
-        (b"expires", Integer()),
-        (b"gahps", ListOf(Unicode())),
-        (b"policy", Unicode()),
-        (b"outcome", Unicode()),
-        (b"method", Unicode()),
-        (b"conflict", Unicode()),
-    ]
-    errors = _ERRORS
-
-
-class Invite(Command):
-    """
-    Local user to proxy: let a CE enrol itself as this site, for me.  C{code} is B{secret}.
-    """
-
-    arguments = [(b"site", Unicode())]
-    response = [(b"code", Unicode()), (b"seconds", Integer())]
-    errors = _ERRORS
-
-
-class Revoke(Command):
-    """
-    Local user to proxy: this site is enrolled no more; end what runs there.
-    """
-
-    arguments = [(b"site", Unicode())]
-    response = [(b"ended", Integer())]
-    errors = _ERRORS
-
-
-class Reload(Command):
-    """
-    The administrator to the proxy: read everything again.
-    """
-
-    response = [(b"changes", ListOf(Unicode())), (b"problems", ListOf(Unicode()))]
-    errors = _ERRORS
-
-
-class ProbeTunnel(Command):
-    """
-    Client to proxy: have the CE use the tunnel of that process's session.
-    """
-
-    arguments = [(b"process", Integer()), (b"request", String())]
-    response = [(b"answer", String()), (b"problem", Unicode())]
-    errors = _ERRORS
+    errors = ERRORS
 
 
 class DialTunnel(Command):
@@ -373,22 +246,4 @@ class DialTunnel(Command):
 
     arguments = [(b"session", Unicode()), (b"request", String())]
     response = [(b"answer", String()), (b"problem", Unicode())]
-    errors = _ERRORS
-
-
-class Channel(Command):
-    """
-    Proxy to client, with a connected socket beside it.
-    """
-
-    arguments = [(b"session", Unicode()), (b"stream", Integer())]
-    errors = _ERRORS
-
-
-class SessionLost(Command):
-    """
-    Proxy to client: the CE has ended the session.
-    """
-
-    arguments = [(b"session", Unicode()), (b"reason", Unicode())]
-    requiresAnswer = False
+    errors = ERRORS

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, TimeoutError
 from twisted.protocols.amp import UnhandledCommand
 from twisted.python.failure import Failure
 
-from rvgahp import commands, limits
+from rvgahp import localcommands, tunnellimits
 from rvgahp.control import Responders
 from rvgahp.errors import (
     Busy,
@@ -49,15 +49,15 @@ class Questions(Responders):
         self._connection = connection
         self._describer = describer
 
-    @commands.DescribeProxy.responder
+    @localcommands.DescribeProxy.responder
     def describeProxy(self) -> dict[str, Any]:
         return self._describer.describeProxy(self._connection)
 
-    @commands.DescribeSite.responder
+    @localcommands.DescribeSite.responder
     def describeSite(self, **arguments: Any) -> Deferred[dict[str, Any]]:
         return self._describer.describeSite(self._connection, **arguments)
 
-    @commands.ProbeTunnel.responder
+    @localcommands.ProbeTunnel.responder
     def probeTunnel(self, **arguments: Any) -> Deferred[dict[str, Any]]:
         return self._describer.probeTunnel(self._connection, **arguments)
 
@@ -72,7 +72,7 @@ class Describer:
 
     def describeProxy(self, client: LocalConnection) -> dict[str, Any]:
         """
-        @return: the values of L{rvgahp.commands.DescribeProxy}.
+        @return: the values of L{rvgahp.localcommands.DescribeProxy}.
         """
         return {
             "software": SOFTWARE,
@@ -84,7 +84,7 @@ class Describer:
         self, client: LocalConnection, site: str, account: str, gahp: str
     ) -> Deferred[dict[str, Any]]:
         """
-        @return: fires with the values of L{rvgahp.commands.DescribeSite}; fails with
+        @return: fires with the values of L{rvgahp.localcommands.DescribeSite}; fails with
             L{rvgahp.errors.NoSuchSite}.
         @raise NotAuthorized: the user may not start this GAHP there, and so learns nothing.
         """
@@ -128,7 +128,7 @@ class Describer:
         Have the CE use the tunnel of a client's session.
 
         @param process: the client's.
-        @return: fires with the values of L{rvgahp.commands.ProbeTunnel}; fails with its
+        @return: fires with the values of L{rvgahp.localcommands.ProbeTunnel}; fails with its
             errors.
         @raise RvgahpError: the CE is not asked.
         """
@@ -161,7 +161,7 @@ class Describer:
 
 def _probed(values: dict[str, Any]) -> dict[str, Any]:
     return {
-        "answer": values["answer"][: limits.PEEK_BYTES],
+        "answer": values["answer"][: tunnellimits.PEEK_BYTES],
         "problem": values["problem"][:_PROBLEM_LENGTH],
     }
 

@@ -71,7 +71,7 @@ class ClosedEnrolment:
         """
         A local user invites a site.
 
-        @return: the values of L{rvgahp.commands.Invite}, with a B{secret}.
+        @return: the values of L{rvgahp.localcommands.Invite}, with a B{secret}.
         @raise RvgahpError: one of its errors.
         """
         raise self._closed()
@@ -100,7 +100,7 @@ class ClosedEnrolment:
         """
         A local user revokes a site.
 
-        @return: fires with the values of L{rvgahp.commands.Revoke}, when the CE knows or
+        @return: fires with the values of L{rvgahp.localcommands.Revoke}, when the CE knows or
             cannot be told.
         @raise RvgahpError: one of its errors.
         """

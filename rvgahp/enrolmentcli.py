@@ -118,14 +118,14 @@ def _ask(
     @param limit: seconds for the answer.
     @return: the proxy's answer.
     """
-    from rvgahp import commands
+    from rvgahp import localcommands
     from rvgahp.inquiry import Inquiry
     from rvgahp.patience import Patience
     from rvgahp.proxysocket import connect, findSocket
 
     inquiry = Inquiry(connect(findSocket(arguments.socket)), Patience(wake()))
     try:
-        inquiry.ask(commands.DescribeProxy)  # else something that hangs is waited for too long
+        inquiry.ask(localcommands.DescribeProxy)  # else something that hangs is waited for too long
         return inquiry.askBeside(_Nothing(), limit, command, site=arguments.site)
     finally:
         inquiry.close()
@@ -144,9 +144,9 @@ class _Nothing:
 
 
 def _invite(arguments: argparse.Namespace, wake: Callable[[], int]) -> int:
-    from rvgahp import commands, limits
+    from rvgahp import limits, localcommands
 
-    answer = _ask(arguments, wake, limits.CALL_TIMEOUT, commands.Invite)
+    answer = _ask(arguments, wake, limits.CALL_TIMEOUT, localcommands.Invite)
     until = time.strftime("%H:%M", time.localtime(time.time() + answer["seconds"]))
     print(
         f"This lets in site {arguments.site}, once, until {until}.  At the site, as the account",
@@ -161,9 +161,9 @@ def _invite(arguments: argparse.Namespace, wake: Callable[[], int]) -> int:
 
 
 def _revoke(arguments: argparse.Namespace, wake: Callable[[], int]) -> int:
-    from rvgahp import commands, limits
+    from rvgahp import limits, localcommands
 
-    answer = _ask(arguments, wake, 2 * limits.CALL_TIMEOUT, commands.Revoke)
+    answer = _ask(arguments, wake, 2 * limits.CALL_TIMEOUT, localcommands.Revoke)
     print(
         f"Site {arguments.site} is revoked; {answer['ended']} GAHPs were ended.  To let it in"
         f" again: rvgahp invite {arguments.site}"

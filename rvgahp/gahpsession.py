@@ -36,9 +36,6 @@ from rvgahp.settings import Settings
 from rvgahp.stream import Stream
 from rvgahp.way import Way
 
-#: Why sessions end when the CE is stopped.
-STOPPED = "rvgahp-ce at the site was stopped"
-
 
 class GAHPSession:
     """
@@ -84,8 +81,7 @@ class GAHPSession:
         self._reactor = reactor
         self.sessionId = session.sessionId
         self.keys = SessionKeys(session, reactor.seconds())
-        self._stdinGrace: float = settings.get("RVGAHP_STDIN_GRACE")
-        self._killGrace: float = settings.get("RVGAHP_KILL_GRACE")
+        self._settings = settings
         self.way = way
         self.owner = self.gahp = self.account = self.rule = ""
         self._over = over
@@ -226,7 +222,7 @@ class GAHPSession:
     def _stdinEnded(self) -> None:
         self._stdinOver = True
         self._lastOutput = self._reactor.seconds()
-        self._calls.later(self._stdinGrace, self._checkOutput)
+        self._calls.later(self._settings.get("RVGAHP_STDIN_GRACE"), self._checkOutput)
 
     def _checkOutput(self) -> None:
         """
@@ -236,11 +232,12 @@ class GAHPSession:
             return
         if self.phase is Phase.STARTING or not self._carrier.room():
             self._lastOutput = self._reactor.seconds()  # it may be waiting for us
-        left = self._lastOutput + self._stdinGrace - self._reactor.seconds()
+        grace = self._settings.get("RVGAHP_STDIN_GRACE")
+        left = self._lastOutput + grace - self._reactor.seconds()
         if left > 0:
             self._calls.later(max(left, 0.01), self._checkOutput)
         else:
-            self._end(f"it gave no output for {self._stdinGrace:g} s after its input")
+            self._end(f"it gave no output for {grace:g} s after its input")
 
     # -- from the process ---------------------------------------------------
 
@@ -298,9 +295,8 @@ class GAHPSession:
         blocked = self.output.isStdoutOpen and not self._carrier.room()
         left = self._lastOutput + limits.OUTPUT_GRACE - self._reactor.seconds()
         if blocked or left > 0:
-            self._calls.later(
-                limits.OUTPUT_GRACE if blocked else max(left, 0.01), self._waitNoLonger
-            )
+            wait = limits.OUTPUT_GRACE if blocked else max(left, 0.01)
+            self._calls.later(wait, self._waitNoLonger)
             return
         self.process.stdout.close()
         self.output.endStdout()
@@ -336,7 +332,8 @@ class GAHPSession:
 
     def _terminate(self) -> None:
         self.process.signal(signal.SIGTERM)
-        self._calls.later(self._killGrace, self.process.signal, signal.SIGKILL)
+        grace = self._settings.get("RVGAHP_KILL_GRACE")
+        self._calls.later(grace, self.process.signal, signal.SIGKILL)
 
     def _finish(self, reason: str) -> None:
         if self.phase is Phase.OVER:

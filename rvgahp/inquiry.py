@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from twisted.protocols.amp import UNHANDLED_ERROR_CODE, AmpBox, Command
 
-from rvgahp import commands, limits
+from rvgahp import limits, localcommands
 from rvgahp.boxes import BoxReader
 from rvgahp.errors import InternalError, ProtocolError, RvgahpError, VersionMismatch
 from rvgahp.patience import Patience, TookTooLong, Wait
@@ -119,7 +119,7 @@ class Inquiry:
         while True:
             for box in self._boxes(wait):
                 self._isProxy = True
-                if box.get(b"_command") == commands.SessionLost.commandName:
+                if box.get(b"_command") == localcommands.SessionLost.commandName:
                     # So it refuses a connection as a whole.
                     raise ProtocolError(_text(box.get(b"reason", b"the proxy takes no more")))
                 if _TAG in (box.get(b"_answer"), box.get(b"_error")):

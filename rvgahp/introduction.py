@@ -21,7 +21,7 @@ def introduction(
     """
     @param version: of the protocol.
     @param tunnelPort: the CE's answer.
-    @return: the values of L{rvgahp.commands.RequestGAHP}, the session key (B{secret}) among
+    @return: the values of L{rvgahp.localcommands.RequestGAHP}, the session key (B{secret}) among
         them.
     """
     session = record.session

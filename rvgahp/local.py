@@ -28,7 +28,7 @@ from twisted.protocols.amp import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rvgahp import commands, limits, watchlimits
+from rvgahp import limits, localcommands, watchlimits
 from rvgahp.boxes import BoxReader
 from rvgahp.control import Caller
 from rvgahp.descriptor import Descriptor
@@ -133,7 +133,7 @@ class LocalConnection(Descriptor):
         """
         self._handing = connection
         # Synchronous down to sendBox(), which takes the connection.
-        taken = self.caller.call(commands.Channel, timeout, session=session, stream=stream)
+        taken = self.caller.call(localcommands.Channel, timeout, session=session, stream=stream)
         if self._handing is not None:  # the client is gone; it was not even tried
             self._handing = None
             connection.close()

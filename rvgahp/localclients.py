@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from rvgahp import commands, watchlimits
+from rvgahp import localcommands, watchlimits
 from rvgahp.boxes import encodeBox
 from rvgahp.errors import NotAuthorized
 from rvgahp.local import LocalConnection
@@ -55,7 +55,7 @@ class Clients:
     ) -> None:
         """
         @param requestGAHP: called with a L{LocalConnection} and the arguments of
-            L{commands.RequestGAHP}; returns a Deferred of its answer.
+            L{localcommands.RequestGAHP}; returns a Deferred of its answer.
         @param mostPerUser: connections that one user may have.
         @param describer: a L{rvgahp.description.Describer}.
         @param claims: a L{rvgahp.claims.Claims}.
@@ -100,7 +100,7 @@ class Clients:
         """
         self.warnings.warn("Refused a client: {what}", who, reason)
         box = {
-            b"_command": commands.SessionLost.commandName,
+            b"_command": localcommands.SessionLost.commandName,
             b"session": b"",
             b"reason": reason.encode("utf-8"),
         }

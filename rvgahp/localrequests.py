@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
-from rvgahp import commands
+from rvgahp import commands, localcommands
 from rvgahp.description import Questions
 from rvgahp.errors import SessionGone
 
@@ -30,24 +30,24 @@ class Requests(Questions):
         super().__init__(connection, clients.describer)
         self._clients = clients
 
-    @commands.RequestGAHP.responder
+    @localcommands.RequestGAHP.responder
     def requestGAHP(self, **arguments: Any) -> Deferred[dict[str, Any]]:
         return self._connection.requested(arguments)
 
-    @commands.Claim.responder
+    @localcommands.Claim.responder
     def claim(self, session: str, site: str) -> Any:
         self._connection.claimed()
         return self._clients.claims.claim(self._connection, session, site)
 
-    @commands.Prove.responder
+    @localcommands.Prove.responder
     def prove(self, session: str, proof: bytes) -> Any:
         return self._clients.claims.prove(self._connection, session, proof)
 
-    @commands.Invite.responder
+    @localcommands.Invite.responder
     def invite(self, site: str) -> Any:
         return self._clients.enrolment.invite(self._connection.user, site)
 
-    @commands.Revoke.responder
+    @localcommands.Revoke.responder
     def revoke(self, site: str) -> Any:
         return self._clients.enrolment.revoke(self._connection.user, site)
 

@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from rvgahp import limits
+from rvgahp import limits, tunnellimits
 from rvgahp.claims import Claims
 from rvgahp.enrolment import ClosedEnrolment
 from rvgahp.errors import (
@@ -115,7 +115,7 @@ class Proxy:
         """
         A client asks for a GAHP.
 
-        @return: fires with the values of L{rvgahp.commands.RequestGAHP}, the session key
+        @return: fires with the values of L{rvgahp.localcommands.RequestGAHP}, the session key
             (B{secret}) among them; fails with its errors.
         """
         version = commonVersion(versions)
@@ -287,10 +287,10 @@ class Proxy:
             raise NotAuthorized(f"session {sessionId} is not of site {site}")
         if stream and not record.hasTunnels:
             raise NotAuthorized(f"session {sessionId} has no tunnels")
-        if not 0 <= stream <= limits.LAST_STREAM:
+        if not 0 <= stream <= tunnellimits.LAST_STREAM:
             raise NotAuthorized(f"session {sessionId} cannot have a stream {stream}")
-        if self._tickets.heldBy(sessionId) >= limits.TICKETS_PER_SESSION:
-            raise Busy(f"{limits.TICKETS_PER_SESSION} tickets of session {sessionId} are out")
+        if self._tickets.heldBy(sessionId) >= tunnellimits.TICKETS_PER_SESSION:
+            raise Busy(f"{tunnellimits.TICKETS_PER_SESSION} tickets of session {sessionId} are out")
         return self._tickets.issue((sessionId, stream), sessionId)
 
     def sessionEnded(

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from rvgahp import commands, limits
+from rvgahp import commands, limits, localcommands, tunnellimits
 from rvgahp.errors import Busy, NoSuchSite, NotAuthorized, RvgahpError
 from rvgahp.renewal import Renewal
 from rvgahp.session import SecuritySession
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: Channels of one session that wait for their client, at the most: that of its GAHP and
 #: those of its tunnels.  Each takes a descriptor, and a client that reads takes one in
 #: milliseconds.
-MOST_WAITING = limits.TUNNELS + 1
+MOST_WAITING = tunnellimits.TUNNELS + 1
 
 
 class ProxySession:
@@ -216,7 +216,7 @@ class ProxySession:
         """
         self.close()
         told = self.client.caller.call
-        told(commands.SessionLost, session=self.sessionId, reason=reason)
+        told(localcommands.SessionLost, session=self.sessionId, reason=reason)
 
     def allowed(self) -> bool:
         """

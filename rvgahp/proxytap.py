@@ -37,7 +37,7 @@ from rvgahp.proxy import Proxy
 from rvgahp.proxyaccess import ProxyAccess
 from rvgahp.proxyenrolment import ProxyEnrolment, needsOwnCredentials
 from rvgahp.settings import Settings
-from rvgahp.siteconnection import accept
+from rvgahp.sitearrival import accept
 from rvgahp.tapoptions import DaemonOptions, keptStderr, parameters, refuseStart
 from rvgahp.trust import Trust, loadTrust
 

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from rvgahp import limits
+from rvgahp import tunnellimits
 
 #: Reasons that are told apart within one period; others are counted with the last.
 _REASONS = 16
@@ -32,7 +32,7 @@ class Refusals(Generic[R]):
         self,
         clock: IReactorTime,
         say: Callable[[R, int], object],
-        period: float = limits.REFUSALS_PERIOD,
+        period: float = tunnellimits.REFUSALS_PERIOD,
         others: R | None = None,
     ) -> None:
         """

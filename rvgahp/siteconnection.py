@@ -8,18 +8,16 @@ Layer 4.
 
 from __future__ import annotations
 
-import socket
 import time
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
-from rvgahp import __version__, commands, limits
+from rvgahp import __version__, commands, limits, tunnellimits
 from rvgahp.authentication import Authenticator
-from rvgahp.control import ControlConnection, QuietFactory
+from rvgahp.control import ControlConnection
 from rvgahp.errors import Busy, ConfigurationError, CredentialError, NotAuthorized, SiteTaken
 from rvgahp.gate import WaitingRoom
 from rvgahp.names import checkSite
@@ -305,7 +303,7 @@ class SiteConnection(EnrolledSite):
 
         @return: fires with the values of L{commands.DialTunnel}; may fail as L{start}.
         """
-        limit = limits.PROBE_TIMEOUT + limits.CALL_TIMEOUT
+        limit = tunnellimits.PROBE_TIMEOUT + limits.CALL_TIMEOUT
         call = self.control.caller.call
         return call(commands.DialTunnel, limit, session=sessionId, request=request)
 
@@ -326,28 +324,3 @@ class SiteConnection(EnrolledSite):
             session=sessionId,
             reason=failure.getErrorMessage(),
         )
-
-
-def accept(
-    proxy: Proxy,
-    contextFactory: Any,
-    waiting: WaitingRoom,
-    authenticator: Authenticator,
-    connection: socket.socket,
-    address: str,
-) -> None:
-    """
-    A connection that begins with TLS has arrived; it is taken over.
-
-    @param contextFactory: makes the proxy's half of TLS.
-    """
-    site = SiteConnection(proxy, address, waiting, authenticator)
-    factory = QuietFactory.forProtocol(lambda: site.control)
-    secured = TLSMemoryBIOFactory(contextFactory, False, factory, clock=proxy.reactor)
-    try:
-        proxy.reactor.adoptStreamConnection(connection.fileno(), connection.family, secured)
-    except OSError:
-        site.abandon()
-        raise
-    finally:
-        connection.close()  # Twisted has its own copy

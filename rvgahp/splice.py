@@ -13,7 +13,7 @@ from __future__ import annotations
 import socket
 import struct
 
-from rvgahp import frames, limits
+from rvgahp import frames, limits, tunnellimits
 from rvgahp.carrier import Carrier
 from rvgahp.errors import StreamBroken
 from rvgahp.sink import Sink
@@ -137,7 +137,7 @@ class Splice:
             return
         text = sentence.encode("utf-8")[: limits.CONTROL_FRAME_BYTES]
         self.carrier.send(frames.FAILED, text)
-        self._deadline = self._loop.callLater(limits.TUNNEL_END_TIMEOUT, self._finish, sentence)
+        self._deadline = self._loop.callLater(tunnellimits.END_TIMEOUT, self._finish, sentence)
 
     def close(self, reason: str) -> None:
         """

@@ -15,7 +15,7 @@ import struct
 from collections.abc import Sequence
 from contextlib import suppress
 
-from rvgahp.limits import PEEK_BYTES
+from rvgahp.tunnellimits import PEEK_BYTES
 
 #: C{SHARED_PORT_CONNECT} (C{src/condor_includes/condor_commands.h}).
 _CONNECT = 75

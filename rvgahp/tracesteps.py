@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from rvgahp import __version__, commands
+from rvgahp import __version__, localcommands
 from rvgahp.clientwords import Arguments
 from rvgahp.errors import ConfigurationError, NotAuthorized, PolicyConflict, RvgahpError
 from rvgahp.gahpdialogue import Dialogue, GaveUp, findClient
@@ -139,7 +139,7 @@ class SiteTrace:
     def _proxy(self) -> None:
         assert self._inquiry is not None
         try:
-            answer = self._inquiry.ask(commands.DescribeProxy)
+            answer = self._inquiry.ask(localcommands.DescribeProxy)
         except NoProxy as e:
             raise Trouble(str(e), OTHER_PROGRAM) from None
         self._saw("software", answer["software"])
@@ -151,7 +151,7 @@ class SiteTrace:
         asked = self._asked
         try:
             self._site = self._inquiry.ask(
-                commands.DescribeSite, site=asked.site, account=asked.account, gahp=asked.gahp
+                localcommands.DescribeSite, site=asked.site, account=asked.account, gahp=asked.gahp
             )
         except NotAuthorized as e:
             raise Trouble(str(e), NOT_ALLOWED) from None

@@ -14,22 +14,22 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from rvgahp import limits
-from rvgahp.commands import ProbeTunnel
+from rvgahp import limits, tunnellimits
 from rvgahp.errors import RvgahpError
 from rvgahp.gahpdialogue import Dialogue, GaveUp
 from rvgahp.inquiry import Inquiry
+from rvgahp.localcommands import ProbeTunnel
 from rvgahp.patience import TookTooLong
 from rvgahp.trace import Trace, Trouble
 from rvgahp.traceport import TracePort, connectRequest, makeName
 from rvgahp.tracewords import FORWARDED, NO_TUNNEL, REFUSED, UNGUARDED
 
 #: Seconds for the answer to ProbeTunnel: a little more than the proxy has for the CE's.
-_PROBE_LIMIT = limits.PROBE_TIMEOUT + limits.CALL_TIMEOUT + 2
+_PROBE_LIMIT = tunnellimits.PROBE_TIMEOUT + limits.CALL_TIMEOUT + 2
 
 #: Seconds from the end of a connection that the client has refused until it says so: it
 #: tells the site first.
-_WORD_LIMIT = limits.TUNNEL_END_TIMEOUT + 2
+_WORD_LIMIT = tunnellimits.END_TIMEOUT + 2
 
 
 class TunnelTrace:

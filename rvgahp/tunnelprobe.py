@@ -13,7 +13,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from rvgahp import limits
+from rvgahp import tunnellimits
 from rvgahp.descriptor import Descriptor
 from rvgahp.tcpconnect import TCPConnect
 
@@ -60,7 +60,7 @@ class TunnelProbe:
         self._connection: _Connection | None = None
         self.done: Deferred[dict[str, Any]] = Deferred()
         self.tunnel = 0
-        limit = limits.PROBE_TIMEOUT
+        limit = tunnellimits.PROBE_TIMEOUT
         self._dialling = TCPConnect(
             loop, "127.0.0.1", port, limit, self._connected, self._notConnected
         )
@@ -97,8 +97,8 @@ class TunnelProbe:
         """
         Something came back.
         """
-        self._answer = (self._answer + data)[: limits.PEEK_BYTES]
-        if len(self._answer) == limits.PEEK_BYTES:
+        self._answer = (self._answer + data)[: tunnellimits.PEEK_BYTES]
+        if len(self._answer) == tunnellimits.PEEK_BYTES:
             self._finish("")
 
     def bytesEnded(self, problem: str) -> None:

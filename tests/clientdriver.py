@@ -13,7 +13,7 @@ import sys
 import tempfile
 from typing import Any, BinaryIO
 
-from rvgahp import commands, frames, limits
+from rvgahp import frames, limits, localcommands
 from rvgahp.boxes import BoxReader, encodeBox
 from rvgahp.budget import Budget
 from rvgahp.carrier import Carrier
@@ -49,9 +49,9 @@ ANSWER: dict[str, Any] = {
 
 #: Runs the client with other numbers than its own; each must be one that it has.
 _PRELUDE = """
-from rvgahp import frontlimits, limits
+from rvgahp import frontlimits, limits, tunnellimits
 for name, number in {numbers!r}.items():
-    (module,) = (one for one in (limits, frontlimits) if hasattr(one, name))
+    (module,) = (one for one in (limits, frontlimits, tunnellimits) if hasattr(one, name))
     setattr(module, name, number)
 from rvgahp.client import main
 main()
@@ -123,7 +123,7 @@ class ClientTestCase(ReactorTestCase):
         Start a client.
 
         @param words: its site and GAHP, unless they do not matter.
-        @param numbers: of L{limits} and C{frontlimits}, other than they are.
+        @param numbers: of L{limits}, C{frontlimits} and C{tunnellimits}, other than they are.
         """
         # What the test's own modules need is not for the client.
         code = _PRELUDE.format(numbers=numbers)
@@ -181,7 +181,7 @@ class ClientTestCase(ReactorTestCase):
         """
         Grant the request.
         """
-        box = commands.RequestGAHP.makeResponse({**ANSWER, **changes}, None)
+        box = localcommands.RequestGAHP.makeResponse({**ANSWER, **changes}, None)
         self.send({**box, b"_answer": b"1"})
 
     def granted(self, **changes: Any) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 
-from rvgahp import commands
+from rvgahp import commands, localcommands
 from rvgahp.budget import Budget
 from rvgahp.cetunnels import CETunnels, openTunnelPort
 from rvgahp.clientsession import ClientSession, Grant
@@ -470,7 +470,7 @@ class Run:
             answer.setdefault(name, "" if name == "forwardTo" else 0)
         loop: Any = self._clientLoop
         face: Any = self
-        grant = Grant(commands.RequestGAHP.makeResponse(answer, None))
+        grant = Grant(localcommands.RequestGAHP.makeResponse(answer, None))
         self.client = ClientSession(loop, grant, face, self._askRedial, forward)
 
     # -- the network --------------------------------------------------------

@@ -10,7 +10,7 @@ import os
 import socket
 from typing import Any
 
-from rvgahp import commands
+from rvgahp import localcommands
 from rvgahp.boxes import BoxReader, encodeBox
 
 #: What a client asks by default.
@@ -54,7 +54,7 @@ class LocalClient:
         """
         Ask for a GAHP.
         """
-        box = commands.RequestGAHP.makeArguments({**REQUEST, **changes}, None)
+        box = localcommands.RequestGAHP.makeArguments({**REQUEST, **changes}, None)
         self.send({**box, b"_command": b"RequestGAHP", b"_ask": tag})
 
     def read(self) -> list[dict[bytes, bytes]]:

@@ -19,13 +19,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rvgahp import commands
+from rvgahp import localcommands
 from rvgahp.boxes import encodeBox
 from tests.localclient import REQUEST
 from tests.procfs import PATIENCE
 
 _ASK = {b"_ask": b"1"}
-_REQUEST = commands.RequestGAHP.makeArguments({**REQUEST, "site": "elsewhere.example"}, None)
+_REQUEST = localcommands.RequestGAHP.makeArguments({**REQUEST, "site": "elsewhere.example"}, None)
 
 #: By the kind of a flood, what each connection says, whether again and again, and whether
 #: what comes is read.

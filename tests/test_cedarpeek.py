@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp.cedarpeek import Guard
 from rvgahp.errors import ConfigurationError, NotAuthorized
-from rvgahp.limits import PEEK_BYTES
+from rvgahp.tunnellimits import PEEK_BYTES
 
 ID = "gridmanager_12278_069a_1"
 

@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import frames, limits
+from rvgahp import frames, limits, tunnellimits
 from rvgahp.budget import Budget
 from rvgahp.carrier import Carrier
 from rvgahp.cetunnels import CETunnels, openTunnelPort
@@ -318,7 +318,7 @@ class CarriedTests(CETunnelsTestCase):
         The time for the channel means nothing to one that has it.
         """
         program, user = self.opened()
-        self.loop.spend(limits.TUNNEL_OPEN_TIMEOUT * 30)
+        self.loop.spend(tunnellimits.OPEN_TIMEOUT * 30)
         program.write(b"x")
         self.loop.settle()
         self.assertEqual(user.frames(), [(frames.STDOUT, b"x")])
@@ -369,7 +369,7 @@ class RefusedTests(CETunnelsTestCase):
         There are 64 at one time; the next one is reset, and when one of them ends there is
         room for another.
         """
-        programs = [self.connect() for _ in range(limits.TUNNELS)]
+        programs = [self.connect() for _ in range(tunnellimits.TUNNELS)]
         with capturedLogs() as logs:
             refused = self.connect()
         self.assertIn("no more are allowed", str(logs[0]["reason"]))
@@ -420,13 +420,13 @@ class TicketTests(CETunnelsTestCase):
             self.ticket = refuse
             program = self.connect()
             start = self.loop.seconds()
-            self.loop.spend(limits.TUNNEL_OPEN_TIMEOUT - 0.1)
+            self.loop.spend(tunnellimits.OPEN_TIMEOUT - 0.1)
             self.assertEqual(len(self.tunnels), 1)
             (reason,) = self.ends(lambda: self.loop.spend(0.2))
             self.assertEqual(reason, f"no channel within 15 s: not now, {len(times)}")
             self.assertReset(program)
             self.loop.spend(100)
-            self.assertLess(times[-1] - start, limits.TUNNEL_OPEN_TIMEOUT)
+            self.assertLess(times[-1] - start, tunnellimits.OPEN_TIMEOUT)
             waits = [later - sooner for sooner, later in pairwise(times)]
             self.assertLess(len(waits), 20)
             self.assertGreater(len(waits), 6)
@@ -472,7 +472,7 @@ class TicketTests(CETunnelsTestCase):
             self.ticket, self.dialled = good, self.connected
             setattr(self, name, silence)
             program = self.connect()
-            reasons = self.ends(lambda: self.loop.spend(limits.TUNNEL_OPEN_TIMEOUT + 0.1))
+            reasons = self.ends(lambda: self.loop.spend(tunnellimits.OPEN_TIMEOUT + 0.1))
             self.assertEqual(reasons, ["no channel within 15 s: no dial was answered"])
             self.assertReset(program)
 
@@ -487,7 +487,7 @@ class TicketTests(CETunnelsTestCase):
                 connection.recv(4096)
             self.loop.spend(0.5)
         self.assertGreater(len(self.asked), 3)
-        (reason,) = self.ends(lambda: self.loop.spend(limits.TUNNEL_OPEN_TIMEOUT))
+        (reason,) = self.ends(lambda: self.loop.spend(tunnellimits.OPEN_TIMEOUT))
         self.assertIn("no channel within 15 s: ", reason)
         self.assertIn("the other end closed the connection", reason)
 
@@ -682,9 +682,9 @@ class ResumptionTests(CETunnelsTestCase):
             self.isReachable = False
             self.ticket = lambda: fail(ChannelLost("the site is not connected to the proxy"))
             self.connect()
-            self.loop.spend(length * limits.TUNNEL_OPEN_TIMEOUT)
+            self.loop.spend(length * tunnellimits.OPEN_TIMEOUT)
             self.isReachable = True
-            self.loop.spend(limits.TUNNEL_OPEN_TIMEOUT - limits.PAUSE_POLL - 0.1)
+            self.loop.spend(tunnellimits.OPEN_TIMEOUT - limits.PAUSE_POLL - 0.1)
             self.assertEqual(len(self.tunnels), 1)
             reasons = self.ends(lambda: self.loop.spend(2 * limits.PAUSE_POLL + 0.2))
             self.assertEqual(

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
-from rvgahp import commands, limits
+from rvgahp import commands, limits, localcommands
 from rvgahp.errors import Busy, InternalError, NotAuthorized, NotYet, SessionGone
 from rvgahp.mapfile import parse
 from rvgahp.primitives import hmac
@@ -67,7 +67,7 @@ class ClaimsTestCase(BrokerTestCase):
         """
         @return: what the proxy says to a claim.
         """
-        return self.call(client, commands.Claim, session=session, site=site)
+        return self.call(client, localcommands.Claim, session=session, site=site)
 
     def prove(
         self, client: LocalClient, nonce: bytes, key: bytes = CLAIM_KEY, session: str = SESSION_ID
@@ -76,7 +76,7 @@ class ClaimsTestCase(BrokerTestCase):
         @return: what the proxy says to this proof.
         """
         proof = hmac(key, b"claim" + nonce)
-        return self.call(client, commands.Prove, session=session, proof=proof)
+        return self.call(client, localcommands.Prove, session=session, proof=proof)
 
     def claimed(self) -> LocalClient:
         """
@@ -131,7 +131,7 @@ class ClaimTests(ClaimsTestCase):
         client = self.client()
         nonce = self.claim(client)[b"nonce"]
         proof = hmac(CLAIM_KEY, b"claim" + nonce)
-        box = commands.Prove.makeArguments({"session": SESSION_ID, "proof": proof}, None)
+        box = localcommands.Prove.makeArguments({"session": SESSION_ID, "proof": proof}, None)
         client.send({**box, b"_command": b"Prove", b"_ask": b"p"})
         while SESSION_ID not in self.proxy.sessions:
             self.loop.advance(0)
@@ -162,7 +162,7 @@ class ClaimTests(ClaimsTestCase):
             lambda nonce: CLAIM_KEY,
         ):
             nonce = self.claim(client)[b"nonce"]
-            answer = self.call(client, commands.Prove, session=SESSION_ID, proof=make(nonce))
+            answer = self.call(client, localcommands.Prove, session=SESSION_ID, proof=make(nonce))
             self.assertRefused(answer, NotAuthorized, "the proof for session")
             self.assertRefused(self.prove(client, nonce), NotYet, "just now")
         self.assertEqual(self.proxy.sessions, {})
@@ -279,7 +279,7 @@ class ClaimTests(ClaimsTestCase):
         nonce = self.claim(client)[b"nonce"]
         request = dict.fromkeys(("site", "gahp", "account"), SITE)
         asked = self.call(
-            client, commands.RequestGAHP, versions=[1], tunnel=False, tunnelPort=0, **request
+            client, localcommands.RequestGAHP, versions=[1], tunnel=False, tunnelPort=0, **request
         )
         self.assertRefused(asked, Busy, "open another")
         self.assertIn(b"_answer", self.prove(client, nonce))

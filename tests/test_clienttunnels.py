@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import frames, limits
+from rvgahp import frames, limits, tunnellimits
 from rvgahp.budget import Budget
 from rvgahp.carrier import Carrier
 from rvgahp.channel import DialingChannel
@@ -273,9 +273,9 @@ class GuardTests(TunnelsTestCase):
             for octet in SEEN[:9]:
                 if number == 2:
                     site.send(bytes((octet,)))
-                self.loop.spend(limits.PEEK_TIMEOUT / 10)
+                self.loop.spend(tunnellimits.PEEK_TIMEOUT / 10)
             self.assertEqual((site.failure(), len(self.tunnels)), ("", 1))
-            self.loop.spend(limits.PEEK_TIMEOUT / 10)
+            self.loop.spend(tunnellimits.PEEK_TIMEOUT / 10)
             self.assertRefused(site, "its first message was not complete after 10 s")
 
     def test_inTime(self) -> None:
@@ -284,7 +284,7 @@ class GuardTests(TunnelsTestCase):
         """
         site = self.opened()
         site.send(SEEN[:-1])
-        self.loop.spend(limits.PEEK_TIMEOUT - 0.1)
+        self.loop.spend(tunnellimits.PEEK_TIMEOUT - 0.1)
         site.send(SEEN[-1:])
         program = self.accept()
         assert program is not None
@@ -470,7 +470,7 @@ class OwnPortTests(TunnelsTestCase):
         program = self.accept()
         assert program is not None
         program.write(b"hello")
-        self.loop.spend(limits.PEEK_TIMEOUT * 3)
+        self.loop.spend(tunnellimits.PEEK_TIMEOUT * 3)
         self.assertIn((frames.STDIN, b"hello"), site.user.frames())
         site.send(b"GET / HTTP/1.0\r\n")
         self.loop.settle()
@@ -552,7 +552,7 @@ class NumberTests(TunnelsTestCase):
         There are 64 at one time; the next one is closed, the others stay, and when one of
         them ends there is room for another.
         """
-        passed = [self.passed(number) for number in range(1, limits.TUNNELS + 1)]
+        passed = [self.passed(number) for number in range(1, tunnellimits.TUNNELS + 1)]
         self.assertEqual(len(self.tunnels), 64)
         refused = self.handed(65)
         self.assertTrue(self.isClosed(refused))
@@ -676,7 +676,7 @@ class NumberTests(TunnelsTestCase):
         site.dial()
         self.loop.settle()
         site.send(b"on")
-        self.loop.spend(limits.PEEK_TIMEOUT * 2)
+        self.loop.spend(tunnellimits.PEEK_TIMEOUT * 2)
         program.read()
         self.assertEqual(program.came, b"on")
         self.assertIsNone(self.accept())
@@ -773,10 +773,10 @@ class ResumptionTests(TunnelsTestCase):
         site.send(SEEN[:-1])
         self.loop.settle()
         self.cut(site)
-        self.loop.spend(10 * limits.PEEK_TIMEOUT)
+        self.loop.spend(10 * tunnellimits.PEEK_TIMEOUT)
         self.assertEqual((len(self.tunnels), self.said), (1, []))
         self.resume(site)
-        self.loop.spend(limits.PEEK_TIMEOUT - 1)
+        self.loop.spend(tunnellimits.PEEK_TIMEOUT - 1)
         self.assertEqual(len(self.tunnels), 1)
         self.loop.spend(2)
         self.assertIn("its first message was not complete", site.failure())
@@ -805,7 +805,7 @@ class ResumptionTests(TunnelsTestCase):
         site, program = self.passed(1)
         self.cut(site)
         program.reset()
-        self.loop.spend(limits.TUNNEL_END_TIMEOUT + 1)
+        self.loop.spend(tunnellimits.END_TIMEOUT + 1)
         self.assertEqual(len(self.tunnels), 0)
         return site
 
@@ -831,12 +831,12 @@ class ResumptionTests(TunnelsTestCase):
         self.ended()
         before = descriptorCount()
         connections = []
-        for _ in range(3 * limits.TUNNELS):
+        for _ in range(3 * tunnellimits.TUNNELS):
             ours, theirs = socketPair()
             self.addCleanup(ours.close)
             connections.append(ours)
             self.tunnels.channelHanded(1, theirs)
-        self.assertEqual(descriptorCount() - before, len(connections) + limits.TUNNELS)
+        self.assertEqual(descriptorCount() - before, len(connections) + tunnellimits.TUNNELS)
         self.loop.spend(limits.HANDSHAKE_TIMEOUT + 1)
         self.assertEqual(descriptorCount() - before, len(connections))
         for connection in connections:

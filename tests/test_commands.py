@@ -20,13 +20,13 @@ from twisted.protocols.amp import (
 )
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import commands, errors
+from rvgahp import commands, errors, localcommands
 
 PAGE = (Path(__file__).parent.parent / "doc" / "protocol.rst").read_text()
 
 COMMANDS = [
     value
-    for value in vars(commands).values()
+    for value in {**vars(commands), **vars(localcommands)}.values()
     if isinstance(value, type) and issubclass(value, Command) and value is not Command
 ]
 
@@ -101,5 +101,5 @@ class CommandsTests(SynchronousTestCase):
         """
         self.assertEqual(
             [command for command in COMMANDS if not command.requiresAnswer],
-            [commands.Dismiss, commands.SessionLost],
+            [commands.Dismiss, localcommands.SessionLost],
         )

@@ -12,7 +12,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.protocols.amp import UNHANDLED_ERROR_CODE, AmpBox, Command, RemoteAmpError
 
-from rvgahp import commands, limits, local
+from rvgahp import limits, local, localcommands, tunnellimits
 from rvgahp.errors import SessionGone
 from rvgahp.peercred import LocalUser
 from rvgahp.siteconnection import SOFTWARE
@@ -45,9 +45,9 @@ class DescriptionTestCase(BrokerTestCase):
         """
         @return: what is told of a site.
         """
-        box = self.question(self.client(), commands.DescribeSite, **{**_QUESTION, **changes})
+        box = self.question(self.client(), localcommands.DescribeSite, **{**_QUESTION, **changes})
         self.assertEqual(box[b"_answer"], b"7", box)
-        values: dict[str, Any] = commands.DescribeSite.parseResponse(AmpBox(box), None)
+        values: dict[str, Any] = localcommands.DescribeSite.parseResponse(AmpBox(box), None)
         return values
 
     def refusal(
@@ -57,7 +57,7 @@ class DescriptionTestCase(BrokerTestCase):
         @return: the sentence of a refusal with this error.
         """
         client = client or self.client()
-        box = self.question(client, commands.DescribeSite, **{**_QUESTION, **changes})
+        box = self.question(client, localcommands.DescribeSite, **{**_QUESTION, **changes})
         self.assertEqual(box.get(b"_error_code"), code, box)
         return box[b"_error_description"].decode()
 
@@ -71,9 +71,9 @@ class AnswerTests(DescriptionTestCase):
         """
         The proxy tells what it is, its policy, and whom the kernel says is asking.
         """
-        box = self.question(self.client(), commands.DescribeProxy)
+        box = self.question(self.client(), localcommands.DescribeProxy)
         self.assertEqual(
-            commands.DescribeProxy.parseResponse(AmpBox(box), None),
+            localcommands.DescribeProxy.parseResponse(AmpBox(box), None),
             {
                 "software": SOFTWARE,
                 "policy": "R:R:AES",
@@ -114,8 +114,8 @@ class AnswerTests(DescriptionTestCase):
         ce = self.readyCE()
         self.ask()
         (start,) = ce.starts
-        box = self.question(self.client(), commands.DescribeSite, **_QUESTION)
-        box |= self.question(self.client(), commands.DescribeProxy)
+        box = self.question(self.client(), localcommands.DescribeSite, **_QUESTION)
+        box |= self.question(self.client(), localcommands.DescribeProxy)
         words = b" ".join(box.values())
         for secret in (start["key"], *start["tickets"]):
             for form in (secret, secret.hex().encode()):
@@ -128,11 +128,13 @@ class AnswerTests(DescriptionTestCase):
         self.readyCE()
         client = self.client()
         for _ in range(3):
-            self.assertIn(b"_answer", self.question(client, commands.DescribeSite, **_QUESTION))
+            self.assertIn(
+                b"_answer", self.question(client, localcommands.DescribeSite, **_QUESTION)
+            )
         client.request()
         self.settle()
         client.read()
-        self.assertIn(b"_answer", self.question(client, commands.DescribeProxy))
+        self.assertIn(b"_answer", self.question(client, localcommands.DescribeProxy))
 
     def test_boast(self) -> None:
         """
@@ -202,7 +204,7 @@ class RefusalTests(DescriptionTestCase):
         One who goes while a young proxy waits for the site harms nobody.
         """
         client = self.client()
-        box = commands.DescribeSite.makeArguments(dict(_QUESTION), None)
+        box = localcommands.DescribeSite.makeArguments(dict(_QUESTION), None)
         client.send({**box, b"_command": b"DescribeSite", b"_ask": b"7"})
         self.settle()
         client.close()
@@ -218,7 +220,7 @@ class RefusalTests(DescriptionTestCase):
         self.clients.arrived(ours, SITE)
         client = LocalClient(theirs)
         self.local.append(client)
-        box = self.question(client, commands.DescribeSite, **{**_QUESTION, "site": ""})
+        box = self.question(client, localcommands.DescribeSite, **{**_QUESTION, "site": ""})
         self.assertEqual(box[b"site"], SITE.encode())
         self.assertIn("alone", self.refusal(client, site="other.example"))
 
@@ -288,7 +290,7 @@ class ProbeTests(DescriptionTestCase):
         @return: the box that answers one.
         """
         values = {"process": os.getpid(), "request": b"let me in", **changes}
-        return self.question(self.client(), commands.ProbeTunnel, **values)
+        return self.question(self.client(), localcommands.ProbeTunnel, **values)
 
     def assertNoProbe(self, code: str, words: str, **changes: Any) -> None:
         """
@@ -309,7 +311,7 @@ class ProbeTests(DescriptionTestCase):
         self.assertEqual(ce.probes, [{"session": self.record.sessionId, "request": b"let me in"}])
         ce.answerProbe = lambda: {"answer": bytes(60000), "problem": "\N{SNOWMAN}" * 20000}
         box = self.probe()
-        self.assertEqual(box[b"answer"], bytes(limits.PEEK_BYTES))
+        self.assertEqual(box[b"answer"], bytes(tunnellimits.PEEK_BYTES))
         self.assertEqual(box[b"problem"].decode(), "\N{SNOWMAN}" * 2000)
 
     def test_whose(self) -> None:
@@ -349,7 +351,7 @@ class ProbeTests(DescriptionTestCase):
         ce.answerProbe = lambda: answer
         first = self.client()
         values = {"process": os.getpid(), "request": b""}
-        box = commands.ProbeTunnel.makeArguments(values, None)
+        box = localcommands.ProbeTunnel.makeArguments(values, None)
         first.send({**box, b"_command": b"ProbeTunnel", b"_ask": b"7"})
         self.settle()
         self.assertNoProbe("Busy", "already")
@@ -381,10 +383,10 @@ class ProbeTests(DescriptionTestCase):
         ce.answerProbe = Deferred
         client = self.client()
         values = {"process": os.getpid(), "request": b""}
-        box = commands.ProbeTunnel.makeArguments(values, None)
+        box = localcommands.ProbeTunnel.makeArguments(values, None)
         question = {**box, b"_command": b"ProbeTunnel", b"_ask": b"7"}
         client.send(question)
-        self.spend(limits.PROBE_TIMEOUT + limits.CALL_TIMEOUT)
+        self.spend(tunnellimits.PROBE_TIMEOUT + limits.CALL_TIMEOUT)
         (refusal,) = client.read()
         self.assertEqual(refusal[b"_error_code"], b"Busy")
         self.assertIn(b"no answer within 28 s (DialTunnel)", refusal[b"_error_description"])

@@ -12,7 +12,7 @@ from typing import Any
 from twisted.protocols.amp import Command
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import commands, inquiry
+from rvgahp import inquiry, localcommands
 from rvgahp.boxes import BoxReader, encodeBox
 from rvgahp.errors import InternalError, NoSuchSite, ProtocolError, VersionMismatch
 from rvgahp.inquiry import Inquiry, NoProxy
@@ -39,7 +39,7 @@ class InquiryTests(SynchronousTestCase):
     def ask(
         self,
         *answers: dict[bytes, bytes],
-        command: type[Command] = commands.DescribeProxy,
+        command: type[Command] = localcommands.DescribeProxy,
         **arguments: str,
     ) -> dict[str, Any]:
         """
@@ -66,7 +66,7 @@ class InquiryTests(SynchronousTestCase):
         self.ask({**_PROXY, b"_answer": b"1"})
         self.proxy.recv(10000)
         refusal = {b"_error": b"1", b"_error_code": b"NoSuchSite", b"_error_description": b"no x"}
-        question = {"command": commands.DescribeSite, "site": "x", "account": "", "gahp": "g"}
+        question = {"command": localcommands.DescribeSite, "site": "x", "account": "", "gahp": "g"}
         e = self.assertRaises(NoSuchSite, self.ask, {b"_answer": b"7"}, refusal, **question)
         self.assertEqual(str(e), "no x")
         (sent,) = BoxReader(10000).read(self.proxy.recv(10000))
@@ -94,13 +94,13 @@ class InquiryTests(SynchronousTestCase):
 
         theirs.sendall(b"come")
         ask = self.inquiry.askBeside
-        self.assertIn("user", ask(Server(), 5, commands.DescribeProxy))
+        self.assertIn("user", ask(Server(), 5, localcommands.DescribeProxy))
         self.assertEqual(heard, [b"come"])
         theirs.sendall(b"nobody listens")
         self.ask({**_PROXY, b"_answer": b"1"})
         self.assertEqual(len(heard), 1)
         ours.recv(100)
-        e = self.assertRaises(TookTooLong, ask, Server(), 0.05, commands.DescribeProxy)
+        e = self.assertRaises(TookTooLong, ask, Server(), 0.05, localcommands.DescribeProxy)
         self.assertIn("within 0.05 s", str(e))
 
     def test_refusals(self) -> None:

@@ -21,29 +21,29 @@ PAGE = TESTS.parent / "doc" / "architecture.rst"
 
 #: The modules of each layer, the lowest first.
 LAYERS = (
-    "errors limits maplimits names policy primitives session handshakemessages handshake"
-    " records frames budget stream stderrqueue boxes gahplines front frontanswers"
+    "errors limits maplimits tunnellimits names policy primitives session handshakemessages"
+    " handshake records frames budget stream stderrqueue boxes gahplines front frontanswers"
     " frontbanner frontlimits frontoutput frontpaths frontqueue frontreplies frontresults"
     " frontrules frontsent frontsite cedarpeek phase mapsyntax mapregex mapfields mapfile"
     " addresspattern authorizationlist invitecode enrolmentlimits accesssyntax accessrules"
     " accesssample tokenbucket occupancy penalties watchlimits",
     "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords"
     " sinful forward splice tcpconnect bootclock mapreader lookups",
-    "commands igahp launcher settingkinds settingrow sitesockets securitytable"
-    " settingtable settingreader settings configuration condorconfig condorraw"
+    "commands localcommands igahp launcher settingkinds settingrow sitesockets"
+    " securitytable settingtable settingreader settings configuration condorconfig condorraw"
     " certificates certificaterequests launcherchild launcherrules onelinename peerchain"
     " iauthentication",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
     " processlauncher gahpenvironment gahpprocess gahptable gahpkinds accounts credentials"
     " files protection socketowner delayedcalls refusals reload keyexchange registry"
-    " hostidentity separation accessreader peernames localnames access auditlog"
-    " startlimits trust tlsreasons canonicalnames methodtable authentication sslmethod",
-    "proxy proxysession renewal claims sites siteconnection description local"
-    " localrequests ce gahpsession gahpoutput way channeldialer cesessions cetunnels"
-    " transferpause tunnelprobe client clientrun clientsession clientclaim clientface"
-    " clientcopy clientfront clientlink clientstdio clienttunnels enrolment siteenrolment"
-    " proxyenrolment certificaterenewal proxyaccess introduction localclients startproblem"
-    " watch sessionaudit ceaudit siteauthentication",
+    " hostidentity separation accessreader peernames localnames access auditlog startlimits"
+    " trust tlsreasons canonicalnames methodtable authentication sslmethod",
+    "proxy proxysession renewal claims sites siteconnection description local localrequests"
+    " ce gahpsession gahpoutput way channeldialer cesessions cetunnels transferpause"
+    " tunnelprobe client clientrun clientsession clientclaim clientface clientcopy"
+    " clientfront clientlink clientstdio clienttunnels enrolment siteenrolment"
+    " proxyenrolment certificaterenewal cegreeting sitearrival proxyaccess introduction"
+    " localclients startproblem watch sessionaudit ceaudit siteauthentication",
     "tapoptions proxytap cetap",
     "cli credentialscli mapcli sandbox daemonprocess demo screen patience inquiry"
     " gahpdialogue gahpjob trace tracewords tracejob traceport tracetunnel tracesteps"

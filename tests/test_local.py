@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from rvgahp import commands, limits, local, localclients, watchlimits
+from rvgahp import limits, local, localclients, localcommands, watchlimits
 from rvgahp.errors import NoSuchSite, NotAuthorized
 from rvgahp.local import LocalConnection
 from rvgahp.localclients import Clients
@@ -142,7 +142,7 @@ class RequestTests(LocalTestCase):
         verifyObject(IBoxSender, connection)
         (box,) = client.read()
         self.assertEqual(box.pop(b"_answer"), b"1")
-        self.assertEqual(box, commands.RequestGAHP.makeResponse(ANSWER, None))
+        self.assertEqual(box, localcommands.RequestGAHP.makeResponse(ANSWER, None))
 
     def test_refused(self) -> None:
         """
@@ -221,7 +221,7 @@ class RequestTests(LocalTestCase):
             with capturedLogs() as logs:
                 if isBefore:
                     client.close()
-                connection.caller.call(commands.SessionLost, session="s", reason="r")
+                connection.caller.call(localcommands.SessionLost, session="s", reason="r")
                 client.close()
                 self.loop.settle()
             self.assertTrue(connection.isClosed)
@@ -326,9 +326,9 @@ class HandOverTests(LocalTestCase):
         """
         client, connection = self.served(4096)
         for _ in range(10):
-            connection.caller.call(commands.SessionLost, session="s", reason="x" * 60000)
+            connection.caller.call(localcommands.SessionLost, session="s", reason="x" * 60000)
         _kept, taken = self.handOver(connection, b"token")
-        connection.caller.call(commands.SessionLost, session="s", reason="last")
+        connection.caller.call(localcommands.SessionLost, session="s", reason="last")
         self.loop.settle()
         self.assertNoResult(taken)
         self.assertEqual(client.handed, [])
@@ -362,7 +362,7 @@ class HandOverTests(LocalTestCase):
         client, connection = self.served(0, *[refusal] * 20)
         _kept, _taken = self.handOver(connection, b"token")
         for _ in range(5):
-            connection.caller.call(commands.SessionLost, session="s", reason="x")
+            connection.caller.call(localcommands.SessionLost, session="s", reason="x")
         timers = [call for call in self.loop.getDelayedCalls() if call.getTime() < 1]
         self.assertEqual(len(timers), 1)
         self.loop.spend(2)
@@ -497,7 +497,7 @@ class FloodTests(LocalTestCase):
         session = Session()
         connection.serves(session)  # type: ignore[arg-type]  # all that is used of one
         for _ in range(local._WAITING_BOXES + 5):
-            connection.caller.call(commands.SessionLost, session="s", reason="x" * 8000)
+            connection.caller.call(localcommands.SessionLost, session="s", reason="x" * 8000)
         self.loop.settle()
         self.assertEqual(self.loop.readers, {})
         client.close()

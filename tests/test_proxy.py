@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import capturedLogs
 from twisted.protocols.amp import RemoteAmpError
 
-from rvgahp import commands, limits, proxy
+from rvgahp import commands, limits, localcommands, proxy
 from rvgahp.configuration import Configuration
 from rvgahp.errors import Busy, NotAuthorized, SessionGone, UnknownGAHP
 from rvgahp.mapfile import parse
@@ -49,7 +49,7 @@ class StartTests(BrokerTestCase):
             client = self.ask(account="alice")
         (start,) = ce.starts
         (box,) = client.boxes
-        answer = commands.RequestGAHP.parseResponse(box, None)
+        answer = localcommands.RequestGAHP.parseResponse(box, None)
         key, tickets = start.pop("key"), start.pop("tickets")
         session = start.pop("session")
         self.assertEqual(
@@ -110,7 +110,7 @@ class StartTests(BrokerTestCase):
         self.proxy.settings = settingsFrom("proxy", Configuration(None, settings))
         self.readyCE()
         (box,) = self.ask().boxes
-        answer = commands.RequestGAHP.parseResponse(box, None)
+        answer = localcommands.RequestGAHP.parseResponse(box, None)
         self.assertEqual((answer["callTimeout"], answer["responseTimeout"]), (0, 45))
 
     def test_sessionsDiffer(self) -> None:
@@ -613,7 +613,7 @@ class TunnelTests(BrokerTestCase):
             start = ce.starts[-1]
             self.assertEqual(start["commands"], ["gahp", "tunnel"])
             self.assertEqual((start["tunnel"], start["tunnelPort"]), (True, wished))
-            answer = commands.RequestGAHP.parseResponse(client.boxes[0], None)
+            answer = localcommands.RequestGAHP.parseResponse(client.boxes[0], None)
             self.assertEqual(answer["tunnelPort"], 40123)
             self.assertEqual(answer["forwardTo"], "[2001:db8::7]:9618")
 

@@ -17,7 +17,7 @@ from rvgahp.accessrules import parse
 from rvgahp.errors import InternalError, NotAuthorized, SiteTaken, VersionMismatch
 from rvgahp.localnames import LocalNames
 from rvgahp.proxyaccess import ProxyAccess
-from rvgahp.siteconnection import accept
+from rvgahp.sitearrival import accept
 from rvgahp.tls import clientOptions, serverOptions
 from tests.broker import ACCESS_FILE, BrokerTestCase
 from tests.identities import HOST, SITE, ceCredentials, oddCredentials, proxyCredentials

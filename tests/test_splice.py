@@ -15,7 +15,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import frames, limits
+from rvgahp import frames, limits, tunnellimits
 from rvgahp.budget import ASSURED_BYTES, Budget
 from rvgahp.channel import AnsweringChannel, DialingChannel
 from rvgahp.session import SessionKeys
@@ -432,7 +432,7 @@ class FailureTests(SpliceTestCase):
         tunnel, toClient, _ = self.relayed()
         toClient.hold()
         tunnel.splices[CE].fail("no way")
-        tunnel.loop.spend(limits.TUNNEL_END_TIMEOUT - 0.1)
+        tunnel.loop.spend(tunnellimits.END_TIMEOUT - 0.1)
         self.assertEqual(tunnel.overs, ([], []))
         self.assertReset(tunnel, CE)
         tunnel.loop.spend(0.2)
@@ -450,7 +450,7 @@ class FailureTests(SpliceTestCase):
         while tunnel.programs[CE].write(data):
             tunnel.loop.settle()
         tunnel.programs[CE].reset()
-        tunnel.loop.spend(limits.TUNNEL_END_TIMEOUT + 1)
+        tunnel.loop.spend(tunnellimits.END_TIMEOUT + 1)
         for reason, *others in tunnel.overs:
             self.assertIn(BROKE, reason)
             self.assertEqual(others, [])
@@ -744,7 +744,7 @@ class ResumptionTests(SpliceTestCase):
             tunnel.isReachable = False
             self.cut(tunnel)
             tunnel.programs[CE].reset()
-            tunnel.loop.spend(1 if isSoon else limits.TUNNEL_END_TIMEOUT + 1)
+            tunnel.loop.spend(1 if isSoon else tunnellimits.END_TIMEOUT + 1)
             tunnel.reach()
             tunnel.loop.spend(1)
             self.assertOver(tunnel, BROKE, f"its other end failed: {BROKE}" if isSoon else OVER)
@@ -868,7 +868,7 @@ class PressureTests(SpliceTestCase):
         while tunnel.programs[CE].write(bytes(1 << 20)):
             tunnel.loop.settle()
         tunnel.programs[CLIENT].reset()
-        tunnel.loop.spend(limits.TUNNEL_END_TIMEOUT + 1)
+        tunnel.loop.spend(tunnellimits.END_TIMEOUT + 1)
         for reason, *others in tunnel.overs:
             self.assertIn("the tunnelled connection broke", reason)
             self.assertEqual(others, [])

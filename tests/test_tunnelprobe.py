@@ -12,7 +12,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import cetunnels, commands, limits, tunnelprobe
+from rvgahp import cetunnels, commands, limits, tunnellimits, tunnelprobe
 from rvgahp.errors import Busy, NotAuthorized, SessionGone, StartFailed
 from rvgahp.gahpsession import GAHPSession
 from rvgahp.splice import breakOnClose
@@ -89,8 +89,8 @@ class ProbeTests(SynchronousTestCase):
         Of more than 2 KiB the first is given back, and the rest not waited for.
         """
         probe, connection = self.connected()
-        connection.sendall(b"x" * (limits.PEEK_BYTES + 1))
-        self.assertEqual(self.result(probe), (b"x" * limits.PEEK_BYTES, ""))
+        connection.sendall(b"x" * (tunnellimits.PEEK_BYTES + 1))
+        self.assertEqual(self.result(probe), (b"x" * tunnellimits.PEEK_BYTES, ""))
         connection.close()
 
     def test_late(self) -> None:
@@ -99,7 +99,7 @@ class ProbeTests(SynchronousTestCase):
         """
         probe, connection = self.connected()
         connection.sendall(b"wait")
-        self.loop.spend(limits.PROBE_TIMEOUT - 0.1)
+        self.loop.spend(tunnellimits.PROBE_TIMEOUT - 0.1)
         self.assertNoResult(probe.done)
         self.loop.spend(0.2)
         self.assertEqual(self.result(probe), (b"wait", "its end did not come within 18 s"))
@@ -119,7 +119,7 @@ class ProbeTests(SynchronousTestCase):
             if reason:
                 probe.ended(reason)
             else:
-                self.loop.spend(limits.PROBE_TIMEOUT)
+                self.loop.spend(tunnellimits.PROBE_TIMEOUT)
             self.assertEqual(self.result(probe), (b"", said))
 
     def test_nobody(self) -> None:
@@ -183,7 +183,7 @@ class CETests(CETestCase):
         """
         If no dial becomes a channel, the answer says for how long there was none, and why.
         """
-        self.patch(limits, "TUNNEL_OPEN_TIMEOUT", 0.2)
+        self.patch(tunnellimits, "OPEN_TIMEOUT", 0.2)
         result = self.called(self.dial(self.started()))
         self.assertEqual(result["answer"], b"")
         self.assertRegex(result["problem"], r"^no channel within 0\.2 s: .")
@@ -205,7 +205,7 @@ class CETests(CETestCase):
         What becomes of other connections at the same time, refused or ended, is nothing to
         it.
         """
-        self.patch(limits, "TUNNEL_OPEN_TIMEOUT", 0.8)
+        self.patch(tunnellimits, "OPEN_TIMEOUT", 0.8)
         self.patch(limits, "PAUSE_POLL", 0.05)
         self.started()
         assert self.ce is not None
@@ -246,7 +246,7 @@ class CETests(CETestCase):
         """
         After one there can be another.
         """
-        self.patch(limits, "TUNNEL_OPEN_TIMEOUT", 0.05)
+        self.patch(tunnellimits, "OPEN_TIMEOUT", 0.05)
         proxy = self.started()
         for _ in range(3):
             self.assertIn("no channel", self.called(self.dial(proxy))["problem"])
@@ -258,7 +258,7 @@ class CETests(CETestCase):
         """
         proxy = self.started()
         self.assertIsInstance(self.called(self.dial(proxy, session="s2")), SessionGone)
-        result = self.called(self.dial(proxy, bytes(limits.PEEK_BYTES + 1)))
+        result = self.called(self.dial(proxy, bytes(tunnellimits.PEEK_BYTES + 1)))
         self.assertIsInstance(result, NotAuthorized)
         self.assertIn("at most 2048 bytes", str(result))
 

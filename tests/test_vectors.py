@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.ciphers.modes import GCM
 from twisted.protocols.amp import AmpBox, Command
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import commands, frames, handshake, primitives, records
+from rvgahp import commands, frames, handshake, localcommands, primitives, records
 from rvgahp.boxes import BoxReader, encodeBox
 from rvgahp.channel import DialingChannel
 from rvgahp.handshake import Answerer, Dialer
@@ -95,7 +95,7 @@ TAG = b"1"
 BOXES: list[tuple[str, type[Command], bool, dict[str, Any]]] = [
     (
         "RequestGAHP",
-        commands.RequestGAHP,
+        localcommands.RequestGAHP,
         False,
         {
             "versions": [1],
@@ -108,7 +108,7 @@ BOXES: list[tuple[str, type[Command], bool, dict[str, Any]]] = [
     ),
     (
         "answer to RequestGAHP",
-        commands.RequestGAHP,
+        localcommands.RequestGAHP,
         True,
         {
             "version": 1,
@@ -155,22 +155,22 @@ BOXES: list[tuple[str, type[Command], bool, dict[str, Any]]] = [
         },
     ),
     ("answer to StartGAHP", commands.StartGAHP, True, {"tunnelPort": 40123}),
-    ("DescribeProxy", commands.DescribeProxy, False, {}),
+    ("DescribeProxy", localcommands.DescribeProxy, False, {}),
     (
         "answer to DescribeProxy",
-        commands.DescribeProxy,
+        localcommands.DescribeProxy,
         True,
         {"software": "rvgahp 0.1.0", "policy": "R:R:AES", "user": "alice"},
     ),
     (
         "DescribeSite",
-        commands.DescribeSite,
+        localcommands.DescribeSite,
         False,
         {"site": "site.example.edu", "account": "jörg", "gahp": "blahpd"},
     ),
     (
         "answer to DescribeSite",
-        commands.DescribeSite,
+        localcommands.DescribeSite,
         True,
         {
             "site": "site.example.edu",
@@ -189,8 +189,8 @@ BOXES: list[tuple[str, type[Command], bool, dict[str, Any]]] = [
     ),
     ("OpenChannel", commands.OpenChannel, False, {"session": SESSION, "stream": 2**32 - 1}),
     ("answer to OpenChannel", commands.OpenChannel, True, {"ticket": TICKET}),
-    ("Channel", commands.Channel, False, {"session": SESSION, "stream": 0}),
-    ("answer to Channel", commands.Channel, True, {}),
+    ("Channel", localcommands.Channel, False, {"session": SESSION, "stream": 0}),
+    ("answer to Channel", localcommands.Channel, True, {}),
     (
         "RenewKey",
         commands.RenewKey,
@@ -241,10 +241,10 @@ BOXES: list[tuple[str, type[Command], bool, dict[str, Any]]] = [
         {"session": SESSION, "stream": 2**32 - 1, "generation": GENERATION},
     ),
     ("answer to Redial", commands.Redial, True, {}),
-    ("Claim", commands.Claim, False, {"session": SESSION, "site": "site.example.edu"}),
-    ("answer to Claim", commands.Claim, True, {"nonce": NONCE}),
-    ("Prove", commands.Prove, False, {"session": SESSION, "proof": bytes(range(0x80, 0xA0))}),
-    ("answer to Prove", commands.Prove, True, {}),
+    ("Claim", localcommands.Claim, False, {"session": SESSION, "site": "site.example.edu"}),
+    ("answer to Claim", localcommands.Claim, True, {"nonce": NONCE}),
+    ("Prove", localcommands.Prove, False, {"session": SESSION, "proof": bytes(range(0x80, 0xA0))}),
+    ("answer to Prove", localcommands.Prove, True, {}),
 ]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, fail
 
-from rvgahp import commands, limits, localclients, watchlimits
+from rvgahp import commands, limits, localclients, localcommands, watchlimits
 from rvgahp.configuration import Configuration
 from rvgahp.errors import StartFailed
 from rvgahp.peercred import LocalUser
@@ -82,9 +82,9 @@ class WatchTestCase(BrokerTestCase):
         @return: a client that has claimed a session whose claim key is zeros.
         """
         client = self.client()
-        nonce = self.call(client, commands.Claim, session=session, site=SITE)[b"nonce"]
+        nonce = self.call(client, localcommands.Claim, session=session, site=SITE)[b"nonce"]
         proof = hmac(bytes(32), b"claim" + nonce)
-        answer = self.call(client, commands.Prove, session=session, proof=proof)
+        answer = self.call(client, localcommands.Prove, session=session, proof=proof)
         self.assertIn(b"_answer", answer)
         return client
 

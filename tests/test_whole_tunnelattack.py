@@ -15,7 +15,7 @@ import sys
 import time
 from unittest import SkipTest, skipUnless
 
-from rvgahp import frames, limits
+from rvgahp import frames, limits, tunnellimits
 from rvgahp.errors import ChannelLost, StreamOver
 from rvgahp.frames import encodeFrame
 from rvgahp.handshakemessages import GAHP_STREAM
@@ -273,7 +273,7 @@ class SiteTests(TunnelTestCase):
         """
         self.assertTrue(self.gridmanager.isQuiet())
         self.assertEqual(client.pathOf(b"one"), b"/sandboxes/one")
-        number = limits.LAST_STREAM - 7
+        number = tunnellimits.LAST_STREAM - 7
         tunnel = self.site.tunnel(self.session, number)
         tunnel.send(frames.STDOUT, connectRequest())
         near = self.gridmanager.accept()
@@ -291,7 +291,7 @@ class SiteTests(TunnelTestCase):
         """
         client = self._begun()
         good = connectRequest()
-        long = b"\1" + struct.pack(">I", limits.PEEK_BYTES - 4) + good[5:]
+        long = b"\1" + struct.pack(">I", tunnellimits.PEEK_BYTES - 4) + good[5:]
         for number, (request, reason) in enumerate(
             (
                 (connectRequest("schedd_1_ab"), "asks for 'schedd_1_ab'"),
@@ -302,7 +302,7 @@ class SiteTests(TunnelTestCase):
                 (connectRequest(command=60001), "not SHARED_PORT_CONNECT"),
                 (connectRequest(command=75 + (1 << 32)), "not SHARED_PORT_CONNECT"),
                 (connectRequest(more=1), "further arguments"),
-                (long.ljust(limits.PEEK_BYTES + 1, b"x"), "more than 2048 bytes"),
+                (long.ljust(tunnellimits.PEEK_BYTES + 1, b"x"), "more than 2048 bytes"),
                 (b"\0" + good[1:], "in one packet"),
                 (b"GET / HTTP/1.0\r\n\r\n", "in one packet"),
                 (bytes(limits.FRAME_PAYLOAD_BYTES), "in one packet"),
@@ -378,7 +378,7 @@ class SiteTests(TunnelTestCase):
         runs, or of none that there can be, are not made.
         """
         client = self._begun()
-        for number in (-1, limits.LAST_STREAM + 1, 1 << 64):
+        for number in (-1, tunnellimits.LAST_STREAM + 1, 1 << 64):
             self.assertEqual(self.site.ticket(self.session, number), b"")
         for generation in (1, 2):
             with self.assertRaises(ChannelLost):  # it is the GAHP's
@@ -392,7 +392,7 @@ class SiteTests(TunnelTestCase):
         first.failure()
         with self.assertRaises(StreamOver):
             self.site.dial(self.session, 7, 2).shakeHands()
-        last = self.site.tunnel(self.session, limits.LAST_STREAM)
+        last = self.site.tunnel(self.session, tunnellimits.LAST_STREAM)
         last.send(frames.STDOUT, b"no such thing")
         last.failure()
         self.assertGoesOn(client)
@@ -429,8 +429,8 @@ class SiteTests(TunnelTestCase):
         most = descriptors(pid)
         grown = residentBytes(pid) - memory
         print(f"\n{len(opened)} of 1000 tunnels: {most} descriptors, grown by {grown >> 20} MiB")
-        self.assertLessEqual(len(opened), limits.TUNNELS)
-        self.assertLessEqual(most, before + 2 * limits.TUNNELS)
+        self.assertLessEqual(len(opened), tunnellimits.TUNNELS)
+        self.assertLessEqual(most, before + 2 * tunnellimits.TUNNELS)
         self.assertLess(grown, 100 << 20)
         for channel in opened:
             channel.close()
@@ -451,7 +451,7 @@ class SiteTests(TunnelTestCase):
         self.assertEqual(client.pathOf(b"two"), b"/sandboxes/two")
         most = descriptors(pid)
         print(f"\n600 channels that do not come to be: {most - before} descriptors")
-        self.assertLessEqual(most, before + limits.TUNNELS)
+        self.assertLessEqual(most, before + tunnellimits.TUNNELS)
         for channel in channels:
             channel.close()
         waitFor(lambda: descriptors(pid) == before, "the descriptors from before")
@@ -522,12 +522,12 @@ class SiteTests(TunnelTestCase):
         silent = self.site.tunnel(self.session, 2)
         slow = self.site.tunnel(self.session, 3)
         started = time.monotonic()
-        for byte in connectRequest()[: int(limits.PEEK_TIMEOUT) + 1]:
+        for byte in connectRequest()[: int(tunnellimits.PEEK_TIMEOUT) + 1]:
             slow.send(frames.STDOUT, bytes((byte,)))
             time.sleep(1)
         for tunnel in (slow, silent):
             self.assertIn("not complete after 10 s", tunnel.failure())
-        self.assertLess(time.monotonic() - started, limits.PEEK_TIMEOUT + PROMPT)
+        self.assertLess(time.monotonic() - started, tunnellimits.PEEK_TIMEOUT + PROMPT)
         print(f"\nended after {time.monotonic() - started:.1f} s")
         with self.assertRaises(EOFError):
             shaking.awaitEnd()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from unittest import skipUnless
 
-from rvgahp import limits
+from rvgahp import limits, tunnellimits
 from rvgahp.budget import ASSURED_BYTES
 from tests.procfs import PATIENCE, descriptors, residentBytes, threads, waitFor
 from tests.programs import PROMPT, SOAK
@@ -124,7 +124,7 @@ class LeftTests(TunnelTestCase):
         before = self._counts(client)
         memory: dict[str, int] = {}
         for _ in range(_ROUNDS):
-            ends = [self.opened(client) for _ in range(limits.TUNNELS)]
+            ends = [self.opened(client) for _ in range(tunnellimits.TUNNELS)]
             for number, (site, near) in enumerate(ends):
                 site.sendall(b"x" * _SIZE)
                 near.sendall(b"y" * _SIZE)
@@ -388,7 +388,7 @@ class EndTests(TunnelTestCase):
         os.kill(self.client.process.pid, signal.SIGSTOP)
         late = self.client.connect()
         late.sendall(connectRequest())
-        self.assertTrue(isBroken(late, limits.TUNNEL_OPEN_TIMEOUT + PROMPT))
+        self.assertTrue(isBroken(late, tunnellimits.OPEN_TIMEOUT + PROMPT))
         self.playground.awaitLog(
             "proxy", "its client does not read", self.before("proxy"), PATIENCE
         )
