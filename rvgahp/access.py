@@ -26,6 +26,8 @@ class Access:
     What a daemon asks before it does something for somebody.
 
     @ivar rules: Those in force.  Others may be put in their place at any time.
+    @ivar warn: Says why somebody was refused; where strangers can cause that, another is to be
+        put in its place, L{rvgahp.refusals.Warnings.warn}.
     """
 
     log = Logger()
@@ -40,7 +42,11 @@ class Access:
         @param lookup: As L{namesOf}; called in a thread.
         """
         self.rules = rules
+        self.warn: Callable[[str, str, str], object] = self._warn
         self._peers = PeerNames(reactor, lookup)
+
+    def _warn(self, form: str, who: str, what: str) -> None:
+        self.log.warn(form, who=who, what=what)
 
     def check(
         self, level: str, subject: Subject, things: Mapping[str, str], builtIn: str | None = None
@@ -62,9 +68,7 @@ class Access:
         """
         if decision.isAllowed:
             return decision.rule
-        self.log.warn(
-            "Refused: {refusal} [{rule}]", refusal=decision.refusal, rule=decision.rule or "no rule"
-        )
+        self.warn("Refused: {what} [{who}]", decision.rule or "no rule", decision.refusal)
         raise NotAuthorized(decision.refusal)
 
     def checkPeer(

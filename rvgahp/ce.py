@@ -29,7 +29,7 @@ from rvgahp.certificaterenewal import CertificateRenewal
 from rvgahp.cesessions import CESessions
 from rvgahp.control import ControlConnection, QuietFactory, Responders
 from rvgahp.errors import ChannelLost, CredentialError, SiteTaken, StartFailed
-from rvgahp.gahpsession import GAHPSession
+from rvgahp.gahpsession import STOPPED, GAHPSession
 from rvgahp.gahptable import GAHPTable
 from rvgahp.policy import Policy
 from rvgahp.separation import Separation
@@ -39,9 +39,6 @@ from rvgahp.tls import clientOptions, explain
 from rvgahp.trust import Trust, certificatesIn
 from rvgahp.way import Way
 
-#: Why sessions end when the CE is stopped.
-_STOPPED = "rvgahp-ce at the site was stopped"
-
 
 class CE(Service, Responders):
     """
@@ -49,6 +46,7 @@ class CE(Service, Responders):
 
     @ivar sessions: what runs here, by session id.
     @ivar audit: the audit log; who runs us opens it.
+    @ivar proxyAddress: where the proxy was last; empty before that.
     """
 
     log = Logger()
@@ -112,6 +110,7 @@ class CE(Service, Responders):
         self._recorder = CEAudit(reactor, self.audit, site)
         self._backoff = Backoff(SystemRandom())
         self._control: ControlConnection | None = None
+        self.proxyAddress = ""
         self._refusal = ""
         self._timer: Any = None
         self._connecting: Deferred[Any] | None = None
@@ -146,7 +145,7 @@ class CE(Service, Responders):
         if self._connecting is not None:
             self._connecting.cancel()
         self._here.refuseStarts()
-        told = [self._tellEnd(session, _STOPPED) for session in self.sessions.values()]
+        told = [self._tellEnd(session, STOPPED) for session in self.sessions.values()]
         over = DeferredList(told).addCallback(lambda _: self._endAll())
         return over.addCallback(lambda _: self.audit.close())
 
@@ -243,6 +242,23 @@ class CE(Service, Responders):
         )
         self._timer = self._reactor.callLater(delay, self._connect)
 
+    def renew(self, trust: Trust, methods: Sequence[Any]) -> bool:
+        """
+        The files have been read again; what they say is for the next connections.
+
+        @param trust: as for L{CE}.
+        @param methods: as for L{CE}.
+        @return: whether our certificate is another, with which the proxy is dialled now.
+        """
+        self._trust = trust
+        self._greeting.methods = methods
+        former = self._renewal.credentials
+        if self._renewal.reread() == former or self._control is None:
+            return False
+        self._refusal = "our certificate is another now"
+        self._control.close()
+        return True
+
     # -- the proxy calls ----------------------------------------------------
 
     @commands.Ping.responder
@@ -275,7 +291,8 @@ class CE(Service, Responders):
         @return: the IP address of the proxy, which has just called.
         """
         assert self._control is not None
-        return str(self._control.transport.getPeer().host)
+        self.proxyAddress = str(self._control.transport.getPeer().host)
+        return self.proxyAddress
 
     @commands.Redial.responder
     def redial(self, session: str, stream: int, generation: int) -> dict[str, Any]:

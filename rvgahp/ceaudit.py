@@ -69,7 +69,7 @@ class CEAudit:
     ) -> dict[str, Any]:
         running = find(fields["session"])
         if running is not None:
-            fields.update(pid=running.process.pid, rule=running.rule)
+            fields.update(pid=running.process.pid, rule=running.request.rule)
         self._open[fields["session"]] = fields, self._clock.seconds()
         self.audit.record("start", decision="allowed", **fields)
         return answer

@@ -37,6 +37,8 @@ class CertificateRenewed(CredentialError):
 class Greeting:
     """
     How one CE greets its proxy.
+
+    @ivar methods: of authentication, the best first.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class Greeting:
         self._settings = settings
         self._site = site
         self._gahps = gahps
-        self._methods = methods
+        self.methods = methods
         self._renewal = renewal
         self._sessions = sessions
         self._instance = secrets.token_bytes(16)
@@ -76,7 +78,7 @@ class Greeting:
         self, control: ControlConnection, context: AuthenticationContext
     ) -> dict[str, Any]:
         call = partial(control.caller.call, timeout=limits.GREETING_TIMEOUT)
-        await authenticate(call, self._methods, context)
+        await authenticate(call, self.methods, context)
         if self._renewal.isExpired:
             await self._renewal.renew(control)
             raise CertificateRenewed("the certificate had ended and has been renewed")

@@ -80,9 +80,11 @@ class CertificateRenewal:
     @property
     def isExpired(self) -> bool:
         """
-        Whether the certificate will do for nothing but its renewal.
+        Whether the certificate will do for nothing but its renewal.  One of the site's own PKI
+        is renewed there.
         """
-        return self._now() > self.credentials.certificate.not_valid_after_utc
+        certificate = self.credentials.certificate
+        return bool(_siteOf(certificate)) and self._now() > certificate.not_valid_after_utc
 
     def reread(self) -> Credentials:
         """

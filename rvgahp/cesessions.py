@@ -21,6 +21,7 @@ from rvgahp.budget import Budget
 from rvgahp.cetunnels import CETunnels, openTunnelPort
 from rvgahp.errors import NotAuthorized, RvgahpError, SessionGone, StartFailed
 from rvgahp.gahpenvironment import GAHPEnvironment, Surroundings
+from rvgahp.gahprequest import GAHPRequest
 from rvgahp.gahpsession import GAHPSession
 from rvgahp.gahptable import GAHPTable
 from rvgahp.occupancy import Occupancy
@@ -63,7 +64,7 @@ class CESessions:
         @param separation: of a CE that root has started.
         """
         self._separation = separation
-        self._accounts: Accounts = separation.accounts if separation else OwnAccount(site)
+        self._own = OwnAccount(site)
         self._reactor = reactor
         self._settings = settings
         self._site = site
@@ -76,7 +77,7 @@ class CESessions:
         self._budget = Budget(settings.get("RVGAHP_REPLAY_TOTAL"))
         self._launcher = ProcessLauncher(reactor, settings.get("RVGAHP_KILL_GRACE"))
         self._limits = CELimits(reactor.seconds, lambda: self._settings)
-        self.running: Occupancy[GAHPSession] = Occupancy(lambda session: (session.owner,))
+        self.running: Occupancy[GAHPSession] = Occupancy(lambda session: (session.request.owner,))
 
     def separate(self) -> None:
         """
@@ -135,7 +136,8 @@ class CESessions:
         @param asked: the arguments of L{rvgahp.commands.StartGAHP}.
         @return: fires with the answer; fails with the command's errors.
         """
-        account = self._accounts.accountFor(asked["owner"], asked["account"])
+        accounts: Accounts = self._separation.accounts if self._separation else self._own
+        account = accounts.accountFor(asked["owner"], asked["account"])
         things = {"gahp": asked["gahp"], "account": account}
         allowed = self._access.checkPeer(START, asked["owner"], peer, things)
         return allowed.addCallback(lambda rule: self._start(rule, account, peer, **asked))
@@ -193,6 +195,7 @@ class CESessions:
         try:
             started = GAHPSession(
                 self._reactor,
+                GAHPRequest(owner, gahp, account, runsAs, rule),
                 agreed,
                 self._settings,
                 self._budget,
@@ -205,8 +208,6 @@ class CESessions:
             if port is not None:
                 port.close()
             raise StartFailed(f"rvgahp-ce at the site has no descriptors left: {e}") from None
-        started.owner, started.gahp, started.account = owner, gahp, account
-        started.rule = rule
         number = 0
         if port is not None:
             started.tunnels = CETunnels(self._reactor, port, started)
@@ -241,14 +242,14 @@ class CESessions:
             {
                 "session": sessionId,
                 "claim": session.keys.claimKey,
-                "owner": session.owner,
-                "gahp": session.gahp,
+                "owner": session.request.owner,
+                "gahp": session.request.gahp,
                 "tunnel": session.tunnels is not None,
                 "keyNumber": session.keys.present.keyNumber,
                 "left": int(session.keys.left(now)),
                 "outcome": session.keys.present.outcome.value,
                 "method": session.keys.present.method,
-                "account": session.account,
+                "account": session.request.account,
             }
             for sessionId, session in self.running.items()
         ]

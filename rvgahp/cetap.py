@@ -16,9 +16,11 @@ from twisted.logger import Logger
 from twisted.plugin import getPlugins
 
 from rvgahp.access import Access
+from rvgahp.accounts import MappedAccounts
 from rvgahp.auditlog import AuditLog
 from rvgahp.bootclock import useBootClock
 from rvgahp.ce import CE
+from rvgahp.cereload import CEReload
 from rvgahp.certificaterenewal import CertificateRenewal
 from rvgahp.control import ControlConnection
 from rvgahp.credentials import siteOf
@@ -36,6 +38,7 @@ from rvgahp.igahp import IGAHPKind
 from rvgahp.methodtable import MethodTable
 from rvgahp.notify import notify
 from rvgahp.policy import Policy, resolve
+from rvgahp.reload import Reloading
 from rvgahp.separation import Separation, separationOf
 from rvgahp.tapoptions import DaemonOptions, keptStderr, parameters, refuseStart
 from rvgahp.trust import Trust, loadTrust
@@ -75,6 +78,7 @@ class Options(DaemonOptions):
     methods: MethodTable
     trust: Trust
     separation: Separation | None = None
+    accounts: MappedAccounts | None = None
 
     def check(self) -> None:
         """
@@ -105,6 +109,15 @@ class Options(DaemonOptions):
         self.gahps = GAHPTable(self.settings, getPlugins(IGAHPKind))
         self.separation = separationOf(self.settings, self.site, self.parent or {})
 
+    def again(self) -> Options:
+        """
+        As ever, with the map of accounts.
+        """
+        other = super().again()
+        if self.separation is not None:
+            other.accounts = self.separation.readAccounts(other.settings)
+        return other
+
 
 class CEService(MultiService):
     """
@@ -113,14 +126,18 @@ class CEService(MultiService):
 
     log = Logger()
 
-    def __init__(self, options: Options, audit: AuditLog, stderr: TextIO | None) -> None:
+    def __init__(
+        self, options: Options, audit: AuditLog, reloading: Reloading, stderr: TextIO | None
+    ) -> None:
         """
+        @param reloading: reads all files again, at SIGHUP.
         @param stderr: where to say why we do not start, in place of twistd's own stderr;
             closed when that is known.
         """
         super().__init__()
         self._options = options
         self._audit = audit
+        self._reloading = reloading
         self._stderr = stderr
 
     def privilegedStartService(self) -> None:
@@ -148,6 +165,11 @@ class CEService(MultiService):
             gahps=", ".join(self._options.gahps.names()),
         )
         super().startService()
+        self._reloading.watchHangup()
+
+    def stopService(self) -> Any:
+        self._reloading.ignoreHangup()
+        return super().stopService()
 
 
 def _agreement(server: str, ours: Policy) -> str:
@@ -189,6 +211,7 @@ def makeService(options: Options) -> CEService:
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     changed = raiseDescriptorLimit() != soft
     assert options.credentials is not None
+    access = Access(reactor, options.rules)
     ce = CE(
         reactor,
         options.settings,
@@ -199,9 +222,12 @@ def makeService(options: Options) -> CEService:
         options.methods.methods,
         soft if changed else 0,
         lambda control, answer: _ready(options, control, answer),
-        Access(reactor, options.rules),
+        access,
         options.separation,
     )
-    service = CEService(options, ce.audit, keptStderr(options))
+    reloading = Reloading(
+        reactor, options.again, CEReload(options.settings, ce, access, options.separation).adopt
+    )
+    service = CEService(options, ce.audit, reloading, keptStderr(options))
     ce.setServiceParent(service)
     return service

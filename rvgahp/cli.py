@@ -103,12 +103,14 @@ def makeParser() -> argparse.ArgumentParser:
     from rvgahp.credentialscli import addCommands
     from rvgahp.enrolmentcli import addCommands as addEnrolment
     from rvgahp.mapcli import addCommand as addMap
+    from rvgahp.reloadcli import addCommand as addReload
     from rvgahp.tracecli import addCommand
 
     addCommand(commands, _wakeBySignals)
     addCommands(commands)
     addEnrolment(commands, _wakeBySignals)
     addMap(commands)
+    addReload(commands, _wakeBySignals)
     addAccess(commands)
     return parser
 

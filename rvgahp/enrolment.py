@@ -15,7 +15,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
-from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from rvgahp import enrolmentlimits
@@ -24,6 +24,7 @@ from rvgahp.errors import Busy, ConfigurationError, CredentialError, NoSuchSite,
 from rvgahp.invitecode import SECRET_BYTES, InviteCode
 from rvgahp.names import checkSite
 from rvgahp.registry import Registry, SiteEntry
+from rvgahp.siteend import endSite
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -133,6 +134,10 @@ class Enrolment(ClosedEnrolment):
     # -- local users --------------------------------------------------------
 
     def invite(self, user: LocalUser, site: str) -> dict[str, Any]:
+        answer: dict[str, Any] = self._proxy.watch.asked("invite", user, site, self._invite)
+        return answer
+
+    def _invite(self, user: LocalUser, site: str) -> dict[str, Any]:
         host, port = self._place
         owner = self._proxy.access.names.canonical(user)
         try:
@@ -146,9 +151,15 @@ class Enrolment(ClosedEnrolment):
         except (ConfigurationError, CredentialError) as e:
             raise NotAuthorized(str(e).rstrip(".")) from None
         self.log.info("Site {site}: invited by {owner}", site=site, owner=owner)
+        watch = self._proxy.watch
+        watch.audit.record("invite", decision="allowed", site=site, **watch.userFields(user))
         return {"code": code.encode(), "seconds": enrolmentlimits.INVITATION_LIFETIME}
 
     def revoke(self, user: LocalUser, site: str) -> Deferred[dict[str, Any]]:
+        ended: Deferred[Any] = self._proxy.watch.asked("revoke", user, site, self._revoke)
+        return ended
+
+    def _revoke(self, user: LocalUser, site: str) -> Deferred[dict[str, Any]]:
         by = self._proxy.access.names.canonical(user)
         entry = self.registry.find(site)
         if entry is None:
@@ -162,24 +173,10 @@ class Enrolment(ClosedEnrolment):
         except CredentialError as e:
             raise NotAuthorized(str(e).rstrip(".")) from None
         self.log.warn("Site {site}: revoked by {by}", site=site, by=by)
-        return self._end(site, f"site {site} was revoked by {by}")
-
-    def _end(self, site: str, reason: str) -> Deferred[dict[str, Any]]:
-        """
-        End what runs at a site, and its control connection.
-        """
-        proxy = self._proxy
-        records = [one for one in proxy.sessions.values() if one.site == site]
-        connection = proxy.sites.get(site)
-        told: Deferred[Any] = succeed(None)
-        if connection is not None:
-            names = {one.sessionId for one in records} | connection.listed
-            told = DeferredList([connection.end(name, reason) for name in sorted(names)])
-            told.addCallback(lambda _: connection.control.close())
-        proxy.claims.complete(site, set())
-        for record in records:
-            record.lost(reason)
-        return told.addCallback(lambda _: {"ended": len(records)})
+        watch = self._proxy.watch
+        watch.audit.record("revoke", decision="allowed", site=site, **watch.userFields(user))
+        ended: Deferred[Any] = endSite(self._proxy, site, f"site {site} was revoked by {by}")
+        return ended.addCallback(lambda count: {"ended": count})
 
     # -- CEs ----------------------------------------------------------------
 

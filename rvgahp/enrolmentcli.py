@@ -13,11 +13,9 @@ import shlex
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from twisted.protocols.amp import Command
-
     from rvgahp.join import Joined
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -111,42 +109,12 @@ def _hostPort(word: str) -> tuple[str, int]:
     return target
 
 
-def _ask(
-    arguments: argparse.Namespace, wake: Callable[[], int], limit: float, command: type[Command]
-) -> dict[str, Any]:
-    """
-    @param limit: seconds for the answer.
-    @return: the proxy's answer.
-    """
-    from rvgahp import localcommands
-    from rvgahp.inquiry import Inquiry
-    from rvgahp.patience import Patience
-    from rvgahp.proxysocket import connect, findSocket
-
-    inquiry = Inquiry(connect(findSocket(arguments.socket)), Patience(wake()))
-    try:
-        inquiry.ask(localcommands.DescribeProxy)  # else something that hangs is waited for too long
-        return inquiry.askBeside(_Nothing(), limit, command, site=arguments.site)
-    finally:
-        inquiry.close()
-
-
-class _Nothing:
-    """
-    There is nothing to serve meanwhile.
-    """
-
-    def descriptors(self) -> list[int]:
-        return []
-
-    def serve(self, ready: object) -> None:
-        pass
-
-
 def _invite(arguments: argparse.Namespace, wake: Callable[[], int]) -> int:
     from rvgahp import limits, localcommands
+    from rvgahp.inquiry import askProxy
 
-    answer = _ask(arguments, wake, limits.CALL_TIMEOUT, localcommands.Invite)
+    limit, command = limits.CALL_TIMEOUT, localcommands.Invite
+    answer = askProxy(arguments.socket, wake, limit, command, site=arguments.site)
     until = time.strftime("%H:%M", time.localtime(time.time() + answer["seconds"]))
     print(
         f"This lets in site {arguments.site}, once, until {until}.  At the site, as the account",
@@ -162,8 +130,10 @@ def _invite(arguments: argparse.Namespace, wake: Callable[[], int]) -> int:
 
 def _revoke(arguments: argparse.Namespace, wake: Callable[[], int]) -> int:
     from rvgahp import limits, localcommands
+    from rvgahp.inquiry import askProxy
 
-    answer = _ask(arguments, wake, 2 * limits.CALL_TIMEOUT, localcommands.Revoke)
+    limit, command = 2 * limits.CALL_TIMEOUT, localcommands.Revoke
+    answer = askProxy(arguments.socket, wake, limit, command, site=arguments.site)
     print(
         f"Site {arguments.site} is revoked; {answer['ended']} GAHPs were ended.  To let it in"
         f" again: rvgahp invite {arguments.site}"

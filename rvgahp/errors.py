@@ -63,6 +63,13 @@ class NotAuthorized(RvgahpError):
     """
 
 
+class WrongCode(NotAuthorized):
+    """
+    A site came with a code of C{rvgahp invite} that is unknown, used up or too old.  Ask for
+    another.
+    """
+
+
 class SiteTaken(RvgahpError):
     """
     Another CE with this site's name is connected and alive.  Stop that one, or

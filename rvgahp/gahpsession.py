@@ -28,6 +28,7 @@ from rvgahp.frames import Frame
 from rvgahp.gahpenvironment import Surroundings
 from rvgahp.gahpoutput import GAHPOutput
 from rvgahp.gahpprocess import GAHPProcess, describeEnd
+from rvgahp.gahprequest import GAHPRequest
 from rvgahp.igahp import GAHPCommand
 from rvgahp.phase import Phase
 from rvgahp.processlauncher import ProcessLauncher
@@ -35,6 +36,9 @@ from rvgahp.session import SecuritySession, SessionKeys
 from rvgahp.settings import Settings
 from rvgahp.stream import Stream
 from rvgahp.way import Way
+
+#: Why sessions end when the CE is stopped.
+STOPPED = "rvgahp-ce at the site was stopped"
 
 
 class GAHPSession:
@@ -48,10 +52,7 @@ class GAHPSession:
     @ivar status: whether a signal ended it, and which, or its exit status; L{None} before.
     @ivar sessionId: the session's id.
     @ivar keys: the session's, as they are known here.
-    @ivar owner: the canonical name of the user on the submit host.
-    @ivar account: the one that he asked for; empty: any.
-    @ivar gahp: its name.
-    @ivar rule: that has allowed it.
+    @ivar request: what it was started for.
     @ivar tunnels: of the GAHP's connections to the submit host, if it has any.
     @ivar way: to the proxy.
     @ivar makeStream: makes our end of one more stream.
@@ -63,6 +64,7 @@ class GAHPSession:
     def __init__(
         self,
         reactor: Any,
+        request: GAHPRequest,
         session: SecuritySession,
         settings: Settings,
         budget: Budget,
@@ -72,6 +74,7 @@ class GAHPSession:
         over: Callable[[GAHPSession, str], object],
     ) -> None:
         """
+        @param request: what it is started for.
         @param tickets: for the stream 0.  B{Secret} until they are used.
         @param over: called once, when nothing is left, with the reason, which is
             empty if all was in good order.
@@ -83,7 +86,7 @@ class GAHPSession:
         self.keys = SessionKeys(session, reactor.seconds())
         self._settings = settings
         self.way = way
-        self.owner = self.gahp = self.account = self.rule = ""
+        self.request = request
         self._over = over
         self.phase = Phase.STARTING
         self.started: Deferred[None] = Deferred()
@@ -102,6 +105,7 @@ class GAHPSession:
         self.output = GAHPOutput(self._carrier)
         self.status: tuple[bool, int] | None = None
         self.isAbandoned = self._discarding = self._stdinOver = False
+        self._endReason = ""
         self._lastOutput = 0.0
         self._calls = DelayedCalls(reactor)
 
@@ -137,13 +141,8 @@ class GAHPSession:
         """
         The proxy says that the client is gone: nobody will read what comes.
         """
-        self._discarding = self.isAbandoned = True
-        self._dialer.close()
-        if self.phase is Phase.EXITED:
-            self._finish("")
-        else:
-            self.process.stdout.resumeReading()
-            self._end(reason)
+        self.isAbandoned = True
+        self._lostForGood(reason)
 
     def kill(self) -> None:
         """
@@ -180,7 +179,8 @@ class GAHPSession:
         self._discarding = True
         self._dialer.close()
         if self.phase is Phase.EXITED:
-            self._finish("" if self._carrier.stream.isAcknowledged() else reason)
+            isDone = self.isAbandoned or self._carrier.stream.isAcknowledged()
+            self._finish("" if isDone else reason)
         else:
             self.process.stdout.resumeReading()
             self._end(reason)
@@ -308,8 +308,6 @@ class GAHPSession:
             self.output.tellExit(*self.status, self._endReason)
 
     # -- the end ------------------------------------------------------------
-
-    _endReason = ""
 
     def _end(self, reason: str, told: str | None = None) -> None:
         """

@@ -100,10 +100,15 @@ class HostIdentity:
             self._key = self._readKey()
             self.credentials = self._read() or self._renewed()
         else:
-            both = given.caPEM.rstrip(b"\n") + b"\n" + self._ownPEM
-            self.credentials = Credentials(
-                given.certificatePEM, given.keyPEM, both, given.certificate
-            )
+            self.take(given)
+
+    def take(self, given: Credentials) -> None:
+        """
+        The administrator's credentials are these now.
+        """
+        self._given = given
+        both = given.caPEM.rstrip(b"\n") + b"\n" + self._ownPEM
+        self.credentials = Credentials(given.certificatePEM, given.keyPEM, both, given.certificate)
 
     def _path(self, name: str) -> str:
         return os.path.join(self._directory, name)

@@ -9,7 +9,7 @@ Layer 6.  For commands that have no reactor.
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from twisted.protocols.amp import UNHANDLED_ERROR_CODE, AmpBox, Command
@@ -18,6 +18,7 @@ from rvgahp import limits, localcommands
 from rvgahp.boxes import BoxReader
 from rvgahp.errors import InternalError, ProtocolError, RvgahpError, VersionMismatch
 from rvgahp.patience import Patience, TookTooLong, Wait
+from rvgahp.proxysocket import connect, findSocket
 
 #: Seconds for an answer.  A proxy that has just started waits for its sites for a while.
 _LIMIT = 10.0
@@ -84,6 +85,14 @@ class Inquiry:
             return self._ask(limit, command, arguments)
         finally:
             self._companion = None
+
+    def askWithin(self, limit: float, command: type[Command], **arguments: Any) -> dict[str, Any]:
+        """
+        L{ask}, of something that takes its time.
+
+        @param limit: seconds for the answer.
+        """
+        return self._ask(limit, command, arguments)
 
     def ask(self, command: type[Command], **arguments: Any) -> dict[str, Any]:
         """
@@ -165,6 +174,29 @@ class Inquiry:
             if known == code and issubclass(error, RvgahpError):
                 return error(sentence)
         return InternalError(sentence)
+
+
+def askProxy(
+    path: str | None,
+    wake: Callable[[], int],
+    limit: float,
+    command: type[Command],
+    **arguments: Any,
+) -> dict[str, Any]:
+    """
+    Ask this host's proxy one thing.
+
+    @param path: of its socket; L{None}: where the client looks.
+    @param wake: makes a descriptor that becomes readable when we are to end.
+    @param limit: seconds for the answer.
+    @return: as of L{Inquiry.ask}, and so it fails.
+    """
+    inquiry = Inquiry(connect(findSocket(path)), Patience(wake()))
+    try:
+        inquiry.ask(localcommands.DescribeProxy)  # else something that hangs is waited for too long
+        return inquiry.askWithin(limit, command, **arguments)
+    finally:
+        inquiry.close()
 
 
 def _text(value: bytes) -> str:

@@ -167,6 +167,10 @@ CALL_TIMEOUT = 10.0
 #: to be told when it has lost that.
 LAUNCHER_TIMEOUT = 10.0
 
+#: Seconds for a daemon to read its files again: each has limits of its own, and hosts' names
+#: may have to be looked up.
+RELOAD_TIMEOUT = 60.0
+
 #: Seconds from an orderly close to a forced one (TLS waits for ever).
 CLOSE_TIMEOUT = 2.0
 

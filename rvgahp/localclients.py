@@ -7,17 +7,25 @@ Layer 4.
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from rvgahp import localcommands, watchlimits
 from rvgahp.boxes import encodeBox
-from rvgahp.errors import NotAuthorized
+from rvgahp.errors import NotAuthorized, RvgahpError
 from rvgahp.local import LocalConnection
-from rvgahp.peercred import peerOf
+from rvgahp.peercred import LocalUser, peerOf
 from rvgahp.refusals import Warnings
+
+#: Of a reload so many changes are told, and so many characters of each, and of a problem.
+_CHANGES = 40
+_CHANGE_LENGTH = 200
+_PROBLEM_LENGTH = 2000
 
 
 class _User:
@@ -40,6 +48,7 @@ class Clients:
     All clients of a proxy.
 
     @ivar enrolment: the proxy's L{rvgahp.enrolment.Enrolment}, once it has one.
+    @ivar reloading: what reads the proxy's files again, once there is one.
     """
 
     log = Logger()
@@ -66,6 +75,7 @@ class Clients:
         self.describer = describer
         self.claims = claims
         self.enrolment: Any = None
+        self.reloading: Any = None
         self.warnings = warnings or Warnings(loop, self.log, watchlimits.WARNINGS_PERIOD)
         self._mostPerUser = mostPerUser
         self._users: dict[int, _User] = {}
@@ -123,6 +133,20 @@ class Clients:
             if not user.open:
                 del self._users[connection.user.uid]
 
+    def reload(self, user: LocalUser) -> Deferred[dict[str, Any]]:
+        """
+        A user wants everything to be read again.
+
+        @return: fires with the values of L{localcommands.Reload}; fails with L{NotAuthorized}.
+        """
+        if user.uid not in (0, os.geteuid()):
+            raise NotAuthorized(
+                f"{user.name} may not reload the proxy: root and the proxy's account can"
+            )
+        read: Deferred[Any] = self.reloading.reload()
+        read.addCallback(lambda changes: {"changes": _clipped(changes), "problems": []})
+        return read.addErrback(lambda failure: {"changes": [], "problems": [_problem(failure)]})
+
     # -- what they say ------------------------------------------------------
 
     def serve(self, connection: LocalConnection) -> None:
@@ -159,3 +183,17 @@ class Clients:
             for connection in list(user.open):
                 connection.close()
         self._users.clear()
+
+
+def _clipped(changes: list[str]) -> list[str]:
+    """
+    @return: as many as fit into a box.
+    """
+    said = [one[:_CHANGE_LENGTH] for one in changes[:_CHANGES]]
+    left = len(changes) - len(said)
+    return [*said, f"and {left} more, which are in the log"] if left else said
+
+
+def _problem(failure: Failure) -> str:
+    failure.trap(RvgahpError)
+    return failure.getErrorMessage()[:_PROBLEM_LENGTH]

@@ -51,6 +51,10 @@ class Requests(Questions):
     def revoke(self, site: str) -> Any:
         return self._clients.enrolment.revoke(self._connection.user, site)
 
+    @localcommands.Reload.responder
+    def reload(self) -> Any:
+        return self._clients.reload(self._connection.user)
+
     @commands.Redial.responder
     def redial(self, session: str, stream: int, generation: int) -> Deferred[dict[str, Any]]:
         served = self._connection.session

@@ -92,6 +92,7 @@ class Proxy:
         self.instance = secrets.token_bytes(16)
         self.sites = Sites(reactor)
         self.watch = Watch(self)
+        access.warn = self.watch.warnings.warn  # users and strangers can cause it
         self.sessions = self.watch.sessions
         self._tickets: TicketBook[tuple[str, int]] = TicketBook(reactor)
         self._gone: dict[str, str] = {}  # session id: site

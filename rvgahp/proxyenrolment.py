@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
@@ -27,6 +27,7 @@ from rvgahp.tls import ServerTLS, serverOptions
 from rvgahp.trust import Trust, certificatesIn
 
 if TYPE_CHECKING:
+    from rvgahp.peerchain import PeerChain
     from rvgahp.proxy import Proxy
 
 __all__ = ["ProxyEnrolment", "needsOwnCredentials"]
@@ -131,6 +132,35 @@ class ProxyEnrolment:
             return ClosedEnrolment(self._problem)
         self._look()
         return Enrolment(proxy, self._identity, self._registry, self._place(port))
+
+    def replace(self, credentials: Credentials | None, trust: Trust) -> None:
+        """
+        The files have been read again; what they say is for new connections.
+
+        @param credentials: the administrator's; L{None}: as before, where there are none.
+        @raise CredentialError: they cannot be used; all stays as it was.
+        """
+        if (credentials is None) != (self._given is None):
+            raise CredentialError(
+                "RVGAHP_CERTFILE, RVGAHP_KEYFILE and RVGAHP_CAFILE have come or gone; start"
+                " rvgahp-proxy again."
+            )
+        if credentials is not None:
+            trust.withOurs(certificatesIn(credentials.caPEM))  # raises before anything changes
+            self._given = credentials
+            if self._identity is not None:
+                self._identity.take(credentials)
+        self._trust = trust
+        self.tls.replace(*self._shown())
+        self.tls.grace = timedelta(seconds=self._settings.get("RVGAHP_RENEWAL_GRACE"))
+
+    def objection(self, chain: PeerChain) -> str:
+        """
+        @return: why what a CE has shown at its handshake counts no longer, for people; empty
+            if it does.
+        """
+        _, trust = self._shown()
+        return trust.objection(chain)
 
     def close(self) -> None:
         """

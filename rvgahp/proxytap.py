@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import pwd
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TextIO
 
@@ -36,6 +36,8 @@ from rvgahp.notify import notify
 from rvgahp.proxy import Proxy
 from rvgahp.proxyaccess import ProxyAccess
 from rvgahp.proxyenrolment import ProxyEnrolment, needsOwnCredentials
+from rvgahp.proxyreload import ProxyFiles, ProxyReload
+from rvgahp.reload import Reloading
 from rvgahp.settings import Settings
 from rvgahp.sitearrival import accept
 from rvgahp.tapoptions import DaemonOptions, keptStderr, parameters, refuseStart
@@ -110,6 +112,7 @@ class ProxyService(Service):
         trust: Trust,
         authenticator: Authenticator,
         access: ProxyAccess,
+        again: Callable[[], ProxyFiles],
         stderr: TextIO | None = None,
         account: tuple[int, int] | None = None,
     ) -> None:
@@ -118,6 +121,7 @@ class ProxyService(Service):
         @param trust: whose word on sites counts, beside our own authorities'.
         @param authenticator: who CEs are.
         @param access: who may do what.
+        @param again: reads all files again.  Blocks.
         @param account: uid and gid that the process is about to have; L{None}: those that it
             has.
         @param stderr: where to say why we do not start, in place of twistd's own stderr;
@@ -128,6 +132,7 @@ class ProxyService(Service):
         self._settings = settings
         self._authenticator = authenticator
         self._access = access
+        self._again = again
         self._enrolment = ProxyEnrolment(reactor, settings, credentials, trust, account)
         self._listeners: list[Listener] = []
         self._sockets: list[tuple[str, int]] = []
@@ -182,6 +187,8 @@ class ProxyService(Service):
         self._proxy.enrolment = self._enrolment.open(self._proxy, port.getsockname()[1])
         self._clients.enrolment = self._proxy.enrolment
         self._access.ownerOf = self._proxy.enrolment.ownerOf
+        adopt = ProxyReload(self._proxy, self._enrolment, self._authenticator).adopt
+        self._clients.reloading = Reloading(self._reactor, self._again, adopt)
         path = self._settings.get("RVGAHP_SOCKET")
         self._listenUNIX(path)
         for site, further in self._settings.get("RVGAHP_SITE_SOCKETS").items():
@@ -203,6 +210,10 @@ class ProxyService(Service):
             self.log.info("Listening on {path} for site {site}", path=further, site=site)
         notify(READY="1", STATUS=f"port {port}, socket {path}", X_RVGAHP_PORT=str(port))
 
+    def startService(self) -> None:
+        super().startService()
+        self._clients.reloading.watchHangup()
+
     def _close(self) -> None:
         """
         No more arrivals.
@@ -220,6 +231,7 @@ class ProxyService(Service):
         super().stopService()
         self._close()
         if self._listeners:
+            self._clients.reloading.ignoreHangup()
             self._waiting.clear()
             self._clients.closeAll()
             for record in list(self._proxy.sessions.values()):
@@ -256,6 +268,7 @@ def makeService(options: Options) -> ProxyService:
         options.trust,
         Authenticator(options.methods.methods, names),
         ProxyAccess(reactor, options.rules, LocalNames(names.domain, names.mapFile)),
+        options.again,
         keptStderr(options),
         accountOf(options.parent),
     )

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from twisted.logger import Logger
 
 from rvgahp.enrolmentlimits import INVITATION_LIFETIME, OPEN_INVITATIONS, SITE_SERIALS
-from rvgahp.errors import Busy, ConfigurationError, CredentialError, NotAuthorized
+from rvgahp.errors import Busy, ConfigurationError, CredentialError, NotAuthorized, WrongCode
 from rvgahp.files import makeDirectory, readFile, writeFile
 from rvgahp.keyexchange import PRIVATE
 from rvgahp.names import checkSite
@@ -235,14 +235,14 @@ class Registry:
             how near to another one it is.
         @param publicKey: the SubjectPublicKeyInfo of who uses it.  The same key may use it
             again, because the answer may have been lost.
-        @raise NotAuthorized: there is no such one, for this key.
+        @raise WrongCode: there is no such one, for this key.
         @raise CredentialError: that it is used cannot be written.
         """
         self._expire()
         found = self._invitations.get(_digest(secret))
         key = _digest(publicKey)
         if found is None or found.usedBy not in ("", key):
-            raise NotAuthorized(
+            raise WrongCode(
                 "the code is unknown here, or has been used, or is too old; ask for another"
                 " (rvgahp invite)"
             )

@@ -54,7 +54,7 @@ class Separation:
     """
     What becomes of the rights of a CE that root has started.
 
-    @ivar accounts: finds the account of a GAHP.
+    @ivar accounts: finds the account of a GAHP; another may take its place.
     """
 
     log = Logger()
@@ -68,11 +68,21 @@ class Separation:
         @raise ConfigurationError: the map file cannot be read, or is refused.
         """
         self._settings = settings
+        self._site = site
         self._account = account
+        self.accounts = self.readAccounts(settings)
+
+    def readAccounts(self, settings: Settings) -> MappedAccounts:
+        """
+        Read the map file.  Blocks.
+
+        @param settings: the CE's, perhaps of another reading than those of the start.
+        @raise ConfigurationError: it cannot be read, or is refused.
+        """
         path = settings.get("CERTIFICATE_MAPFILE")
         hashKeys = settings.get("CERTIFICATE_MAPFILE_ASSUME_HASH_KEYS")
         table = readMapFile(path, hashKeys) if path else None
-        self.accounts = MappedAccounts(site, path or "", table)
+        return MappedAccounts(self._site, path or "", table)
 
     def rules(self, gahps: GAHPTable, descriptors: int) -> dict[str, Any]:
         """

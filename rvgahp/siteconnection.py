@@ -42,7 +42,6 @@ class SiteConnection(EnrolledSite):
     @ivar rule: the rule that lets it register the site.
     @ivar isReady: it has listed its sessions and takes starts.
     @ivar listed: the sessions that it has listed.
-    @ivar fault: what its end counts as before Hello (L{rvgahp.penalties}); empty: as nothing.
     """
 
     log = Logger()
@@ -60,7 +59,6 @@ class SiteConnection(EnrolledSite):
         self.software = ""
         self.since = 0.0
         self.isReady = False
-        self.fault = "gone"
         self.listed: set[str] = set()
         self.control = ControlConnection(proxy.reactor, self, self._secured, self._lost)
         self._deadline = proxy.reactor.callLater(limits.GREETING_TIMEOUT, self._late)
@@ -114,7 +112,7 @@ class SiteConnection(EnrolledSite):
             self.warn("CE at {who}: refused or broken off before Hello: {what}", explain(reason))
 
     def _failed(self, failure: Failure, name: bytes) -> Failure:
-        if not self.since:
+        if not self.since or name == commands.RenewCertificate.commandName:
             self._proxy.watch.siteRefused(self, name, failure)
         return super()._failed(failure, name)
 
@@ -138,7 +136,6 @@ class SiteConnection(EnrolledSite):
             raise NotAuthorized("the instance in Hello does not have 16 bytes")
         self.policy = Policy.decode(policy)
         self._checkName(site)
-        self.checkCertificate(site)
         self.site = site
         self.gahps = gahps
         self.instance = instance
@@ -154,6 +151,8 @@ class SiteConnection(EnrolledSite):
 
     def _registered(self, rule: str) -> Deferred[Any]:
         self.rule = rule
+        # Not before: who may not register a site leaves no trace of it.
+        self.checkCertificate(self.site)
         return self._takeSite()
 
     @staticmethod
@@ -204,7 +203,7 @@ class SiteConnection(EnrolledSite):
         self.since = time.time()
         self.abandon()
         self.control.greeted()
-        self.watch(self._dismiss)
+        self.watch(self.dismiss)
         self._proxy.watch.siteCame(self)
         self.log.info(
             "Site {site}: connected from {address} as {who} ({software}); offers {gahps}",
@@ -253,7 +252,7 @@ class SiteConnection(EnrolledSite):
 
     # -- we call ------------------------------------------------------------
 
-    def _dismiss(self, reason: str) -> None:
+    def dismiss(self, reason: str) -> None:
         """
         Close the connection, and say why on both sides.
         """

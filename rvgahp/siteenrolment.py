@@ -16,8 +16,9 @@ from twisted.logger import Logger
 
 from rvgahp import commands
 from rvgahp.control import ControlConnection
-from rvgahp.errors import NotAuthorized, RvgahpError
+from rvgahp.errors import NotAuthorized, RvgahpError, WrongCode
 from rvgahp.siteauthentication import SiteAuthentication
+from rvgahp.watch import peerFields
 
 if TYPE_CHECKING:
     from rvgahp.proxy import Proxy
@@ -29,20 +30,29 @@ class EnrolledSite(SiteAuthentication):
 
     @ivar hasAnswer: it has got a certificate, or the log says why not, or why it may not say
         Hello.
+    @ivar fault: what its end counts as before Hello (L{rvgahp.penalties}); empty: as nothing.
     """
 
     log = Logger()
     _proxy: Proxy
     control: ControlConnection
     hasAnswer = False
+    fault = "gone"
 
     @commands.Enrol.responder
     def enrol(self, secret: bytes, request: bytes) -> dict[str, Any]:
         # Whatever comes of it, this connection is good for nothing else.
         self._proxy.reactor.callLater(0, self.control.close)
+        self.fault = ""
         if self.chain is not None:
             raise NotAuthorized("who shows a certificate is enrolled already")
-        answer: dict[str, Any] = self._logged(self._proxy.enrolment.enrol, secret, request)
+        try:
+            answer: dict[str, Any] = self._logged(self._proxy.enrolment.enrol, secret, request)
+        except WrongCode:
+            self.fault = "code"
+            raise
+        audit, site = self._proxy.watch.audit, answer["site"]
+        audit.record("enrol", decision="allowed", site=site, **peerFields(self))
         return answer
 
     @commands.RenewCertificate.responder
@@ -53,6 +63,9 @@ class EnrolledSite(SiteAuthentication):
             raise NotAuthorized("who shows no certificate of ours can renew none")
         renew, chain = self._proxy.enrolment.renew, self.chain
         answer: dict[str, Any] = self._logged(renew, chain.site, chain.endEntity, request)
+        self.fault = ""
+        audit = self._proxy.watch.audit
+        audit.record("renew", decision="allowed", site=chain.site, **peerFields(self))
         # By the time that it ends, this connection could be one with the new certificate.
         lifetime = timedelta(seconds=self._proxy.settings.get("RVGAHP_CERTIFICATE_LIFETIME"))
         self.until = self._authenticator.now() + lifetime

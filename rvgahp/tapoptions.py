@@ -11,7 +11,7 @@ import os
 import sys
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn, TextIO, TypeVar
 
 from twisted.logger import Logger, textFileLogObserver
 from twisted.python.usage import Options, UsageError
@@ -22,6 +22,8 @@ from rvgahp.accessrules import AccessRules
 from rvgahp.credentials import Credentials, loadCredentials
 from rvgahp.errors import RvgahpError
 from rvgahp.settings import Settings, load
+
+_Me = TypeVar("_Me", bound="DaemonOptions")
 
 
 class CannotStart(SystemExit, Exception):
@@ -84,6 +86,7 @@ class DaemonOptions(Options):
     settings: Settings
     credentials: Credentials | None = None
     rules: AccessRules
+    _from: tuple[str | None, dict[str, str]]
 
     def opt_version(self) -> None:
         """
@@ -114,14 +117,31 @@ class DaemonOptions(Options):
             for option, setting in self.overrides.items()
             if self[option] is not None
         }
+        self._from = config and os.path.abspath(config), given
         try:
-            self.settings = load(self.role, config and os.path.abspath(config), given)
-            self.readCredentials()
-            self.rules, notes = readAccessRules(self.settings)
-            self.settings.notes += notes
-            self.check()
+            self._read()
         except RvgahpError as e:
             self._refuse(str(e))
+
+    def _read(self) -> None:
+        self.settings = load(self.role, *self._from)
+        self.readCredentials()
+        self.rules, notes = readAccessRules(self.settings)
+        self.settings.notes += notes
+        self.check()
+
+    def again(self: _Me) -> _Me:
+        """
+        Read everything again.  Blocks, within limits; to be called in a thread.
+
+        @return: the same words, with what the files say now.
+        @raise RvgahpError: something is wrong with a file.
+        """
+        other = type(self)()
+        other.parent = self.parent
+        other._from = self._from
+        other._read()
+        return other
 
     def _refuse(self, sentence: str) -> NoReturn:
         """

@@ -8,7 +8,7 @@ Layer 3: L{rvgahp.files}, C{cryptography} and pyOpenSSL.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -92,6 +92,21 @@ class Trust:
         """
         return issuer in self._revokers
 
+    def objection(self, chain: PeerChain) -> str:
+        """
+        Look again at a chain that has been verified before, perhaps by other files.
+
+        @return: why it would not be now, for people; empty if it would.  Its validity is not
+            looked at.
+        """
+        *shown, authority = chain.certificates
+        if authority not in (*self.ours, *self.others):
+            return "the authority (CA) that has signed its certificate does not count any more"
+        for certificate, issuer in zip(shown, [*shown[1:], authority], strict=True):
+            if any(_isRevoked(certificate, issuer, one) for one in self._revoked):
+                return "its certificate, or one above it, has been revoked"
+        return ""
+
     def listOf(self, issuer: x509.Name) -> x509.CertificateRevocationList | None:
         """
         @return: the revocation list of this authority that was made last.
@@ -124,6 +139,16 @@ def loadTrust(siteCAFile: str | None, crlFile: str | None) -> Trust:
     """
     others = _authorities(siteCAFile) if siteCAFile else []
     return Trust((), others, _lists(crlFile) if crlFile else ())
+
+
+def _isRevoked(
+    certificate: x509.Certificate, issuer: x509.Certificate, one: x509.CertificateRevocationList
+) -> bool:
+    if one.issuer != issuer.subject:
+        return False
+    key: Any = issuer.public_key()
+    found = one.get_revoked_certificate_by_serial_number(certificate.serial_number)
+    return found is not None and one.is_signature_valid(key)
 
 
 def _isSigned(certificate: x509.Certificate, authority: x509.Certificate) -> bool:

@@ -8,6 +8,7 @@ Layer 4.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from twisted.python.failure import Failure
 
 from rvgahp import watchlimits
 from rvgahp.auditlog import AuditLog
-from rvgahp.errors import NotAuthorized
+from rvgahp.errors import NotAuthorized, RvgahpError
 from rvgahp.occupancy import Occupancy
 from rvgahp.penalties import Penalties
 from rvgahp.refusals import Warnings
@@ -28,15 +29,27 @@ from rvgahp.startlimits import ProxyLimits
 
 if TYPE_CHECKING:
     from rvgahp.local import LocalConnection
+    from rvgahp.peercred import LocalUser
     from rvgahp.proxy import Proxy
     from rvgahp.proxysession import ProxySession
     from rvgahp.siteconnection import SiteConnection
+    from rvgahp.siteenrolment import EnrolledSite
 
 #: What a CE says before it is let in, and what its refusal counts as.  Other errors are no
 #: fault of its own.
-_PENALTIES = {b"Hello": "hello", b"Authenticate": "authentication"}
-_PENALTIES[b"AuthenticateMore"] = "authentication"
+_PENALTIES = {
+    b"Hello": "hello",
+    b"Authenticate": "authentication",
+    b"AuthenticateMore": "authentication",
+}
 _FAULTS = (b"NotAuthorized", b"ProtocolError", b"InternalError")
+
+#: Of which events a refusal is recorded, by what a CE says.
+_ACTIONS = {
+    **dict.fromkeys(_PENALTIES, "register"),
+    b"Enrol": "enrol",
+    b"RenewCertificate": "renew",
+}
 
 
 class Watch:
@@ -98,7 +111,7 @@ class Watch:
         """
         asked = maybeDeferred(self._proxy.requestGAHP, client, **arguments)
         fields = {
-            **self._userFields(client),
+            **self.userFields(client.user),
             **{name: arguments[name] for name in ("site", "gahp", "account")},
         }
         return asked.addCallbacks(self._started, self._notStarted, (fields,), errbackArgs=(fields,))
@@ -118,16 +131,34 @@ class Watch:
         """
         A client has claimed a session that is older than this proxy.
         """
-        fields = {**self._userFields(record.client), "site": record.site, "gahp": gahp}
+        fields = {**self.userFields(record.client.user), "site": record.site, "gahp": gahp}
         self.ends.claimed(record.sessionId, fields)
 
-    def _userFields(self, client: LocalConnection) -> dict[str, Any]:
-        user = client.user
+    def userFields(self, user: LocalUser) -> dict[str, Any]:
+        """
+        @return: what the audit log has of a user.
+        """
         try:
             who = self._proxy.access.names.canonical(user)
         except NotAuthorized:
             who = ""  # he has no name, and is refused for that
         return {"who": who, "user": user.name, "uid": user.uid, "pid": user.pid}
+
+    def asked(
+        self, action: str, user: LocalUser, site: str, question: Callable[[LocalUser, str], Any]
+    ) -> Any:
+        """
+        A user asks something about a site's enrolment; if that is refused, it is recorded.
+
+        @param action: the event that it would be.
+        @return: the answer to the question, which fails with errors of ours.
+        """
+        try:
+            return question(user, site)
+        except RvgahpError as e:
+            fields = {**self.userFields(user), "site": site, "action": action, "reason": str(e)}
+            self.audit.record("refused", decision="refused", **fields)
+            raise
 
     # -- CEs ----------------------------------------------------------------
 
@@ -150,31 +181,36 @@ class Watch:
 
     def siteRefused(self, site: SiteConnection, command: bytes, failure: Failure) -> None:
         """
-        What a CE has said before it was let in is refused.
+        What a CE has said before it was let in is refused, or a renewal.
 
         @param command: its name.
         """
         problem = failure.value
-        if command not in _PENALTIES or not isinstance(problem, RemoteAmpError):
+        if command not in _ACTIONS or not isinstance(problem, RemoteAmpError):
             return
-        isFault = problem.errorCode in _FAULTS
-        site.fault = _PENALTIES[command] if isFault else ""
+        if command in _PENALTIES:
+            site.fault = _PENALTIES[command] if problem.errorCode in _FAULTS else ""
         self.audit.record(
             "refused",
             decision="refused",
-            action="register",
+            action=_ACTIONS[command],
             reason=str(problem.description),
             **_siteFields(site),
         )
 
 
-def _siteFields(site: SiteConnection) -> dict[str, Any]:
+def peerFields(site: EnrolledSite) -> dict[str, Any]:
+    """
+    @return: what the audit log has of a CE, whatever it says.
+    """
     return {
         "who": site.canonical,
-        "site": site.site,
         "address": site.address,
         "method": site.identity.method if site.identity is not None else "",
         "principal": site.identity.principal if site.identity is not None else "",
-        "rule": site.rule,
-        "software": site.software,
     }
+
+
+def _siteFields(site: SiteConnection) -> dict[str, Any]:
+    more = {"site": site.site, "rule": site.rule, "software": site.software}
+    return {**peerFields(site), **more}

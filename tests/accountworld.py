@@ -111,7 +111,7 @@ def whyNot() -> str | None:
     words = ["unshare", "-m", "sh", "-c", "mount --make-rprivate / && mount -t tmpfs x /mnt"]
     if shutil.which("unshare") is None:
         return "there is no program unshare"
-    if subprocess.run(words, capture_output=True, check=False).returncode:
+    if subprocess.run(words, capture_output=True, check=False, timeout=PATIENCE).returncode:
         return "no mount namespace can be had here"
     return None
 

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import accessrules, commands, local
+from rvgahp import accessrules, commands, localclients
 from rvgahp.accessrules import PROXY
 from rvgahp.authentication import Authenticator
 from rvgahp.canonicalnames import CanonicalNames
@@ -74,6 +74,7 @@ class CEDouble(Responders):
 
     @ivar starts: the arguments of each StartGAHP.
     @ivar ends: session and reason of each EndSession.
+    @ivar dismissals: why its connection was to be closed.
     @ivar answer: makes the answer to StartGAHP.
     @ivar renewals: the arguments of each RenewKey.
     @ivar answerRenewal: makes the answer to RenewKey.
@@ -91,6 +92,7 @@ class CEDouble(Responders):
         self.instance = instance
         self.starts: list[dict[str, Any]] = []
         self.ends: list[tuple[str, str]] = []
+        self.dismissals: list[str] = []
         self.answer: Callable[[], Any] = lambda: {"tunnelPort": 0}
         self.renewals: list[dict[str, Any]] = []
         self.answerRenewal: Callable[[], Any] = dict
@@ -170,6 +172,11 @@ class CEDouble(Responders):
     def dialTunnel(self, **arguments: Any) -> Any:
         self.probes.append(arguments)
         return self.answerProbe()
+
+    @commands.Dismiss.responder
+    def dismiss(self, reason: str) -> Any:
+        self.dismissals.append(reason)
+        return {}
 
     @commands.Ping.responder
     def ping(self) -> Any:
@@ -262,7 +269,7 @@ class BrokerTestCase(SynchronousTestCase):
         """
         From now on the kernel says of clients that they are this user.
         """
-        self.patch(local, "peerOf", lambda connection: LocalUser(uid, name, os.getpid()))
+        self.patch(localclients, "peerOf", lambda connection: LocalUser(uid, name, os.getpid()))
 
     def obey(self, rules: str) -> None:
         """

@@ -36,7 +36,7 @@ from rvgahp.settings import settingsFrom
 from rvgahp.tickets import TicketBook
 from rvgahp.way import Way
 from tests.clientdriver import ANSWER
-from tests.sessions import SESSION_ID, makeSession
+from tests.sessions import REQUEST, SESSION_ID, makeSession
 from tests.steppedloop import SteppedLoop, socketPair
 from tests.tlspair import TLSPair
 from tests.tunnelcase import SHARED_PORT_ID, Gridmanager, connectRequest
@@ -456,7 +456,15 @@ class Run:
         launcher: Any = _Launcher(self)
         self.ceBudget = Budget(1 << 28)
         self.ce = GAHPSession(
-            self._loop, makeSession(), _SETTINGS, self.ceBudget, launcher, way, tickets, self._over
+            self._loop,
+            REQUEST,
+            makeSession(),
+            _SETTINGS,
+            self.ceBudget,
+            launcher,
+            way,
+            tickets,
+            self._over,
         )
         self.tunnel: Any = None
         forward = None

@@ -4,11 +4,15 @@ Security sessions for tests.
 
 from __future__ import annotations
 
+from rvgahp.gahprequest import GAHPRequest
 from rvgahp.policy import Level, Outcome, Policy
 from rvgahp.session import SecuritySession
 
 SESSION_ID = "submit.example.org:4711:1790000000:1"
 KEY = bytes(range(32))
+
+#: What the GAHP of a session is started for.
+REQUEST = GAHPRequest("alice@submit.example.org", "cat", "", "hpc", "access:1: ALLOW START *")
 
 REQUIRED = Policy(Level.REQUIRED, Level.REQUIRED, ("AES",))
 INTEGRITY = Policy(Level.NEVER, Level.REQUIRED, ("AES",))

@@ -570,7 +570,7 @@ class StartTests(CETestCase):
             self.assertIsInstance(refusal, NotAuthorized)
             for word in (words, f"can change {ACCESS_FILE} there"):
                 self.assertIn(word, str(refusal))
-            self.assertIn(str(refusal), [event.get("refusal") for event in logs])
+            self.assertIn(str(refusal), [event.get("what") for event in logs])
         assert self.ce is not None
         self.assertEqual(self.ce.sessions, {})
         with capturedLogs() as logs:

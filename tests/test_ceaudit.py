@@ -17,7 +17,10 @@ from rvgahp.errors import Busy, RvgahpError, StartFailed, UnknownGAHP
 from rvgahp.gahpsession import STOPPED
 from tests.identities import SITE
 from tests.proxydouble import ProxyDouble
-from tests.test_ce import START, CETestCase
+from tests.test_ce import ACCESS_FILE, START, CETestCase
+
+ALICE = START["owner"]
+BOB = "bob@submit.example.org"
 
 
 class LimitTests(CETestCase):
@@ -57,9 +60,9 @@ class LimitTests(CETestCase):
             self.assertEqual(self.ask(proxy, name), {"tunnelPort": 0})
         error = self.ask(proxy, "s3")
         self.assertIsInstance(error, Busy)
-        self.assertIn(f"alice has 2 GAHPs at site {SITE}", str(error))
-        self.assertEqual(self.ask(proxy, "s4", owner="bob"), {"tunnelPort": 0})
-        error = self.ask(proxy, "s5", owner="bob")
+        self.assertIn(f"{ALICE} has 2 GAHPs at site {SITE}", str(error))
+        self.assertEqual(self.ask(proxy, "s4", owner=BOB), {"tunnelPort": 0})
+        error = self.ask(proxy, "s5", owner=BOB)
         self.assertIsInstance(error, Busy)
         self.assertIn(f"site {SITE} runs 3 GAHPs", str(error))
         self.called(proxy.call(commands.EndSession, session="s1", reason="enough"))
@@ -80,9 +83,9 @@ class LimitTests(CETestCase):
         assert self.ce is not None
         sessions = self.ce.sessions
         for number in range(60):
-            owner = random.choice(("alice", "bob"))
+            owner = random.choice((ALICE, BOB))
             step = random.choice(("start", "start", "fail", "end", "break"))
-            counts = Counter(session.owner for session in sessions.values())
+            counts = Counter(session.request.owner for session in sessions.values())
             if step in ("start", "fail"):
                 isFull = counts[owner] >= 2 or len(sessions) >= 3
                 gahp = "cat" if step == "start" else "broken"
@@ -96,8 +99,8 @@ class LimitTests(CETestCase):
                 else:
                     sessions[name].kill()
                 self.until(lambda: name not in sessions)  # noqa: B023  # called at once
-            counts = Counter(session.owner for session in sessions.values())
-            for one in ("alice", "bob"):
+            counts = Counter(session.request.owner for session in sessions.values())
+            for one in (ALICE, BOB):
                 self.assertEqual(sessions.count(one), counts[one])
 
 
@@ -124,7 +127,7 @@ class AuditTests(CETestCase):
                 self.assertNotIn(line.pop("pid"), (0, os.getpid()))
         return lines
 
-    KNOWN = {"who": "alice", "site": SITE, "gahp": "cat", "session": "s1"}
+    KNOWN = {"who": ALICE, "site": SITE, "gahp": "cat", "session": "s1"}
 
     def test_client(self) -> None:
         """
@@ -135,10 +138,11 @@ class AuditTests(CETestCase):
         self.called(proxy.call(commands.EndSession, session="s1", reason="its client is gone"))
         self.until(lambda: proxy.ended)
         first, last = self.lines()
-        self.assertEqual(first, {"event": "start", "decision": "allowed", **self.KNOWN})
+        known = {**self.KNOWN, "rule": f"{ACCESS_FILE}:1: ALLOW START *"}
+        self.assertEqual(first, {"event": "start", "decision": "allowed", **known})
         end = {"by": "client", "reason": "its client is gone", "received": 0, "sent": 0}
         end["status"] = "exited with status 0"
-        self.assertEqual(last, {"event": "end", **end, **self.KNOWN})
+        self.assertEqual(last, {"event": "end", **end, **known})
         self.assertEqual(proxy.carried, {"s1": (0, 0)})
 
     def test_refused(self) -> None:
@@ -152,6 +156,17 @@ class AuditTests(CETestCase):
         for line, gahp in zip(self.lines(), ("nonesuch", "none"), strict=True):
             self.assertTrue(line.pop("reason"))
             self.assertEqual(line, {**known, "gahp": gahp})
+
+    def test_denied(self) -> None:
+        """
+        So is one that a rule denies.
+        """
+        self.rules = f"DENY START {ALICE}\nALLOW START *"
+        self.called(self.accepted().call(commands.StartGAHP, **START))
+        (line,) = self.lines()
+        self.assertIn(f"{ACCESS_FILE}:1 denies it", line.pop("reason"))
+        known = {**self.KNOWN, "event": "refused", "decision": "refused", "action": "start"}
+        self.assertEqual(line, known)
 
     def test_stopped(self) -> None:
         """

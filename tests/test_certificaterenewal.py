@@ -30,6 +30,7 @@ from rvgahp.keyexchange import pemOf
 from rvgahp.settings import settingsFrom
 from tests.identities import HOST, SITE, authority, ceCredentials, written
 from tests.kills import killedAfter
+from tests.pki import SiteCA
 from tests.tlspair import TWISTED_WARNINGS, TLSPair
 
 LIFETIME = 3000.0
@@ -234,6 +235,34 @@ class TimeTests(RenewalTestCase):
             self.assertEqual(len(self.signer.requests), count)
             self.assertIn("not made here", logs[0]["problem"])
         self.assertEqual(self.inForce(), self.first)
+
+
+class OwnPKITests(RenewalTestCase):
+    """
+    A CE with a certificate of the site's own PKI, such as a proxy certificate (RFC 3820).
+    """
+
+    def test_nothing(self) -> None:
+        """
+        Nothing is asked of the proxy, neither in the whole life of the certificate nor after
+        its end; what others put into the files is taken.
+        """
+        user = SiteCA().issue("alice")
+        for entity in (user, user.proxy()):
+            written(entity.credentials(), self.directory)
+            self.renewal = self.make()
+            self.renewal.connected(self.ce)
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+            end = entity.certificate.not_valid_after_utc
+            with capturedLogs() as logs:
+                self.spend((end - self.now()).total_seconds() + 60)
+            self.assertEqual((logs, self.signer.requests), ([], []))
+            self.assertGreater(self.now(), self.renewal.credentials.certificate.not_valid_after_utc)
+            self.assertFalse(self.renewal.isExpired)
+            self.clock.rightNow = 0.0
+        newer = user.proxy().credentials()
+        written(newer, self.directory)
+        self.assertEqual(self.inForce(), newer)
 
 
 class AnswerTests(RenewalTestCase):

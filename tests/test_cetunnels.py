@@ -32,7 +32,7 @@ from rvgahp.settings import settingsFrom
 from rvgahp.stream import Stream
 from rvgahp.way import Way
 from tests.channelends import User
-from tests.sessions import SESSION_ID, makeSession
+from tests.sessions import REQUEST, SESSION_ID, makeSession
 from tests.steppedloop import SteppedLoop, descriptorCount, socketPair
 from tests.tcpends import Program
 
@@ -131,6 +131,7 @@ class CETunnelsTestCase(SynchronousTestCase):
         self.agreed = makeSession()
         self.session = GAHPSession(
             self.loop,
+            REQUEST,
             self.agreed,
             settingsFrom("ce", Configuration(None, SETTINGS)),
             self.budget,

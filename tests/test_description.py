@@ -12,7 +12,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.protocols.amp import UNHANDLED_ERROR_CODE, AmpBox, Command, RemoteAmpError
 
-from rvgahp import limits, local, localcommands, tunnellimits
+from rvgahp import limits, localcommands, tunnellimits
 from rvgahp.errors import SessionGone
 from rvgahp.peercred import LocalUser
 from rvgahp.siteconnection import SOFTWARE
@@ -324,7 +324,7 @@ class ProbeTests(DescriptionTestCase):
         ours = self.record.client.user
         self.record.client.user = LocalUser(4242, "bob", 77)
         for uid, isAllowed in ((0, True), (4242, True), (4243, False)):
-            self.patch(local, "peerOf", lambda _, uid=uid: LocalUser(uid, "eve", 78))
+            self.become("eve", uid)
             if isAllowed:
                 self.assertIn(b"_answer", self.probe(process=77))
             else:

@@ -5,10 +5,12 @@ local users over real UNIX sockets.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -19,21 +21,27 @@ from twisted.internet.ssl import Certificate, optionsForClientTLS
 from twisted.logger import capturedLogs
 
 from rvgahp import commands, enrolmentlimits, limits
+from rvgahp.canonicalnames import CanonicalNames
 from rvgahp.certificaterequests import makeRequest, spkiOf
 from rvgahp.certificates import makeKey, siteOf
+from rvgahp.configuration import Configuration
 from rvgahp.credentials import Credentials
 from rvgahp.enrolment import ClosedEnrolment, Enrolment
 from rvgahp.errors import Busy, NoSuchSite, NotAuthorized
 from rvgahp.hostidentity import HostIdentity
 from rvgahp.invitecode import InviteCode, fingerprintOf
 from rvgahp.keyexchange import pemOf
+from rvgahp.mapfile import parse
 from rvgahp.peercred import LocalUser
 from rvgahp.registry import Registry
+from rvgahp.settings import settingsFrom
 from rvgahp.siteconnection import SiteConnection
 from rvgahp.tls import clientOptions, serverOptions
-from tests.broker import BrokerTestCase, CEDouble
+from rvgahp.trust import Trust, certificatesIn
+from tests.broker import DOMAIN, BrokerTestCase, CEDouble
 from tests.identities import HOST, SITE, ceCredentials, proxyCredentials
 from tests.localclient import LocalClient
+from tests.pki import SiteCA
 from tests.tlspair import TLSPair
 
 ALICE = LocalUser(70001, "alice", 1)
@@ -46,10 +54,11 @@ class EnrolmentTestCase(BrokerTestCase):
     A proxy that enrols.
     """
 
-    settings = {"UID_DOMAIN": "example.org"}
-
     #: The administrator's credentials, if there are any.
     given: Credentials | None = None
+
+    #: Authorities of sites' own PKI.
+    others: tuple[x509.Certificate, ...] = ()
 
     #: Seconds for which TLS lets a certificate pass after its end.
     grace = 1000.0
@@ -68,10 +77,11 @@ class EnrolmentTestCase(BrokerTestCase):
         self.registry = Registry(str(self.directory), lambda: self.wall)
         self.enrolment = Enrolment(self.proxy, self.identity, self.registry, (HOST, 41000))
         self.proxy.enrolment = self.clients.enrolment = self.enrolment
+        self.access.ownerOf = self.enrolment.ownerOf
 
     def dial(self, credentials: Credentials | None = None) -> tuple[CEDouble, SiteConnection]:
         """
-        @param credentials: what the CE shows.
+        @param credentials: what the CE shows, and has authenticated itself by.
         @return: a CE that has dialled, and the proxy's end.
         """
         ce = CEDouble(self.loop, SITE, b"i" * 16)
@@ -81,9 +91,13 @@ class EnrolmentTestCase(BrokerTestCase):
             options = optionsForClientTLS(HOST, trustRoot=ca)
         else:
             options = clientOptions(credentials, HOST)
-        ours = serverOptions(self.identity.credentials, None, self.grace)
+        trust = Trust(certificatesIn(self.identity.credentials.caPEM), self.others)
+        ours = serverOptions(self.identity.credentials, trust, self.grace)
         self.pairs.append(TLSPair(connection.control, ce.control, self.loop, ours, options))
         self.settle()
+        if credentials is not None:
+            ce.authenticate().addErrback(lambda _: None)
+            self.settle()
         return ce, connection
 
     def invite(self, user: LocalUser = ALICE, site: str = SITE) -> InviteCode:
@@ -186,7 +200,7 @@ class InviteTests(EnrolmentTestCase):
         self.enrol(InviteCode.decode(box[b"code"].decode()))
         entry = self.registry.find(SITE)
         assert entry is not None
-        self.assertEqual(entry.owner, f"{entry.account}@example.org")
+        self.assertEqual(entry.owner, f"{entry.account}@{DOMAIN}")
         client.send({b"_command": b"Revoke", b"_ask": b"2", b"site": SITE.encode()})
         self.settle()
         (box,) = client.read()
@@ -210,9 +224,9 @@ class InviteTests(EnrolmentTestCase):
         self.assertIn("enrolled by another user", refusal(BOB))
         self.invite()
         self.successResultOf(self.enrolment.revoke(ROOT, SITE))
-        self.assertIn("revoked by root@example.org", refusal(ALICE))
+        self.assertIn(f"revoked by root@{DOMAIN}", refusal(ALICE))
         self.enrol(self.invite(ROOT))
-        self.assertEqual(self.registry.ownerOf(SITE), "root@example.org")
+        self.assertEqual(self.registry.ownerOf(SITE), f"root@{DOMAIN}")
 
     def test_name(self) -> None:
         """
@@ -251,12 +265,12 @@ class EnrolTests(EnrolmentTestCase):
         ce, _ = self.dial()
         asked = ce.call(commands.Enrol, secret=code.secret, request=makeRequest(key))
         answer = self.successResultOf(asked)
-        self.assertEqual((answer["site"], answer["owner"]), (SITE, "alice@example.org"))
+        self.assertEqual((answer["site"], answer["owner"]), (SITE, f"alice@{DOMAIN}"))
         self.assertIsNotNone(ce.reason)
         credentials = self.credentials(answer, key)
         self.assertEqual(siteOf(credentials.certificate), SITE)
         self.greeted(credentials)
-        self.assertEqual(self.registry.ownerOf(SITE), "alice@example.org")
+        self.assertEqual(self.registry.ownerOf(SITE), f"alice@{DOMAIN}")
 
     def test_useless(self) -> None:
         """
@@ -302,7 +316,7 @@ class EnrolTests(EnrolmentTestCase):
         mine, theirs = self.invite(ALICE), self.invite(BOB)
         self.enrol(theirs)
         self.assertIn("enrolled by another user", self.notEnrolled(mine.secret))
-        self.assertEqual(self.registry.ownerOf(SITE), "bob@example.org")
+        self.assertEqual(self.registry.ownerOf(SITE), f"bob@{DOMAIN}")
 
     def test_anew(self) -> None:
         """
@@ -325,9 +339,12 @@ class EnrolTests(EnrolmentTestCase):
         ce, _ = self.dial(credentials)
         asked = ce.call(commands.Enrol, secret=code.secret, request=makeRequest(makeKey()))
         self.failureResultOf(asked, NotAuthorized)
-        self.assertIn("no certificate was shown", self.notGreeted(None))
+        self.assertIn("Authenticate comes first", self.notGreeted(None))
         ce, _ = self.dial()
+        refused = self.failureResultOf(ce.authenticate(), NotAuthorized)
+        self.assertIn("the CE has shown none", refused.getErrorMessage())
         for called in (
+            ce.hello(),
             ce.list(),
             ce.call(commands.OpenChannel, session="s", stream=0),
             ce.call(commands.RenewCertificate, request=makeRequest(makeKey())),
@@ -401,7 +418,7 @@ class RenewalTests(EnrolmentTestCase):
         A certificate that has ended is good for its renewal and nothing else.
         """
         old = self.expired()
-        self.assertIn("must be renewed first", self.notGreeted(old))
+        self.assertIn("good for its own renewal only", self.notGreeted(old))
         ce, _ = self.dial(old)
         new = self.renewed(ce)
         self.failureResultOf(ce.hello(), NotAuthorized)
@@ -434,19 +451,20 @@ class RenewalTests(EnrolmentTestCase):
         ce, _ = self.dial(credentials)
         asked = ce.call(commands.RenewCertificate, request=b"x")
         self.failureResultOf(asked, NotAuthorized)
-        self.registry.revoke(SITE, "root@example.org")
+        self.registry.revoke(SITE, f"root@{DOMAIN}")
         asked = ce.call(commands.RenewCertificate, request=makeRequest(makeKey()))
         self.assertIn("revoked", self.failureResultOf(asked, NotAuthorized).getErrorMessage())
         ce.control.abort()
 
     def test_end(self) -> None:
         """
-        A connection ends with its certificate, unless that has been renewed.
+        A connection ends with its certificate, unless that has been renewed, and the log says
+        why.
         """
         lifetime = enrolmentlimits.CERTIFICATE_POLL
         self.proxy.settings._values["RVGAHP_CERTIFICATE_LIFETIME"] = int(lifetime)
-        now = time.time()
-        self.patch(time, "time", lambda: now + self.loop.seconds())
+        now, zero = datetime.now(timezone.utc), self.loop.seconds()
+        self.authenticator.now = lambda: now + timedelta(seconds=self.loop.seconds() - zero)
         lazy = self.greeted(self.enrol(self.invite()))
         eager, _ = self.dial(self.enrol(self.invite(site="b.example")))
         self.successResultOf(eager.hello(site="b.example"))
@@ -457,9 +475,9 @@ class RenewalTests(EnrolmentTestCase):
             self.spend(lifetime / 2 + limits.CLOSE_TIMEOUT)
         self.assertIsNotNone(lazy.reason)
         self.assertIsNone(eager.reason)
-        self.assertTrue(
-            [one for one in logs if "has ended and was not renewed" in one["log_format"]]
-        )
+        (closed,) = [one for one in logs if "closed: {reason}" in one["log_format"]]
+        self.assertEqual(closed["site"], SITE)
+        self.assertIn("no newer one has come", closed["reason"])
         self.spend(lifetime / 2 + limits.CLOSE_TIMEOUT)
         self.assertIsNotNone(eager.reason)
 
@@ -482,7 +500,7 @@ class RevokeTests(EnrolmentTestCase):
         (start,) = ce.starts
         answer = self.successResultOf(self.enrolment.revoke(ALICE, SITE))
         self.assertEqual(answer, {"ended": 1})
-        reason = f"site {SITE} was revoked by alice@example.org"
+        reason = f"site {SITE} was revoked by alice@{DOMAIN}"
         self.assertEqual(
             sorted(ce.ends), sorted([(start["session"], reason), ("unclaimed", reason)])
         )
@@ -550,6 +568,156 @@ class RevokeTests(EnrolmentTestCase):
             self.successResultOf(self.enrolment.revoke(user, SITE))
             self.assertTrue(self.registry.isRevoked(SITE))
             self.enrol(self.invite(ROOT))
+
+
+class OwnPKITests(EnrolmentTestCase):
+    """
+    CEs with certificates of a site's own PKI.
+    """
+
+    rules = "ALLOW REGISTER site=grid.* alice@example.org"
+
+    def setUp(self) -> None:
+        super().setUp()
+        ca = SiteCA()
+        self.others = (ca.certificate,)
+        self.authenticator.names = CanonicalNames(
+            parse(b"SSL CN=alice$ alice\nSSL CN=bob$ bob", "/map"), "example.org"
+        )
+        self.alice, self.bob = (
+            replace(ca.issue(name).credentials(), caPEM=self.identity.authorities)
+            for name in ("alice", "bob")
+        )
+
+    def test_noTrace(self) -> None:
+        """
+        Who may not register a site cannot keep others from being invited to it, by trying.
+        """
+        for credentials in (self.bob, self.enrol(self.invite(site="b.example"))):
+            ce, _ = self.dial(credentials)
+            failure = self.failureResultOf(ce.hello(site="grid.x"), NotAuthorized)
+            self.assertIn("may not register site grid.x", failure.getErrorMessage())
+            ce.control.abort()
+        self.settle()
+        self.assertIsNone(self.registry.find("grid.x"))
+        self.enrol(self.invite(site="grid.x"))
+
+    def test_registered(self) -> None:
+        """
+        Who may register a site has it, so that nobody is invited under its name, and its
+        certificate is not renewed here; root can revoke the site.
+        """
+        ce, _ = self.dial(self.alice)
+        self.successResultOf(ce.hello(site="grid.x"))
+        e = self.assertRaises(NotAuthorized, self.enrolment.invite, ALICE, "grid.x")
+        self.assertIn("certificate of the administrator's", str(e))
+        asked = ce.call(commands.RenewCertificate, request=makeRequest(makeKey()))
+        failure = self.failureResultOf(asked, NotAuthorized)
+        self.assertIn("no certificate of ours", failure.getErrorMessage())
+        self.successResultOf(self.enrolment.revoke(ROOT, "grid.x"))
+        self.spend(limits.CLOSE_TIMEOUT)
+        self.assertIsNotNone(ce.reason)
+        ce, _ = self.dial(self.alice)
+        failure = self.failureResultOf(ce.hello(site="grid.x"), NotAuthorized)
+        self.assertIn("has been revoked", failure.getErrorMessage())
+        ce.control.abort()
+
+
+class WatchedTests(EnrolmentTestCase):
+    """
+    What enrolment does to the audit log, and to the penalties of addresses.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.audit = self.directory / "audit"
+        values = {"RVGAHP_AUDIT_LOG": str(self.audit)}
+        self.proxy.settings = settingsFrom("proxy", Configuration(None, values))
+
+    def lines(self) -> list[dict[str, Any]]:
+        """
+        @return: what the audit log has, without registrations.
+        """
+        found = [json.loads(line) for line in self.audit.read_text().splitlines()]
+        return [line for line in found if line["event"] != "register"]
+
+    def test_recorded(self) -> None:
+        """
+        Each invitation, enrolment, renewal and revocation is recorded, and each refusal of one,
+        with who and where; no secret is.
+        """
+        code = self.invite()
+        ce = self.greeted(self.enrol(code))
+        self.successResultOf(ce.call(commands.RenewCertificate, request=makeRequest(makeKey())))
+        asked = ce.call(commands.RenewCertificate, request=makeRequest(makeKey()))
+        self.failureResultOf(asked, Busy)
+        self.notEnrolled(code.secret)
+        self.assertRaises(NotAuthorized, self.enrolment.invite, BOB, SITE)
+        self.assertRaises(NotAuthorized, self.enrolment.revoke, BOB, SITE)
+        self.successResultOf(self.enrolment.revoke(ALICE, SITE))
+        lines = self.lines()
+        self.assertEqual(
+            [(line["event"], line.get("action")) for line in lines],
+            [
+                ("invite", None),
+                ("enrol", None),
+                ("renew", None),
+                *(("refused", action) for action in ("renew", "enrol", "invite", "revoke")),
+                ("revoke", None),
+            ],
+        )
+        invite, enrol, renew, *_, refused, revoke = lines
+        alice = {"who": f"alice@{DOMAIN}", "user": "alice", "uid": 70001, "pid": 1, "site": SITE}
+        self.assertEqual({**invite, **alice}, invite)
+        self.assertEqual({**revoke, **alice}, revoke)
+        self.assertEqual((enrol["site"], enrol["address"]), (SITE, "192.0.2.7"))
+        self.assertEqual((renew["site"], renew["who"]), (SITE, f"{SITE}@site.rvgahp"))
+        self.assertEqual((refused["user"], refused["site"]), ("bob", SITE))
+        self.assertIn(f"is not bob@{DOMAIN}'s", refused["reason"])
+        text = self.audit.read_text()
+        for secret in (code.encode(), code.encode().partition("/")[2], code.secret.hex()):
+            self.assertNotIn(secret, text)
+
+    def isRefused(self) -> bool:
+        """
+        @return: whether connections from the CEs' address are.
+        """
+        self.spend(limits.CLOSE_TIMEOUT)
+        return self.proxy.watch.penalties.isRefused("192.0.2.7")
+
+    def test_good(self) -> None:
+        """
+        Whatever number of sites enrols itself or renews what had ended, from one address, it
+        has nothing to pay for that.
+        """
+        for number in range(40):
+            self.enrol(self.invite(site=f"{number}.example"))
+        old = self.expired()
+        for _ in range(40):
+            ce, _ = self.dial(old)
+            key = makeKey()
+            asked = ce.call(commands.RenewCertificate, request=makeRequest(key))
+            old = self.credentials(self.successResultOf(asked), key)
+            ce.control.abort()
+            self.settle()
+            self.enrolment._renewed.clear()
+        self.assertFalse(self.isRefused())
+        self.assertEqual(len(self.proxy.watch.penalties), 0)
+
+    def test_wrongCode(self) -> None:
+        """
+        Who comes with a wrong code is refused for some time; who comes with a request that is
+        none, or to a site that another has by now, is not.
+        """
+        mine, theirs = self.invite(ALICE), self.invite(BOB)
+        self.notEnrolled(theirs.secret, b"x")
+        self.enrol(theirs)
+        self.notEnrolled(mine.secret)
+        self.assertFalse(self.isRefused())
+        self.notEnrolled(bytes(13))
+        self.assertTrue(self.isRefused())
+        self.spend(20.0)
+        self.assertFalse(self.isRefused())
 
 
 class AdministratorsTests(EnrolmentTestCase):

@@ -35,7 +35,7 @@ from rvgahp.way import Way
 from tests.channelends import User
 from tests.privatereactor import ReactorTestCase
 from tests.procfs import childrenOf, isAlive
-from tests.sessions import KEY, SESSION_ID, makeSession
+from tests.sessions import KEY, REQUEST, SESSION_ID, makeSession
 from tests.steppedloop import socketPair
 
 #: What the proxy gives who asks for one more.
@@ -85,6 +85,7 @@ class SessionTestCase(ReactorTestCase):
         self.user.carrier = self.client
         self.session = GAHPSession(
             self.reactor,
+            REQUEST,
             self.agreed,
             settingsFrom("ce", Configuration(None, SETTINGS)),
             self.budget,

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from rvgahp import enrolmentlimits, limits
+from rvgahp.accessreader import readAccessRules
+from rvgahp.accessrules import START, Subject
 from rvgahp.authentication import Authenticator
 from rvgahp.canonicalnames import CanonicalNames
-from rvgahp.certificates import siteOf
+from rvgahp.certificates import makeKey, siteOf
 from rvgahp.configuration import Configuration
 from rvgahp.credentials import loadCredentials
 from rvgahp.errors import CredentialError, NotAuthorized, ProtocolError, RvgahpError
@@ -26,9 +28,11 @@ from rvgahp.join import Joined, join
 from rvgahp.joinfiles import CONFIG, JoinDirectory
 from rvgahp.peercred import LocalUser
 from rvgahp.proxytap import ProxyService
-from rvgahp.settings import settingsFrom
+from rvgahp.settings import Settings, settingsFrom
 from rvgahp.sslmethod import SSLMethod
 from rvgahp.trust import Trust
+from tests.broker import DOMAIN
+from tests.identities import ceCredentials
 from tests.kills import killedAfter
 from tests.openrules import allowingAll
 from tests.privatereactor import ReactorTestCase
@@ -36,7 +40,7 @@ from tests.tlspair import TWISTED_WARNINGS
 
 HOST = "127.0.0.1"
 ALICE = LocalUser(70001, "alice", 1)
-OWNER = "alice@example.org"
+OWNER = f"alice@{DOMAIN}"
 FILES = ["access", "ca.crt", "ce.crt", "ce.key", CONFIG]
 
 
@@ -67,6 +71,9 @@ class JoinTestCase(ReactorTestCase):
 
     suppress = TWISTED_WARNINGS
 
+    #: More of the proxy's settings.
+    further: dict[str, str] = {}
+
     def setUp(self) -> None:
         """
         Start the proxy.
@@ -88,7 +95,7 @@ class JoinTestCase(ReactorTestCase):
             "RVGAHP_SOCKET": str(self.directory / f"{state}.sock"),
             "RVGAHP_STATE_DIR": str(self.directory / state),
             "RVGAHP_PUBLIC_ADDRESS": f"{HOST}:41000",
-            "UID_DOMAIN": "example.org",
+            **self.further,
         }
         settings = settingsFrom("proxy", Configuration(None, values))
         proxy = ProxyService(
@@ -98,6 +105,7 @@ class JoinTestCase(ReactorTestCase):
             Trust(()),
             Authenticator([SSLMethod()], CanonicalNames(None, "example.org")),
             allowingAll(self.reactor),
+            self.fail,  # nobody asks for a reload
         )
         proxy.privilegedStartService()
         proxy.startService()
@@ -137,6 +145,17 @@ class JoinTestCase(ReactorTestCase):
         self.assertNotIn("\n", str(found))
         return str(found)
 
+    def settings(self, path: Path) -> Settings:
+        """
+        @return: those of the CE whose directory it is.
+        """
+        values = dict(
+            line.split(" = ")
+            for line in (path / CONFIG).read_text().splitlines()
+            if " = " in line and not line.startswith("#")
+        )
+        return settingsFrom("ce", Configuration(str(path / CONFIG), values))
+
     def assertWorks(self, path: Path | None = None, site: str = "a.example") -> None:
         """
         The files are whole, and the proxy knows the certificate as good.
@@ -148,12 +167,7 @@ class JoinTestCase(ReactorTestCase):
         )
         self.assertEqual(siteOf(found.certificate), site)
         self.proxy._proxy.enrolment.checkHello(site, found.certificate)
-        values = dict(
-            line.split(" = ")
-            for line in (path / CONFIG).read_text().splitlines()
-            if " = " in line and not line.startswith("#")
-        )
-        settings = settingsFrom("ce", Configuration(str(path / CONFIG), values))
+        settings = self.settings(path)
         self.assertEqual(settings.get("RVGAHP_BROKER_HOST"), HOST)
         self.assertEqual(settings.get("RVGAHP_BROKER_PORT"), 41000)
         self.assertEqual(settings.get("RVGAHP_CONNECT_TO"), (HOST, self.port))
@@ -178,6 +192,34 @@ class GoodTests(JoinTestCase):
         self.assertWorks()
         self.assertEqual((self.site / "ce.key").stat().st_mode & 0o777, 0o600)
         self.assertEqual(self.site.stat().st_mode & 0o777, 0o700)
+
+    def test_access(self) -> None:
+        """
+        A CE with these files reads the access file without a word, and by it the one who has
+        invited the site may start anything as any account there, and nobody else may.
+        """
+        self.joined(self.invite())
+        settings = self.settings(self.site)
+        rules, notes = readAccessRules(settings)
+        self.assertEqual((rules.path, notes), (str(self.site / "access"), []))
+        things = {"gahp": "blahpd", "account": "somebody"}
+        for owner, mayStart in (
+            (OWNER, True),
+            (f"{ALICE.name}@elsewhere.example", False),
+            (f"bob@{DOMAIN}", False),
+            ("a.example@site.rvgahp", False),
+        ):
+            decision = rules.decide(START, Subject(owner, HOST), things)
+            self.assertEqual(decision.isAllowed, mayStart, (owner, decision))
+        site, owner = "b.example", f"A.l-i_c+e$1@{DOMAIN}"
+        code, key, made = self.invite(), makeKey(), ceCredentials(site)
+        path = self.directory / "odd"
+        directory = JoinDirectory(str(path), code)
+        directory.finish(code, "", owner, key, made.certificate, made.certificatePEM, made.caPEM)
+        directory.close()
+        rules, _ = readAccessRules(self.settings(path))
+        self.assertTrue(rules.decide(START, Subject(owner, HOST), things).isAllowed)
+        self.assertFalse(rules.decide(START, Subject(OWNER, HOST), things).isAllowed)
 
     def test_existing(self) -> None:
         """
@@ -218,6 +260,9 @@ class BadTests(JoinTestCase):
     """
     What can go wrong.
     """
+
+    #: One wrong code is enough for an address to be refused for some time.
+    further = {"RVGAHP_PENALTY_EXEMPT": HOST}
 
     def test_codes(self) -> None:
         """
@@ -329,7 +374,7 @@ class KillTests(JoinTestCase):
                 # Where it had not begun with the files, what is there is not replaced unasked.
                 if isinstance(found, CredentialError) and replace:
                     found = self.joined(code, replace=True)
-                self.assertIsInstance(found, Joined, found)
+                self.assertIsInstance(found, Joined, str(found))
             self.assertWorks()
             changes += 1
         self.assertGreater(changes, 20)

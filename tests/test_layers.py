@@ -42,12 +42,13 @@ LAYERS = (
     " ce gahpsession gahpoutput way channeldialer cesessions cetunnels transferpause"
     " tunnelprobe client clientrun clientsession clientclaim clientface clientcopy"
     " clientfront clientlink clientstdio clienttunnels enrolment siteenrolment"
-    " proxyenrolment certificaterenewal cegreeting sitearrival proxyaccess introduction"
-    " localclients startproblem watch sessionaudit ceaudit siteauthentication",
+    " proxyenrolment certificaterenewal cegreeting sitearrival siteend proxyreload cereload"
+    " proxyaccess introduction localclients startproblem watch sessionaudit ceaudit"
+    " siteauthentication gahprequest",
     "tapoptions proxytap cetap",
     "cli credentialscli mapcli sandbox daemonprocess demo screen patience inquiry"
     " gahpdialogue gahpjob trace tracewords tracejob traceport tracetunnel tracesteps"
-    " tracecli enrolmentcli join joinfiles accesscli",
+    " tracecli enrolmentcli reloadcli join joinfiles accesscli",
 )
 
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

@@ -47,7 +47,6 @@ NO_MESSAGES = """
     SiteEntry | Invitation
     version too low
     wrong version number
-    there is none
     nothing was heard for the lease
     on the command line
     named on the command line

@@ -421,7 +421,7 @@ class AccessTests(BrokerTestCase):
         with capturedLogs() as logs:
             self.ask(account="alice")
         self.assertEqual([start["account"] for start in ce.starts], ["alice"])
-        self.assertEqual([event for event in logs if "refusal" in event], [])
+        self.assertEqual([one for one in logs if "Refused" in str(one.get("log_format"))], [])
         self.obey(f"ALLOW START site=alice@{SITE} account=* *")
         self.ask(account="alice")
         self.assertEqual([start["account"] for start in mine.starts], [""])

@@ -112,7 +112,9 @@ class IdentityTests(AuthenticationTestCase):
             self.assertEqual(connection.identity.principal, "/DC=org/DC=example/CN=alice")
             self.assertIn("/map:1", connection.identity.rule)
             failure = self.failureResultOf(ce.hello(), NotAuthorized)
-            self.assertIn("alice@example.org, who may not register", str(failure.value))
+            self.assertIn(
+                f"alice@example.org may not register site {SITE}: no rule of", str(failure.value)
+            )
             self.end(ce)
         self.assertEqual(self.proxy.sites, {})
 

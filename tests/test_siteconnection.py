@@ -76,7 +76,8 @@ class HelloTests(BrokerTestCase):
         self.assertRefused(VersionMismatch, "upgrade", versions=[])
         self.assertRefused(
             NotAuthorized,
-            f"the CE is {SITE}@site.rvgahp, who may not register site other.example",
+            f"{SITE}@site.rvgahp may not register site other.example: no rule of {ACCESS_FILE}"
+            " allows it; the administrator of the proxy can change",
             site="other.example",
         )
         self.assertRefused(NotAuthorized, "16 bytes", instance=b"short")
@@ -93,7 +94,8 @@ class HelloTests(BrokerTestCase):
         self.obey(f"DENY REGISTER site=other.* *\nDENY REGISTER {SITE}@site.rvgahp/192.0.2.0/29")
         with capturedLogs() as logs:
             self.assertRefused(NotAuthorized, f"{ACCESS_FILE}:2 denies it")
-        self.assertTrue([event for event in logs if SITE in event.get("refusal", "")])
+        rules = [str(event.get("who")) for event in logs]
+        self.assertTrue([rule for rule in rules if rule.startswith(f"{ACCESS_FILE}:2: DENY")])
         self.obey("DENY REGISTER */192.0.2.8/29")
         ce, connection = self.dialCE()
         self.successResultOf(ce.hello())

@@ -46,7 +46,7 @@ from rvgahp.settings import settingsFrom
 from rvgahp.sslmethod import SSLMethod
 from rvgahp.tapoptions import CannotStart, DaemonOptions
 from rvgahp.tls import clientOptions
-from rvgahp.trust import Trust
+from rvgahp.trust import Trust, loadTrust
 from tests.identities import SITE, ceCredentials, proxyCredentials, written
 from tests.localclient import LocalClient
 from tests.openrules import allowingAll
@@ -275,8 +275,6 @@ class OptionsTests(SynchronousTestCase):
             self.assertIn("/no/such", refused("RVGAHP_CRLFILE = /no/such"))
         self.assertIn("/no/such", self.proxy("CERTIFICATE_MAPFILE = /no/such"))
         self.assertIn("/no/such", self.proxy("RVGAHP_SITE_CAFILE = /no/such"))
-        twice = f"RVGAHP_SITE_CAFILE = {self.directory}/ca.crt"
-        self.assertIn("leave it in the one only", self.proxy(twice))
         for options in (proxytap.Options(), cetap.Options()):
             config = self.config("RVGAHP_BROKER_HOST = x", f"{setting} = KERBEROS SSL")
             made = self.parsed(options, f"--config={config}")
@@ -389,9 +387,10 @@ class ProxyServiceTests(ReactorTestCase):
             self.reactor,
             made,
             proxyCredentials(HOST),
-            Trust(()),
+            loadTrust(made.get("RVGAHP_SITE_CAFILE"), None),
             authenticator,
             allowingAll(self.reactor),
+            self.fail,  # nobody asks for a reload
         )
         verifyObject(IService, service)
         return service
@@ -501,6 +500,14 @@ class ProxyServiceTests(ReactorTestCase):
         self.assertCannotStart(bad, "No such file", RVGAHP_SITE_SOCKETS=text)
         for path in (self.path, good):
             self.assertFalse(os.path.exists(path))
+
+    def test_authorityOfBoth(self) -> None:
+        """
+        An authority of our own that is also one of the sites' PKI.
+        """
+        path = os.path.join(self.directory, "authorities")
+        Path(path).write_bytes(proxyCredentials(HOST).caPEM)
+        self.assertCannotStart("leave it in the one only", RVGAHP_SITE_CAFILE=path)
 
     def test_replaced(self) -> None:
         """

@@ -68,15 +68,23 @@ class LoadTests(SynchronousTestCase):
         )
         brokenList = self.file("list", b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n")
         for files, words in (
-            ((self.ours, empty, None), f"{empty} is no certificate"),
-            ((self.ours, broken, None), f"{broken} is no certificate"),
-            ((self.ours, None, self.ours), "is no revocation list"),
-            ((self.ours, None, brokenList), "is no revocation list"),
-            ((self.ours, None, "/no/such"), "/no/such"),
-            ((self.ours, self.file("both", OURS), None), "leave it in the one only"),
+            ((empty, None), f"{empty} is no certificate"),
+            ((broken, None), f"{broken} is no certificate"),
+            ((None, self.ours), "is no revocation list"),
+            ((None, brokenList), "is no revocation list"),
+            ((None, "/no/such"), "/no/such"),
         ):
             e = self.assertRaises(CredentialError, loadTrust, *files)
             self.assertIn(words, str(e))
+
+    def test_both(self) -> None:
+        """
+        An authority of our own cannot be one of the sites' PKI beside that.
+        """
+        trust = loadTrust(self.file("both", self.cas[0].certificate, OURS), None)
+        e = self.assertRaises(CredentialError, trust.withOurs, [OURS])
+        self.assertIn("leave it in the one only", str(e))
+        self.assertEqual(len(trust.withOurs([self.cas[1].certificate]).others), 2)
 
 
 class TrustTests(SynchronousTestCase):

@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
+from twisted.logger import capturedLogs
 
 from rvgahp import commands, limits, localclients, localcommands, watchlimits
 from rvgahp.configuration import Configuration
@@ -18,12 +19,13 @@ from rvgahp.peercred import LocalUser
 from rvgahp.primitives import hmac
 from rvgahp.settings import settingsFrom
 from rvgahp.tls import clientOptions
-from tests.broker import BrokerTestCase, CEDouble, entryOf
+from tests.broker import ACCESS_FILE, DOMAIN, BrokerTestCase, CEDouble, entryOf
 from tests.identities import HOST, SITE, ceCredentials
 from tests.localclient import LocalClient
 
 OTHER = "other.example"
 USERS = {1001: "alice", 1002: "bob"}
+ALICE = f"alice@{DOMAIN}"
 
 
 class WatchTestCase(BrokerTestCase):
@@ -32,6 +34,7 @@ class WatchTestCase(BrokerTestCase):
     """
 
     limits_: dict[str, str] = {}
+    rules = "ALLOW START *"
 
     def setUp(self) -> None:
         super().setUp()
@@ -142,7 +145,7 @@ class LimitTests(WatchTestCase):
         ce, _ = self.dialCE()
         ce.hello()
         names = ["s1", "s2", "s3"]
-        entries = [entryOf(name, owner="alice") for name in names]
+        entries = [entryOf(name, owner=ALICE) for name in names]
         self.successResultOf(ce.listEntries(entries))
         self.assertIn("runs 3 GAHPs", self.refusal(self.ask()))
         self.claim("s1"), self.claim("s2")
@@ -159,7 +162,7 @@ class LimitTests(WatchTestCase):
         ce, _ = self.dialCE()
         ce.hello()
         names = [f"s{number}" for number in range(5)]
-        self.successResultOf(ce.listEntries([entryOf(name, owner="alice") for name in names]))
+        self.successResultOf(ce.listEntries([entryOf(name, owner=ALICE) for name in names]))
         for name in names:
             self.claim(name)
         self.assertEqual(len(self.proxy.sessions), 5)
@@ -291,7 +294,7 @@ class RandomTests(WatchTestCase):
         self.ce.hello()
         kept = [one for one in self.model if self.random.random() < 0.7]
         more = [f"old {number} {one}" for one in range(self.random.randrange(3))]
-        entries = [entryOf(one, owner=USERS[self.uid]) for one in kept + more]
+        entries = [entryOf(one, owner=f"{USERS[self.uid]}@{DOMAIN}") for one in kept + more]
         self.successResultOf(self.ce.listEntries(entries))
         self.model = {one: self.model[one] for one in kept} | dict.fromkeys(more)
         for one in more:
@@ -310,7 +313,7 @@ class AuditTests(WatchTestCase):
         """
         self.assertEqual(line, fields)
 
-    WHO = {"who": "alice", "user": "alice", "uid": 1001, "pid": 4711}
+    WHO = {"who": ALICE, "user": "alice", "uid": 1001, "pid": 4711}
 
     def test_session(self) -> None:
         """
@@ -322,6 +325,7 @@ class AuditTests(WatchTestCase):
         session = ce.starts[0]["session"]
         known = {**self.WHO, "session": session, "site": SITE, "gahp": "blahpd"}
         (line,) = self.audited("start")
+        known["rule"] = f"{ACCESS_FILE}:1: ALLOW START *"
         self.assertLine(line, event="start", decision="allowed", **known)
         self.loop.advance(2.5)
         client.close()
@@ -377,7 +381,7 @@ class AuditTests(WatchTestCase):
         """
         ce, _ = self.dialCE()
         ce.hello()
-        entries = [entryOf(name, owner="alice") for name in ("s1", "s2")]
+        entries = [entryOf(name, owner=ALICE) for name in ("s1", "s2")]
         self.successResultOf(ce.listEntries(entries))
         self.claim("s1")
         (line,) = self.audited("claim")
@@ -438,13 +442,58 @@ class AuditTests(WatchTestCase):
         """
         self.readyCE()
         (line,) = self.audited("register")
-        known = {"who": SITE, "site": SITE, "address": "192.0.2.7"}
-        self.assertLine(line, event="register", decision="allowed", software="double 1", **known)
+        known = {"who": f"{SITE}@site.rvgahp", "method": "SSL", "principal": f"/CN={SITE}"}
+        known |= {"site": SITE, "address": "192.0.2.7", "software": "double 1"}
+        known["rule"] = "built in: the site of its certificate"
+        self.assertLine(line, event="register", decision="allowed", **known)
         ce, _ = self.dialCE(options=clientOptions(ceCredentials(OTHER), HOST))
         self.failureResultOf(ce.hello(site=SITE))
         (line,) = self.audited("refused")
-        self.assertIn("the certificate is of site", line.pop("reason"))
-        known = {"who": OTHER, "site": OTHER, "address": "192.0.2.7"}
+        reason = f"{OTHER}@site.rvgahp may not register site {SITE}: no rule of {ACCESS_FILE}"
+        self.assertIn(reason, line.pop("reason"))
+        known = {"who": f"{OTHER}@site.rvgahp", "method": "SSL", "principal": f"/CN={OTHER}"}
+        known |= {"site": SITE, "address": "192.0.2.7"}
+        self.assertLine(line, event="refused", decision="refused", action="register", **known)
+
+    def test_denied(self) -> None:
+        """
+        A start, and a CE, that a rule denies, each with who it was and which rule.
+        """
+        self.obey("DENY START bob@*\nDENY REGISTER */192.0.2.7\nALLOW START *")
+        self.uid = 1002
+        self.ask()
+        ce, _ = self.dialCE()
+        self.failureResultOf(ce.hello())
+        start, register = self.audited("refused")
+        self.assertIn(f"{ACCESS_FILE}:1 denies it", start["reason"])
+        self.assertEqual((start["action"], start["who"]), ("start", f"bob@{DOMAIN}"))
+        self.assertIn(f"{ACCESS_FILE}:2 denies it", register["reason"])
+        self.assertEqual((register["action"], register["who"]), ("register", f"{SITE}@site.rvgahp"))
+
+    def test_log(self) -> None:
+        """
+        The log has one who is refused at once, with the rule, and then how often, whatever he
+        does.
+        """
+        self.obey("DENY START *")
+        with capturedLogs() as logs:
+            for _ in range(50):
+                self.ask().close()
+            self.spend(watchlimits.WARNINGS_PERIOD)
+        first, *more = [one for one in logs if str(one.get("who")).startswith(ACCESS_FILE)]
+        self.assertEqual(first["who"], f"{ACCESS_FILE}:1: DENY START *")
+        self.assertIn(f"{ALICE} may not start", first["what"])
+        self.assertEqual([one["more"] for one in more], [" (49 more within 10 s)"])
+
+    def test_unauthenticated(self) -> None:
+        """
+        A CE that has not proved who it is has no name in its refusal.
+        """
+        ce, _ = self.dialCE(authenticates=False)
+        self.failureResultOf(ce.hello())
+        (line,) = self.audited("refused")
+        self.assertEqual(line.pop("reason"), "Authenticate comes first")
+        known = {"address": "192.0.2.7"}
         self.assertLine(line, event="refused", decision="refused", action="register", **known)
 
     def test_none(self) -> None:

@@ -56,7 +56,8 @@ class AccessTests(PlaygroundTestCase):
         start = self.before("ce")
         self.assertServes()
         line = self.playground.awaitLog("ce", "starting cat", start)
-        self.assertIn(f"for {owner}, allowed by {self.playground.sandbox.directory}/access.", line)
+        access = f"{self.playground.sandbox.directory}/access."
+        self.assertIn(f"for {owner} as {ownAccount()}, allowed by {access}", line)
         line = self.playground.awaitLog("proxy", "asks for cat", self.before("proxy"))
         self.assertIn(f"({owner}) asks for cat at {SITE}, allowed by {self.path}:1: ", line)
         self.assertNotIn("starting secret", self.playground.log("ce"))

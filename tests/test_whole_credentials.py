@@ -171,15 +171,18 @@ class CertificateOfCETests(CredentialTestCase):
         """
         makeCECredentials(self.ours, "mine", self.other / "mine")
         with HandCE(self.playground.sandbox.port, self.other / "mine") as ce:
+            refusal = ce.hello("sandbox")
+            self.assertEqual(refusal[b"_error_code"], b"NotAuthorized")
+            words = b"mine@site.rvgahp may not register site sandbox"
+            self.assertIn(words, refusal[b"_error_description"])
+            self.assertEqual(ce.sessions()[b"_error_code"], b"NotAuthorized")
+        with HandCE(self.playground.sandbox.port, self.other / "mine") as ce:
             for command in (b"Sessions", b"OpenChannel", b"SessionEnded"):
                 more = {"reason": b"", "received": b"0", "sent": b"0"}
                 refusal = ce.ask(
                     command, sessions=b"", last=b"True", session=b"x", stream=b"0", **more
                 )
                 self.assertEqual(refusal.get(b"_error_code"), b"NotAuthorized", refusal)
-            refusal = ce.hello("sandbox")
-            self.assertEqual(refusal[b"_error_code"], b"NotAuthorized")
-            self.assertIn(b"the CE is mine@site.rvgahp, who", refusal[b"_error_description"])
             refusal = ce.hello("mine", instance=b"short")
             self.assertEqual(refusal[b"_error_code"], b"NotAuthorized")
             refusal = ce.hello("mine", policy=b"nonsense")
@@ -268,9 +271,9 @@ class OwnPKITests(CredentialTestCase):
 
     def test_mapped(self) -> None:
         """
-        A CE with a proxy certificate is whom the map makes of its owner; while no rule lets that
-        one register a site, its log says so.  A revoked owner's comes to nothing, and both logs
-        say why.
+        A CE with a proxy certificate is whom the map makes of its owner, and registers the site
+        that a rule lets that one register.  Where none does, its log says so.  A revoked owner's
+        comes to nothing, and both logs say why.
         """
         ca = SiteCA()
         alice, mallory = ca.issue("alice"), ca.issue("mallory")
@@ -278,9 +281,13 @@ class OwnPKITests(CredentialTestCase):
             RVGAHP_SITE_CAFILE=ca.certificate.public_bytes(Encoding.PEM),
             RVGAHP_CRLFILE=ca.revoke(mallory).public_bytes(Encoding.PEM),
             CERTIFICATE_MAPFILE=b"SSL CN=alice$ alice\n",
+            RVGAHP_ACCESS_FILE=b"ALLOW REGISTER site=alice alice@example.org\n",
         )
         good = self.ce("alice", proxy, alice.proxy().proxy())
-        self.assertDaemonSays(good, "the CE is alice@example.org, who may not register site alice")
+        self.assertDaemonSays(good, "Accepted by the proxy")
+        self.assertDaemonSays(proxy, "Site alice: connected from 127.0.0.1 as alice@example.org")
+        other = self.ce("other", proxy, alice.proxy())
+        self.assertDaemonSays(other, "alice@example.org may not register site other: no rule of ")
         bad = self.ce("mallory", proxy, mallory.proxy())
         self.assertDaemonSays(bad, "our certificate has been revoked, it says")
         self.assertDaemonSays(proxy, "the certificate of /DC=org/DC=example/CN=mallory has been")

@@ -15,6 +15,7 @@ from pathlib import Path
 from rvgahp.credentials import loadCredentials
 from rvgahp.daemonprocess import Daemon
 from rvgahp.invitecode import InviteCode
+from rvgahp.sandbox import STAYS_ROOT
 from tests.procfs import PATIENCE, waitFor
 from tests.programs import Run, program, runProgram
 from tests.wholecase import WholeTestCase
@@ -52,6 +53,8 @@ class EnrolmentTests(WholeTestCase):
             f"RVGAHP_SOCKET = {self.socket}\n"
             f"RVGAHP_STATE_DIR = {self.directory}/state\n"
             f"RVGAHP_CERTIFICATE_LIFETIME = {LIFETIME}\n"
+            "RVGAHP_PENALTY_EXEMPT = 127.0.0.1\n"  # a wrong code is one of the tests
+            f"RVGAHP_AUDIT_LOG = {self.directory}/audit\n"
         )
         self.proxy = Daemon(self.directory, "rvgahp-proxy", config)
         self.addCleanup(self.proxy.stop)
@@ -81,6 +84,13 @@ class EnrolmentTests(WholeTestCase):
         """
         target = f"127.0.0.1:{self.proxy.said['X_RVGAHP_PORT']}"
         return self.rvgahp("join", code, "--dir", str(self.site), "--connect-to", target, *words)
+
+    def configure(self) -> None:
+        """
+        What whoever runs the CE adds to what C{rvgahp join} has written.
+        """
+        with (self.site / "condor_config.rvgahp").open("a") as file:
+            file.write(f"RVGAHP_GAHP_NAMES = cat\nRVGAHP_GAHP_cat = /bin/cat\n{STAYS_ROOT}")
 
     def client(self) -> subprocess.Popen[bytes]:
         """
@@ -113,6 +123,18 @@ class EnrolmentTests(WholeTestCase):
         paths = [str(self.site / name) for name in ("ce.crt", "ce.key", "ca.crt")]
         return loadCredentials(paths[0], paths[1], paths[2], "ce").certificate.serial_number
 
+    def checkAudit(self) -> None:
+        """
+        The audit log has the site's life, in order, and what was renewed as often as that was.
+        """
+        lines = [json.loads(line) for line in (self.directory / "audit").read_text().splitlines()]
+        # A renewal may have come too soon after another, and the site comes again.
+        events = [line["event"] for line in lines if line["event"] not in ("renew", "refused")]
+        self.assertEqual(events, ["invite", "enrol", "register", "start", "revoke", "end"])
+        self.assertGreaterEqual(len([one for one in lines if one["event"] == "renew"]), 2)
+        (end,) = [one for one in lines if one["event"] == "end"]
+        self.assertEqual((end["by"], end["site"]), ("revoked", SITE))
+
     def test_life(self) -> None:
         """
         Two commands make a site; its certificate is renewed again and again while a GAHP
@@ -121,8 +143,7 @@ class EnrolmentTests(WholeTestCase):
         """
         run = self.join(self.invite())
         self.assertEqual((run.status, run.errors), (0, ""), run)
-        with (self.site / "condor_config.rvgahp").open("a") as file:
-            file.write("RVGAHP_GAHP_NAMES = cat\nRVGAHP_GAHP_cat = /bin/cat\n")
+        self.configure()
         self.ce.start()
         client = self.client()
         self.echo(client, b"first")
@@ -140,6 +161,7 @@ class EnrolmentTests(WholeTestCase):
         _, errors = client.communicate(timeout=PATIENCE)
         self.assertEqual(client.returncode, 255)
         self.assertIn(f"site {SITE} was revoked by ".encode(), errors)
+        self.checkAudit()
         words = f"site {SITE} has been revoked"
         waitFor(lambda: words in self.ce.log.read_text(), "the CE to be refused", PATIENCE)
         self.ce.stop()
@@ -153,6 +175,7 @@ class EnrolmentTests(WholeTestCase):
         after a restart of the proxy.
         """
         self.join(self.invite())
+        self.configure()
         first = self.serial()
         self.proxy.stop()
         ends = time.monotonic() + LIFETIME + 1.1

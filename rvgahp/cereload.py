@@ -1,0 +1,91 @@
+# -*- test-case-name: tests.test_whole_reload -*-
+"""
+What becomes of a CE whose files have been read again: new rules are asked about all that
+runs.
+
+Layer 4.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from rvgahp.access import Access
+from rvgahp.accessrules import START, AccessRules
+from rvgahp.accounts import MappedAccounts
+from rvgahp.ce import CE
+from rvgahp.errors import NotAuthorized
+from rvgahp.gahpsession import GAHPSession
+from rvgahp.methodtable import MethodTable
+from rvgahp.separation import Separation
+from rvgahp.settings import Settings
+from rvgahp.trust import Trust
+
+
+class CEFiles(Protocol):
+    """
+    What a CE reads.
+
+    @ivar rules: who may start what.
+    @ivar accounts: as whom, if root has started the CE.
+    """
+
+    settings: Settings
+    trust: Trust
+    methods: MethodTable
+    rules: AccessRules
+    accounts: MappedAccounts | None
+
+
+class CEReload:
+    """
+    Puts files into force.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, settings: Settings, ce: CE, access: Access, separation: Separation | None
+    ) -> None:
+        self._settings = settings
+        self._ce = ce
+        self._access = access
+        self._separation = separation
+
+    def adopt(self, files: CEFiles) -> list[str]:
+        """
+        From now on these count.  GAHPs whose owners may have them no longer are ended; all
+        others go on.
+
+        @return: what is otherwise now, for people.
+        """
+        changed, waiting = self._settings.adopt(files.settings)
+        self._access.rules = files.rules
+        if self._separation is not None and files.accounts is not None:
+            self._separation.accounts = files.accounts
+        for note in files.settings.notes:
+            self.log.warn("{note}", note=note)
+        said = [f"{name} has changed" for name in changed]
+        said += [f"{name} stays as it was until rvgahp-ce is started again" for name in waiting]
+        if self._ce.renew(files.trust, files.methods.methods):
+            said.append("the certificate is another; the proxy is dialled again")
+        for session in list(self._ce.sessions.values()):
+            self._review(session)
+        return said
+
+    def _review(self, session: GAHPSession) -> None:
+        things = {"gahp": session.request.gahp, "account": session.request.runsAs}
+        asked = self._access.checkPeer(START, session.request.owner, self._ce.proxyAddress, things)
+        asked.addErrback(self._withdraw, session)
+
+    def _withdraw(self, failure: Failure, session: GAHPSession) -> None:
+        failure.trap(NotAuthorized)
+        self.log.warn(
+            "Session {session}: withdrawn: {reason}",
+            session=session.sessionId,
+            reason=failure.getErrorMessage(),
+        )
+        session.clientGone(failure.getErrorMessage())

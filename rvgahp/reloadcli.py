@@ -1,0 +1,96 @@
+# -*- test-case-name: tests.test_reloadcli -*-
+"""
+C{rvgahp reload}: a daemon reads its files again.
+
+Layer 6; L{rvgahp.inquiry}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rvgahp.errors import RvgahpError
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+__all__ = ["addCommand"]
+
+#: What the command line of a CE has in it.
+_CE = b"rvgahp-ce"
+
+_ABOUT = """\
+Have a daemon read its configuration again, and all files that it names: access
+rules, maps, certificates, authorities, revocation lists, limits.  Nothing that
+runs is disturbed, except what may not run any more: it is ended, and those who
+are at it are told why.  If anything is wrong with one file, everything stays as
+it was, and the exit status is 1.
+
+Without words it is the proxy of this host, which root and the proxy's account
+may reload, and what has changed is printed.  A CE is named by its pid file:
+
+  rvgahp reload --pidfile ~/.rvgahp/ce.pid
+
+It is sent SIGHUP, and its log says what came of it.
+"""
+
+
+def addCommand(subparsers: Commands, wake: Callable[[], int]) -> None:
+    """
+    Hang C{reload} under the C{rvgahp} command.
+
+    @param subparsers: what C{add_subparsers} returned.
+    @param wake: makes a descriptor that becomes readable when we are to end.
+    """
+    parser = subparsers.add_parser(
+        "reload",
+        help="have a daemon read its files again",
+        description=_ABOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--socket", metavar="PATH", help="the proxy's, as for rvgahp_client")
+    which.add_argument("--pidfile", metavar="FILE", help="of a CE that runs on this host")
+    parser.set_defaults(run=lambda arguments: _reload(arguments, wake))
+
+
+def _reload(arguments: argparse.Namespace, wake: Callable[[], int]) -> int:
+    if arguments.pidfile is not None:
+        return _signal(arguments.pidfile)
+    from rvgahp import limits, localcommands
+    from rvgahp.inquiry import askProxy
+
+    answer = askProxy(arguments.socket, wake, limits.RELOAD_TIMEOUT, localcommands.Reload)
+    for change in answer["changes"]:
+        print(change)
+    for problem in answer["problems"]:
+        print(f"rvgahp: nothing was changed: {problem}", file=sys.stderr)
+    if not answer["changes"] and not answer["problems"]:
+        print("read again; nothing is new")
+    return 1 if answer["problems"] else 0
+
+
+def _signal(pidfile: str) -> int:
+    """
+    @raise RvgahpError: no CE runs with this pid file.
+    """
+    try:
+        with open(pidfile) as file:
+            pid = int(file.read(32))
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().split(b"\0")
+    except (ValueError, FileNotFoundError, ProcessLookupError):
+        raise RvgahpError(f"no CE runs with the pid file {pidfile}") from None
+    if _CE not in words:
+        raise RvgahpError(f"process {pid}, of the pid file {pidfile}, is no rvgahp-ce")
+    try:
+        os.kill(pid, signal.SIGHUP)
+    except PermissionError:
+        raise RvgahpError(f"process {pid} is another account's: ask that one, or root") from None
+    print(f"rvgahp-ce, process {pid}, was told to; its log says what came of it")
+    return 0

@@ -1,0 +1,220 @@
+"""
+Tests of L{rvgahp.proxyreload}: what becomes of sites and sessions when the files are others.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rvgahp import accessrules
+from rvgahp.canonicalnames import CanonicalNames
+from rvgahp.certificates import Authority
+from rvgahp.configuration import Configuration
+from rvgahp.errors import CredentialError
+from rvgahp.mapfile import parse as parseMap
+from rvgahp.proxyreload import ProxyReload
+from rvgahp.settings import settingsFrom
+from rvgahp.tls import clientOptions, serverOptions
+from rvgahp.trust import Trust
+from tests.broker import ACCESS_FILE, BrokerTestCase
+from tests.identities import HOST, SITE, authority, ceCredentials, proxyCredentials
+from tests.pki import SiteCA, revocationList
+
+
+class Files:
+    """
+    What was read.
+    """
+
+    def __init__(self, rules: str, mapping: str = "", **settings: str) -> None:
+        self.settings = settingsFrom("proxy", Configuration(None, settings))
+        self.credentials = None
+        self.trust = Trust(())
+        mapFile = parseMap(mapping.encode(), "/map", False, lambda path: [])
+        self.names = CanonicalNames(mapFile, "example.org")
+        self.rules = accessrules.parse(rules, ACCESS_FILE, accessrules.PROXY)
+        self.methods: Any = None
+
+
+class Methods:
+    """
+    Authentication methods that can be used.
+    """
+
+    def __init__(self, methods: Any) -> None:
+        self.methods = methods
+
+
+class EnrolmentDouble:
+    """
+    Stands for the proxy's credentials.
+
+    @ivar believed: whose word counts.
+    """
+
+    def __init__(self) -> None:
+        self.problem = ""
+        self.believed = Trust([authority("ours").certificate])
+
+    def replace(self, credentials: object, trust: Trust) -> None:
+        if self.problem:
+            raise CredentialError(self.problem)
+
+    def objection(self, chain: Any) -> str:
+        return self.believed.objection(chain)
+
+
+class ReloadTestCase(BrokerTestCase):
+    """
+    A proxy with a site and a session.
+    """
+
+    rules = "ALLOW START *\nALLOW REGISTER site=grid alice@example.org"
+
+    def setUp(self) -> None:
+        """
+        Make the one that reloads.
+        """
+        super().setUp()
+        self.enrolment = EnrolmentDouble()
+        double: Any = self.enrolment
+        self.reload = ProxyReload(self.proxy, double, self.authenticator)
+
+    def adopt(self, rules: str = "", mapping: str = "", **settings: str) -> list[str]:
+        """
+        Put files into force.
+        """
+        files: Any = Files(rules or self.rules, mapping, **settings)
+        files.methods = Methods(self.authenticator.methods)
+        said = self.reload.adopt(files)
+        self.settle()
+        return said
+
+    def started(self) -> Any:
+        """
+        @return: a client whose session runs.
+        """
+        client = self.ask()
+        self.settle()
+        return client
+
+
+class SessionTests(ReloadTestCase):
+    """
+    Rules for users.
+    """
+
+    def test_goesOn(self) -> None:
+        """
+        What may go on is told nothing.
+        """
+        ce = self.readyCE()
+        self.started()
+        self.assertEqual(self.adopt(), [])
+        self.assertEqual((len(self.proxy.sessions), ce.ends), (1, []))
+
+    def test_withdrawn(self) -> None:
+        """
+        What may not is ended on both sides, with the sentence.
+        """
+        ce = self.readyCE()
+        client = self.started()
+        (said,) = self.adopt("DENY START *")
+        self.assertIn(": withdrawn", said)
+        self.assertEqual(self.proxy.sessions, {})
+        ((_, reason),) = ce.ends
+        self.assertIn("denies it", reason)
+        boxes = client.read()
+        self.assertIn(b"denies it", boxes[-1][b"reason"])
+
+    def test_settings(self) -> None:
+        """
+        Settings that may change have changed, and others are named.
+        """
+        said = self.adopt(RVGAHP_STDIN_GRACE="7", RVGAHP_PORT="1")
+        self.assertEqual(said[0], "RVGAHP_STDIN_GRACE has changed")
+        self.assertIn("RVGAHP_PORT stays as it was", said[1])
+        self.assertEqual(self.proxy.settings.get("RVGAHP_STDIN_GRACE"), 7)
+
+    def test_refused(self) -> None:
+        """
+        Credentials that cannot be used leave everything as it was.
+        """
+        self.enrolment.problem = "they have gone"
+        before = self.access.rules
+        self.assertRaises(CredentialError, self.adopt, "DENY START *")
+        self.assertIs(self.access.rules, before)
+
+
+class SiteTests(ReloadTestCase):
+    """
+    Sites.
+    """
+
+    def assertClosed(self, ce: Any, reason: str) -> None:
+        """
+        A site has been told why, and is not there any more.
+        """
+        self.spend(5)
+        self.assertEqual(self.proxy.sites, {})
+        self.assertIn(reason, ce.dismissals[-1])
+
+    def test_denied(self) -> None:
+        """
+        A site that may not register any more is ended with all that runs there.
+        """
+        ce = self.readyCE()
+        self.started()
+        self.adopt(f"ALLOW START *\nDENY REGISTER site={SITE} *")
+        self.assertEqual(self.proxy.sessions, {})
+        self.assertIn("may not stay", ce.ends[0][1])
+        self.assertClosed(ce, "denies it")
+
+    def test_revoked(self) -> None:
+        """
+        So is one whose certificate has been revoked since; another authority's list is no
+        matter, nor one that only says that it is that authority's.
+        """
+        ours, credentials = authority("ours"), ceCredentials()
+        ce = self.readyCE(options=clientOptions(credentials, HOST))
+        other = SiteCA()
+        theirs = revocationList(Authority(other.certificate, other.key), credentials)
+        for one in (theirs, revocationList(ours, credentials, key=other.key)):
+            self.enrolment.believed = Trust([ours.certificate], (), [one])
+            self.assertEqual(self.adopt(), [])
+        revoked = revocationList(ours, credentials)
+        self.enrolment.believed = Trust([ours.certificate], (), [revoked])
+        (said,) = self.adopt()
+        self.assertIn("has been revoked", said)
+        self.assertClosed(ce, "has been revoked")
+
+    def test_authority(self) -> None:
+        """
+        So is one whose authority does not count any more.
+        """
+        ce = self.readyCE()
+        self.enrolment.believed = Trust([authority("theirs").certificate])
+        self.adopt()
+        self.assertClosed(ce, "does not count any more")
+
+    def test_renamed(self) -> None:
+        """
+        A site of another PKI, whom the map gives another name now, has to come again; what
+        runs there goes on.
+        """
+        ca = SiteCA()
+        self.authenticator.names = CanonicalNames(
+            parseMap(b"SSL CN=alice alice@example.org\n", "/map", False, lambda path: []), "x.org"
+        )
+        trust = Trust([authority("ours").certificate], [ca.certificate])
+        self.enrolment.believed = trust
+        ce = self.readyCE(
+            site="grid",
+            options=clientOptions(ca.issue("alice").credentials(), HOST),
+            proxyOptions=serverOptions(proxyCredentials(), trust),
+        )
+        self.assertEqual(self.adopt(mapping="SSL CN=alice alice@example.org\n"), [])
+        (said,) = self.adopt(mapping="SSL CN=alice bob@example.org\n")
+        self.assertIn("has to come again", said)
+        self.assertClosed(ce, "the map of canonical names has changed")
+        self.assertEqual(ce.ends, [])
