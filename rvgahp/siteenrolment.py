@@ -68,7 +68,7 @@ class EnrolledSite(SiteAuthentication):
         audit.record("renew", decision="allowed", site=chain.site, **peerFields(self))
         # By the time that it ends, this connection could be one with the new certificate.
         lifetime = timedelta(seconds=self._proxy.settings.get("RVGAHP_CERTIFICATE_LIFETIME"))
-        self.until = self._authenticator.now() + lifetime
+        self.until = max(self.chain.end, self._authenticator.now() + lifetime)
         return answer
 
     def checkCertificate(self, site: str) -> None:
