@@ -327,8 +327,9 @@ class TunnelSession(Session):
         site.setblocking(False)
         port.setblocking(False)
         while reading or near is None:
-            if process.poll() is not None and near is None:
-                raise OSError("the client has ended")
+            # The CE may be killed before the other end is there: then it never comes.
+            if near is None and (process.poll() is not None or self._back.hasEnded):
+                raise OSError("one end is gone")
             ears = [*reading, *([port] if near is None else [])]
             readable, writable, _ = select.select(ears, list(waiting), [], min(1, self._left()))
             for one in readable:
