@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -17,11 +18,14 @@ from rvgahp.daemonprocess import Daemon
 from rvgahp.invitecode import InviteCode
 from rvgahp.sandbox import STAYS_ROOT
 from tests.procfs import PATIENCE, waitFor
-from tests.programs import Run, program, runProgram
+from tests.programs import SOAK, Run, program, runProgram
 from tests.wholecase import WholeTestCase
 
 #: Seconds for which certificates are good here.
-LIFETIME = 6
+LIFETIME = 12 if SOAK else 6
+
+#: GAHPs that run meanwhile.
+SESSIONS = 100 if SOAK else 3
 
 SITE = "cluster.example"
 
@@ -130,10 +134,11 @@ class EnrolmentTests(WholeTestCase):
         lines = [json.loads(line) for line in (self.directory / "audit").read_text().splitlines()]
         # A renewal may have come too soon after another, and the site comes again.
         events = [line["event"] for line in lines if line["event"] not in ("renew", "refused")]
-        self.assertEqual(events, ["invite", "enrol", "register", "start", "revoke", "end"])
+        starts, ends = ["start"] * SESSIONS, ["end"] * SESSIONS
+        self.assertEqual(events, ["invite", "enrol", "register", *starts, "revoke", *ends])
         self.assertGreaterEqual(len([one for one in lines if one["event"] == "renew"]), 2)
-        (end,) = [one for one in lines if one["event"] == "end"]
-        self.assertEqual((end["by"], end["site"]), ("revoked", SITE))
+        for end in (one for one in lines if one["event"] == "end"):
+            self.assertEqual((end["by"], end["site"]), ("revoked", SITE))
 
     def test_life(self) -> None:
         """
@@ -145,11 +150,13 @@ class EnrolmentTests(WholeTestCase):
         self.assertEqual((run.status, run.errors), (0, ""), run)
         self.configure()
         self.ce.start()
-        client = self.client()
-        self.echo(client, b"first")
+        clients = [self.client() for _ in range(SESSIONS)]
+        for client in clients:
+            self.echo(client, b"first")
         began, serials = time.monotonic(), {self.serial()}
         while time.monotonic() < began + LIFETIME + 2:
-            self.echo(client, b"x" * 1000)
+            for client in clients:
+                self.echo(client, b"x" * 1000)
             serials.add(self.serial())
             time.sleep(0.2)
         self.assertGreaterEqual(len(serials), 3)
@@ -157,10 +164,11 @@ class EnrolmentTests(WholeTestCase):
         self.assertNotIn("disconnected", self.proxy.log.read_text())
         run = self.rvgahp("revoke", SITE, "--socket", self.socket)
         self.assertEqual((run.status, run.errors), (0, ""), run)
-        self.assertIn(b"1 GAHPs were ended", run.output)
-        _, errors = client.communicate(timeout=PATIENCE)
-        self.assertEqual(client.returncode, 255)
-        self.assertIn(f"site {SITE} was revoked by ".encode(), errors)
+        self.assertIn(b"%d GAHPs were ended" % SESSIONS, run.output)
+        for client in clients:
+            _, errors = client.communicate(timeout=PATIENCE)
+            self.assertEqual(client.returncode, 255)
+            self.assertIn(f"site {SITE} was revoked by ".encode(), errors)
         self.checkAudit()
         words = f"site {SITE} has been revoked"
         waitFor(lambda: words in self.ce.log.read_text(), "the CE to be refused", PATIENCE)
@@ -168,6 +176,30 @@ class EnrolmentTests(WholeTestCase):
         for daemon in (self.proxy, self.ce):
             for bug in ("Traceback", "A bug in", "Unhandled"):
                 self.assertNotIn(bug, daemon.log.read_text())
+
+    def test_ended(self) -> None:
+        """
+        A certificate that ends while GAHPs run, because the CE cannot renew it in time, ends
+        the site's connection and none of them; they go on when the CE has another.
+        """
+        self.join(self.invite())
+        self.configure()
+        self.ce.start()
+        clients = [self.client() for _ in range(SESSIONS)]
+        for client in clients:
+            self.echo(client, b"before")
+        assert self.ce.process is not None
+        self.ce.process.send_signal(signal.SIGSTOP)
+        words = "closed: the CE's certificate is valid until"
+        limit = 3 * LIFETIME
+        waitFor(lambda: words in self.proxy.log.read_text(), "the end of the certificate", limit)
+        time.sleep(1.1)  # certificates end with a whole second
+        self.ce.process.send_signal(signal.SIGCONT)
+        for client in clients:
+            self.echo(client, b"after")
+        words = "the certificate had ended and has been renewed"
+        waitFor(lambda: words in self.ce.log.read_text(), "the renewal", PATIENCE)
+        self.echo(self.client(), b"and others can be started")
 
     def test_late(self) -> None:
         """

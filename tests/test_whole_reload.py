@@ -10,7 +10,15 @@ import signal
 import subprocess
 from pathlib import Path
 
-from rvgahp.credentials import makeCECredentials, makeHostCredentials
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from rvgahp.credentials import (
+    loadAuthority,
+    loadCredentials,
+    makeCECredentials,
+    makeHostCredentials,
+)
+from tests.pki import revocationList
 from tests.playground import Playground
 from tests.procfs import waitFor
 from tests.programs import SOAK, Run, program, runProgram
@@ -200,4 +208,28 @@ class ReloadTests(PlaygroundTestCase):
         self.playground.awaitLog("ce", "Accepted by the proxy", start)
         for client in clients:
             self.assertLives(client)
+        self.assertServes()
+
+    def test_revoked(self) -> None:
+        """
+        A revocation list ends what runs at a site whose certificate is on it, and the site is
+        not let in, until the list is gone.
+        """
+        clients = self.sessions()
+        directory = self.playground.sandbox.directory
+        ours = loadCredentials(
+            *(str(directory / name) for name in ("ce.crt", "ce.key", "ca.crt")), "ce"
+        )
+        listed = revocationList(loadAuthority(directory), ours)
+        self.path("crls").write_bytes(listed.public_bytes(Encoding.PEM))
+        self.append("condor_config.rvgahp-proxy", f"RVGAHP_CRLFILE = {self.path('crls')}")
+        start = len(self.playground.log("ce"))
+        self.assertIn(b"has been revoked", self.reload().output)
+        for client in clients:
+            self.assertEnded(client, "has been revoked")
+        self.playground.awaitLog("ce", "not connected", start)
+        self.assertRefused(self.playground.run("cat"), "is not connected")
+        self.restore()
+        start = len(self.playground.log("ce"))
+        self.playground.awaitLog("ce", "Accepted by the proxy", start, 30)
         self.assertServes()
