@@ -85,6 +85,7 @@ class ChannelDialer:
         self._isWanted = self._isClosed = False
         self._progress = -1  # of the stream, when the last channel opened
         self._openedAt = 0.0
+        self._carried = 0  # by all channels before the present one
         self._toldAt = -limits.LOSSES_PERIOD
         self.problem = ""
 
@@ -108,6 +109,7 @@ class ChannelDialer:
         if progress != self._progress:
             self._backoff.succeeded()  # the one before was of use
         self._progress, self._openedAt = progress, self._reactor.seconds()
+        self._carried = self._carrier.stream.carried()
         self._tickets.clear()
         self._givesUpAt = math.inf
 
@@ -139,7 +141,8 @@ class ChannelDialer:
         It was the channel that carried the stream.
         """
         now = self._reactor.seconds()
-        if now - self._openedAt >= limits.CHANNEL_LIVED:
+        hasCarried = self._carrier.stream.carried() > self._carried
+        if hasCarried or now - self._openedAt >= limits.CHANNEL_LIVED:
             self._backoff.succeeded()
         if now - self._toldAt >= limits.LOSSES_PERIOD:
             self._toldAt = now

@@ -181,6 +181,12 @@ class Stream:
         """
         return self.received + self._next
 
+    def carried(self) -> int:
+        """
+        @return: bytes that are known to have got across so far, both ways together.
+        """
+        return self.received + self._acknowledged
+
     def position(self) -> int:
         """
         @return: offset of the first byte that the present channel has not been given; just

@@ -616,6 +616,23 @@ class RedialTests(AskingTestCase):
             self.assertTrue(self.ends.ce.isConnected())
             self.assertWhole(b"whole")
 
+    def test_shortButOfUse(self) -> None:
+        """
+        After a long time without one, a channel that lives for a moment and carries something
+        is a success: the next dial follows at once.
+        """
+        self.open()
+        self.dialled = lambda: fail(ChannelLost("nobody is there"))
+        self.cut()
+        self.loop.spend(100)
+        self.dialled = self.reachGate
+        self.loop.until(self.ends.ce.isConnected)
+        self.assertWhole(b"in a moment")
+        count, start = len(self.asked), self.loop.seconds()
+        self.cut()
+        self.loop.until(lambda: len(self.asked) > count)
+        self.assertAlmostEqual(self.asked[-1] - start, limits.REDIAL_FIRST)
+
     def test_uselessChannels(self) -> None:
         """
         Channels that open and break without having carried anything are as good as none;

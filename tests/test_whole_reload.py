@@ -217,9 +217,8 @@ class ReloadTests(PlaygroundTestCase):
         """
         clients = self.sessions()
         directory = self.playground.sandbox.directory
-        ours = loadCredentials(
-            *(str(directory / name) for name in ("ce.crt", "ce.key", "ca.crt")), "ce"
-        )
+        cert, key, ca = (str(directory / name) for name in ("ce.crt", "ce.key", "ca.crt"))
+        ours = loadCredentials(cert, key, ca, "ce")
         listed = revocationList(loadAuthority(directory), ours)
         self.path("crls").write_bytes(listed.public_bytes(Encoding.PEM))
         self.append("condor_config.rvgahp-proxy", f"RVGAHP_CRLFILE = {self.path('crls')}")
