@@ -155,10 +155,10 @@ class ProgramTests(SynchronousTestCase):
         TERM, INT and HUP end the program with a word; HUP, where it was
         ignored, does not.
         """
-        # The tests themselves may run under nohup.
-        self.addCleanup(signal.signal, signal.SIGHUP, signal.getsignal(signal.SIGHUP))
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            # The tests themselves may run under nohup, or in a shell's background.
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+            signal.signal(number, signal.SIG_DFL)
             gahp = self.start()
             self.assertEqual(gahp.ask(b"RESULTS"), [b"S", b"0"])
             gahp.process.send_signal(number)
