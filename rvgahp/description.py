@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
 from twisted.protocols.amp import UnhandledCommand
 from twisted.python.failure import Failure
 
@@ -48,6 +48,7 @@ class Questions(Responders):
     def __init__(self, connection: LocalConnection, describer: Describer) -> None:
         self._connection = connection
         self._describer = describer
+        self._isAsking = False
 
     @localcommands.DescribeProxy.responder
     def describeProxy(self) -> dict[str, Any]:
@@ -55,7 +56,15 @@ class Questions(Responders):
 
     @localcommands.DescribeSite.responder
     def describeSite(self, **arguments: Any) -> Deferred[dict[str, Any]]:
-        return self._describer.describeSite(self._connection, **arguments)
+        if self._isAsking:  # while a site is waited for, who asks more would fill our memory
+            raise Busy("this connection has asked for a site already; await the answer")
+        self._isAsking = True
+        asked = maybeDeferred(self._describer.describeSite, self._connection, **arguments)
+        return asked.addBoth(self._described)
+
+    def _described(self, result: Any) -> Any:
+        self._isAsking = False
+        return result
 
     @localcommands.ProbeTunnel.responder
     def probeTunnel(self, **arguments: Any) -> Deferred[dict[str, Any]]:

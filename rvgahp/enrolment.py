@@ -68,6 +68,12 @@ class ClosedEnrolment:
         """
         return None
 
+    def isKnown(self, site: str) -> bool:
+        """
+        @return: whether there is, or was, such a site.
+        """
+        return False
+
     def invite(self, user: LocalUser, site: str) -> dict[str, Any]:
         """
         A local user invites a site.
@@ -144,6 +150,8 @@ class Enrolment(ClosedEnrolment):
             entry = self.registry.find(checkSite(site))
             if entry is not None:
                 _checkInvite(entry, owner, _isAdministrator(user))
+            if not _isAdministrator(user):
+                self.registry.checkNeighbours(site, owner, user.name)
             self._identity.checkFor(host)
             secret = secrets.token_bytes(SECRET_BYTES)
             code = InviteCode(host, port, secret, self._identity.fingerprint)
@@ -168,8 +176,10 @@ class Enrolment(ClosedEnrolment):
             raise NotAuthorized(
                 f"site {site} is not {by}'s; its owner, root or the proxy's account can revoke it"
             )
+        # Whoever revokes once more what root has revoked may not thereby invite again.
+        holder = by if _isAdministrator(user) else entry.revokedBy or by
         try:
-            self.registry.revoke(site, by)
+            self.registry.revoke(site, holder)
         except CredentialError as e:
             raise NotAuthorized(str(e).rstrip(".")) from None
         self.log.warn("Site {site}: revoked by {by}", site=site, by=by)
@@ -186,11 +196,21 @@ class Enrolment(ClosedEnrolment):
     def ownerOf(self, site: str) -> str | None:
         return self.registry.ownerOf(site)
 
+    def isKnown(self, site: str) -> bool:
+        return site in self.registry.names()
+
     def checkHello(self, site: str, certificate: Certificate | None) -> None:
         if certificate is not None and self._identity.isOurs(certificate):
             self._checkOurs(site, certificate)
         elif self.registry.isRevoked(site):
             raise _revoked(site)
+        elif self.registry.ownerOf(site) is not None:
+            # Else the one who has invited it could start and revoke what is not his.
+            raise NotAuthorized(
+                f"site {site} is enrolled by a user, and this certificate is another's; the"
+                f" proxy's administrator can remove sites/{site}.json in RVGAHP_STATE_DIR and"
+                " restart the proxy"
+            )
         elif self.registry.find(site) is None:
             # So that nobody is invited under the name of a site of the administrator's.
             try:

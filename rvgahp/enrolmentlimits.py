@@ -29,3 +29,7 @@ CERTIFICATE_POLL = 3600.0
 CERTIFICATE_RETRY_FIRST = 5.0
 CERTIFICATE_RETRY_LONGEST = 3600.0
 CERTIFICATE_RETRY_PARTS = 24
+
+#: Characters of the name of a site that is enrolled: it is that of a file, of which the kernel
+#: takes 255, and to which ".json", a dot and 16 digits are added while it is written.
+SITE_NAME = 233

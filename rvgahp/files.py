@@ -57,11 +57,16 @@ def _closedDirectory(path: str) -> str:
 
 def makeDirectory(path: str) -> None:
     """
-    Make a directory for its owner alone, if it is not there.
+    Make a directory for its owner alone, if it is not there.  Whatever the umask is, others can
+    write to none that is made on the way: they could put another in its place.
 
     @raise CredentialError: It cannot be made.
     """
     try:
+        for parent in reversed(Path(path).absolute().parents):
+            if not parent.is_dir():
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(parent, 0o755)
         os.makedirs(path, mode=0o700, exist_ok=True)
     except OSError as e:
         raise CredentialError(f"The directory {path} cannot be made: {e.strerror}.") from e

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from OpenSSL import crypto
 from twisted.logger import Logger
 
+from rvgahp.accounts import accountName
 from rvgahp.certificaterequests import spkiOf
 from rvgahp.certificates import LEAF_LIFETIME, Authority, makeKey, renewalTime
 from rvgahp.credentials import Credentials, loadAuthority, loadCredentials, makeCA
@@ -49,8 +50,14 @@ def makeStateDirectory(path: str, uid: int, gid: int) -> None:
     if not os.path.isdir(path):
         makeDirectory(path)
         if os.geteuid() == 0:
-            os.chown(path, uid, gid)
-    mode = stat.S_IMODE(os.stat(path).st_mode)
+            os.chown(path, uid, gid, follow_symlinks=False)
+    found = os.stat(path)
+    if found.st_uid not in (0, uid):
+        raise CredentialError(
+            f"The directory {path} (RVGAHP_STATE_DIR) is of {accountName(found.st_uid)}, who could"
+            f" read and change the keys there: make it one of {accountName(uid)}"
+        )
+    mode = stat.S_IMODE(found.st_mode)
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise CredentialError(
             f"The directory {path} (RVGAHP_STATE_DIR) has mode {mode:04o}, and holds keys:"

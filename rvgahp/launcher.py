@@ -182,9 +182,12 @@ class Launcher:
         """
         program = ""
         try:
-            # A group, not a session: a stopped process whose parent dies is then hung up.
-            os.setpgid(0, 0)
-            if self._rules:
+            if not self._rules:
+                # A group, not a session: a stopped process whose parent dies is then hung up.
+                os.setpgid(0, 0)
+            else:
+                # In one session accounts could join each other's groups, and send SIGCONT.
+                os.setsid()
                 self._newKeyring()  # as root: an account may have 200
                 request = self._rules.become(request)
             self._bind(self._pid)  # now, for a change of the account would undo it

@@ -148,8 +148,12 @@ def listenUNIX(path: str, mode: int) -> socket.socket:
     port = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _removeIfThere(temporary)
-        port.bind(temporary)
-        os.chmod(temporary, mode)
+        # Not chmod: in a directory of another account's that could be led elsewhere.
+        umask = os.umask(~mode & 0o777)
+        try:
+            port.bind(temporary)
+        finally:
+            os.umask(umask)
         port.listen(limits.LISTEN_BACKLOG)
         os.rename(temporary, path)
     except OSError as e:

@@ -40,7 +40,7 @@ from rvgahp.proxyaccess import ProxyAccess, accountAt
 from rvgahp.proxysession import ProxySession
 from rvgahp.session import SecuritySession
 from rvgahp.settings import Settings
-from rvgahp.sites import Sites, candidates
+from rvgahp.sites import Sites, candidates, meant
 from rvgahp.startproblem import startProblem
 from rvgahp.tickets import TicketBook
 from rvgahp.watch import Watch
@@ -139,7 +139,9 @@ class Proxy:
         @raise NoSuchSite: there cannot be such a site.
         """
         names = candidates(site, account, client.site)
-        return self.sites.find(self.access.usable(client.user, names, gahp, account))
+        found = self.access.usable(client.user, names, gahp, account)
+        owner = self.access.names.canonical(client.user)
+        return self.sites.find(meant(found, owner, self.enrolment))
 
     def _start(
         self,

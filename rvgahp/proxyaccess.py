@@ -12,12 +12,13 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 
 from rvgahp.access import Access
 from rvgahp.accessrules import REGISTER, START, AccessDecision, AccessRules, Subject
+from rvgahp.errors import NotAuthorized
 from rvgahp.localnames import LocalNames
-from rvgahp.names import siteName
+from rvgahp.names import SITE_DOMAIN, siteName
 
 if TYPE_CHECKING:
     from rvgahp.peercred import LocalUser
@@ -109,6 +110,11 @@ class ProxyAccess(Access):
         @param address: Where it dialled from.
         @return: fires with the rule that lets it; fails with L{NotAuthorized}.
         """
+        if name.endswith(f"@{SITE_DOMAIN}") and name != siteName(site):
+            # Not even by a rule: *@site.rvgahp, or alice@*, would let one be any other.
+            refusal = f"{name} may not register site {site}: its certificate is of another site"
+            self.warn("Refused: {what} [{who}]", "no rule", refusal)
+            return fail(NotAuthorized(refusal))
         builtIn = "the site of its certificate" if name == siteName(site) else None
         return self.checkPeer(REGISTER, name, address, {"site": site}, builtIn)
 

@@ -16,13 +16,18 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from twisted.logger import Logger
 
-from rvgahp.enrolmentlimits import INVITATION_LIFETIME, OPEN_INVITATIONS, SITE_SERIALS
+from rvgahp.enrolmentlimits import (
+    INVITATION_LIFETIME,
+    OPEN_INVITATIONS,
+    SITE_NAME,
+    SITE_SERIALS,
+)
 from rvgahp.errors import Busy, ConfigurationError, CredentialError, NotAuthorized, WrongCode
 from rvgahp.files import makeDirectory, readFile, writeFile
 from rvgahp.keyexchange import PRIVATE
@@ -151,6 +156,12 @@ class Registry:
             )
         return self._sites.get(site)
 
+    def names(self) -> Collection[str]:
+        """
+        @return: the names of all sites of which something is known.
+        """
+        return self._sites.keys() | self._problems.keys()
+
     def ownerOf(self, site: str) -> str | None:
         """
         @return: the canonical name of the owner of an enrolled site; L{None} if it is not
@@ -199,10 +210,33 @@ class Registry:
 
         @param by: the canonical name of who wants it so.
         """
-        self.put(_changed(self._sites[site], revokedBy=by, serials=[]))
+        # First, for who has one would be let in, even if it is of before it was this owner's.
         for invitation in list(self._invitations.values()):
             if invitation.site == site:
                 self._remove(invitation)
+        if self._sites[site].revokedBy != by:
+            self.put(_changed(self._sites[site], revokedBy=by, serials=[]))
+
+    def checkNeighbours(self, site: str, owner: str, account: str) -> None:
+        """
+        See that what others call ACCOUNT@HOST in grid_resource does not become another site
+        than they mean.
+
+        @param account: the owner's, on this host, which he may put before another's HOST.
+        @raise NotAuthorized: it would.
+        """
+        first, _, host = site.rpartition("@")
+        near = [host] if first not in ("", account) else []
+        if not first:
+            near = [one for one in self.names() if one.endswith(f"@{site}")]
+        for name in near:
+            entry = self.find(name)
+            if entry is not None and entry.owner != owner:
+                raise NotAuthorized(
+                    f"site {site} would be taken for {name}, which is another's; choose another"
+                    f" name, such as {account}@ and the host, or ask the proxy's administrator to"
+                    " invite it"
+                )
 
     # -- invitations --------------------------------------------------------
 
@@ -211,9 +245,14 @@ class Registry:
         Write down an invitation.
 
         @param secret: B{secret}.
+        @raise NotAuthorized: a site of such a name could not be written down.
         @raise Busy: the owner has too many that are open.
         @raise CredentialError: it cannot be written.
         """
+        if len(site) > SITE_NAME:
+            raise NotAuthorized(
+                f"an enrolled site can have a name of {SITE_NAME} characters, not {len(site)}"
+            )
         self._expire()
         count = sum(one.owner == owner and not one.usedBy for one in self._invitations.values())
         if count >= OPEN_INVITATIONS:

@@ -18,6 +18,7 @@ from rvgahp.errors import ConfigurationError, NoSuchSite
 from rvgahp.names import checkAccount, checkSite
 
 if TYPE_CHECKING:
+    from rvgahp.enrolment import ClosedEnrolment
     from rvgahp.siteconnection import SiteConnection
 
 
@@ -55,6 +56,24 @@ def candidates(site: str, account: str, bound: str) -> list[str]:
             f" configuration), and site {site} is asked for; name that one, or another socket"
         )
     return [bound] if bound else names
+
+
+def meant(names: list[str], user: str, enrolment: ClosedEnrolment) -> list[str]:
+    """
+    Of ACCOUNT@HOST and HOST, one only where it is the user's own; and HOST where the other is
+    somebody else's, who could have enrolled it to get what is meant for HOST.
+
+    @param names: those of L{candidates} that the user may use.
+    @param user: his canonical name.
+    @return: the same, or one of them.
+    """
+    if len(names) < 2:
+        return names
+    first, second = map(enrolment.ownerOf, names)
+    if first == user:
+        return names[:1]
+    isOdd = first not in (None, second) and enrolment.isKnown(names[1])
+    return names[1:] if second == user or isOdd else names
 
 
 class Sites(dict[str, "SiteConnection"]):

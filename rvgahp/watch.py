@@ -8,6 +8,7 @@ Layer 4.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,12 +21,13 @@ from twisted.python.failure import Failure
 
 from rvgahp import watchlimits
 from rvgahp.auditlog import AuditLog
-from rvgahp.errors import NotAuthorized, RvgahpError
+from rvgahp.errors import Busy, NotAuthorized, RvgahpError
 from rvgahp.occupancy import Occupancy
 from rvgahp.penalties import Penalties
 from rvgahp.refusals import Warnings
 from rvgahp.sessionaudit import SessionAudit
 from rvgahp.startlimits import ProxyLimits
+from rvgahp.tokenbucket import TokenBuckets
 
 if TYPE_CHECKING:
     from rvgahp.local import LocalConnection
@@ -79,6 +81,7 @@ class Watch:
             lambda record: (record.client.user.uid, record.site)
         )
         self.ends = SessionAudit(clock, self.audit, lambda: watchlimits.AUDIT_END_TIMEOUT)
+        self._asked = TokenBuckets(watchlimits.STARTING_USERS)
         self._limits = ProxyLimits(clock.seconds, lambda: proxy.settings)
 
     def _get(self, name: str) -> Any:
@@ -154,11 +157,21 @@ class Watch:
         @return: the answer to the question, which fails with errors of ours.
         """
         try:
+            self._checkAsked(user)
             return question(user, site)
         except RvgahpError as e:
             fields = {**self.userFields(user), "site": site, "action": action, "reason": str(e)}
             self.audit.record("refused", decision="refused", **fields)
             raise
+
+    def _checkAsked(self, user: LocalUser) -> None:
+        """
+        @raise Busy: he asks too often; root and our own account cannot.
+        """
+        rate, burst = watchlimits.ENROLMENTS_RATE, watchlimits.ENROLMENTS_BURST
+        now = self._proxy.reactor.seconds()
+        if user.uid not in (0, os.geteuid()) and not self._asked.take(user.uid, rate, burst, now):
+            raise Busy(f"{user.name} invites and revokes too often; try again later")
 
     # -- CEs ----------------------------------------------------------------
 

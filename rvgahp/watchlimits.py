@@ -31,3 +31,8 @@ HANDSHAKES_PER_TURN = 8
 #: Bytes asked of one read of the UNIX socket: most boxes are smaller, and what is not obeyed
 #: yet is kept.
 LOCAL_READ_BYTES = 4096
+
+#: Invitations and revocations of one user in a second, in the long run, and at once: each waits
+#: for the disk, and all others wait with it.  He can have 100 open invitations.
+ENROLMENTS_RATE = 1.0
+ENROLMENTS_BURST = 120.0

@@ -211,6 +211,25 @@ class RefusalTests(DescriptionTestCase):
         self.settle()
         self.readyCE()
 
+    def test_oneAtATime(self) -> None:
+        """
+        While a site is waited for, its asker can ask nothing more of the kind: it would be
+        remembered; then he can.
+        """
+        client = self.client()
+        box = localcommands.DescribeSite.makeArguments(dict(_QUESTION), None)
+        for tag in (b"7", b"8", b"9"):
+            client.send({**box, b"_command": b"DescribeSite", b"_ask": tag})
+        self.settle()
+        client.read()
+        self.assertEqual([one[b"_error"] for one in client.boxes], [b"8", b"9"])
+        self.assertEqual({one[b"_error_code"] for one in client.boxes}, {b"Busy"})
+        self.readyCE()
+        self.settle()
+        client.read()
+        self.assertEqual(client.boxes[-1][b"_answer"], b"7")
+        self.assertIn(b"_answer", self.question(client, localcommands.DescribeSite, **_QUESTION))
+
     def test_socketOfASite(self) -> None:
         """
         The socket of one site tells of that one alone, and needs no name.

@@ -228,6 +228,45 @@ class InviteTests(EnrolmentTestCase):
         self.enrol(self.invite(ROOT))
         self.assertEqual(self.registry.ownerOf(SITE), f"root@{DOMAIN}")
 
+    def test_neighbours(self) -> None:
+        """
+        Nobody enrols what others would take for another's site: ACCOUNT@HOST beside HOST, or
+        HOST beside ACCOUNT@HOST; his own account he may, his own sites, and root all.
+        """
+        for known, wanted in ((SITE, f"alice@{SITE}"), ("carol@b.example", "b.example")):
+            self.enrol(self.invite(ALICE, known))
+            e = self.assertRaises(NotAuthorized, self.enrolment.invite, BOB, wanted)
+            self.assertIn(f"would be taken for {known}", str(e))
+            self.invite(ALICE, wanted)
+            self.invite(ROOT, wanted)
+        self.invite(BOB, f"bob@{SITE}")
+
+    def test_often(self) -> None:
+        """
+        A user who invites and revokes over and over has to wait, for each waits for the disk;
+        another does not, and root never.
+        """
+        self.enrol(self.invite())
+        asked = [self.enrolment.invite] * 60 + [self.enrolment.revoke] * 59
+        for ask in asked:
+            ask(ALICE, SITE)
+        e = self.assertRaises(Busy, self.enrolment.invite, ALICE, SITE)
+        self.assertIn("too often", str(e))
+        self.invite(BOB, "b.example")
+        self.invite(ROOT)
+        self.loop.advance(1)
+        self.invite()
+        self.assertRaises(Busy, self.enrolment.revoke, ALICE, SITE)
+
+    def test_length(self) -> None:
+        """
+        The name of an enrolled site fits into that of a file.
+        """
+        most = enrolmentlimits.SITE_NAME
+        self.enrol(self.invite(site="a" * most))
+        e = self.assertRaises(NotAuthorized, self.enrolment.invite, ALICE, "a" * (most + 1))
+        self.assertIn(f"{most} characters", str(e))
+
     def test_name(self) -> None:
         """
         A code whose host is not in the certificate would be of no use.
@@ -554,6 +593,30 @@ class RevokeTests(EnrolmentTestCase):
         self.assertIn("no longer good", self.notGreeted(old))
         self.greeted(new)
 
+    def test_laundered(self) -> None:
+        """
+        What root has revoked, its owner cannot make his to invite by revoking it once more; and
+        who revokes again writes nothing.
+        """
+        self.enrol(self.invite())
+        self.successResultOf(self.enrolment.revoke(ROOT, SITE))
+        path = self.directory / "sites" / f"{SITE}.json"
+        before = path.stat().st_ino
+        self.successResultOf(self.enrolment.revoke(ALICE, SITE))
+        e = self.assertRaises(NotAuthorized, self.enrolment.invite, ALICE, SITE)
+        self.assertIn(f"revoked by root@{DOMAIN}", str(e))
+        self.assertEqual(path.stat().st_ino, before)
+
+    def test_invitedMeanwhile(self) -> None:
+        """
+        Revoking once more ends the invitations that have been made since.
+        """
+        self.enrol(self.invite())
+        self.successResultOf(self.enrolment.revoke(ALICE, SITE))
+        code = self.invite()
+        self.successResultOf(self.enrolment.revoke(ALICE, SITE))
+        self.assertIn("unknown here", self.notEnrolled(code.secret))
+
     def test_who(self) -> None:
         """
         The owner can, root and the proxy's account can, others cannot; and there must be
@@ -749,6 +812,17 @@ class AdministratorsTests(EnrolmentTestCase):
         self.enrolment.registry = Registry(str(self.directory), time.time)
         e = self.assertRaises(NotAuthorized, self.enrolment.invite, ALICE, SITE)
         self.assertIn("certificate of the administrator's", str(e))
+
+    def test_enrolledBefore(self) -> None:
+        """
+        Who enrols the name of a site before that comes with a certificate of the
+        administrator's does not become the owner of what he has not: it is not let in, and he
+        is told nothing.
+        """
+        self.enrol(self.invite())
+        self.assertIn("is enrolled by a user", self.notGreeted(ceCredentials()))
+        self.assertNotIn(SITE, self.proxy.sites)
+        self.assertEqual(self.registry.ownerOf(SITE), f"alice@{DOMAIN}")
 
     def test_notRenewed(self) -> None:
         """

@@ -106,6 +106,19 @@ class FileTests(SynchronousTestCase):
         writeFile(self.path, b"", 0o600, replace=False)
         self.assertRaises(CredentialError, makeDirectory, self.path)
 
+    def test_directories(self) -> None:
+        """
+        Others can write to no directory that is made, nor enter the last, whatever the umask.
+        """
+        for umask in (0, 0o002, 0o077):
+            path = os.path.join(self.directory, f"{umask:o}", "b", "c")
+            self.addCleanup(os.umask, os.umask(umask))
+            makeDirectory(path)
+            makeDirectory(path)
+            self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o700)
+            for parent in (os.path.dirname(path), os.path.dirname(os.path.dirname(path))):
+                self.assertEqual(os.stat(parent).st_mode & 0o022, 0)
+
     def test_tooLarge(self) -> None:
         """
         What is far too large for a certificate is not read into memory.

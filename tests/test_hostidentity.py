@@ -270,6 +270,18 @@ class ProxyEnrolmentTests(DirectoryTestCase):
         e = self.assertRaises(CredentialError, makeStateDirectory, str(self.state), 0, 0)
         self.assertIn("chmod 700", str(e))
 
+    def test_anothers(self) -> None:
+        """
+        Nor may it be another account's, who could put an authority of his own there.
+        """
+        if os.geteuid():
+            self.skipTest("only root can give files away")
+        self.state.mkdir(0o700, parents=True)
+        os.chown(self.state, NOBODY, NOBODY)
+        e = self.assertRaises(CredentialError, makeStateDirectory, str(self.state), 0, 0)
+        self.assertIn("could read and change the keys", str(e))
+        makeStateDirectory(str(self.state), NOBODY, NOBODY)
+
     def test_without(self) -> None:
         """
         Where there can be no directory, a proxy with the administrator's credentials serves

@@ -11,6 +11,7 @@ import socket
 import stat
 import tempfile
 from collections.abc import Callable
+from typing import Any
 
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
@@ -237,6 +238,24 @@ class UNIXTests(SynchronousTestCase):
             self.assertEqual(stat.S_IMODE(status.st_mode), mode)
             self.assertEqual(os.listdir(self.directory), ["proxy.sock"])
             port.close()
+
+    def test_exchanged(self) -> None:
+        """
+        Where somebody puts a link in the place of the socket before it has its name, as he can
+        in a directory of his own, no mode of what it leads to is changed.
+        """
+        precious = os.path.join(self.directory, "precious")
+        os.close(os.open(precious, os.O_CREAT, 0o600))
+
+        class Followed(socket.socket):
+            def bind(self, address: Any) -> None:
+                super().bind(address)
+                os.unlink(address)
+                os.symlink(precious, address)
+
+        self.patch(socket, "socket", Followed)
+        self.listen(0o666)
+        self.assertEqual(stat.S_IMODE(os.stat(precious).st_mode), 0o600)
 
     def test_left(self) -> None:
         """

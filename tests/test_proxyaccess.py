@@ -65,13 +65,18 @@ class ProxyAccessTests(SynchronousTestCase):
 
     def test_register(self) -> None:
         """
-        A CE may register its own site; any other if a rule lets it.
+        A CE may register its own site; one without a site in its certificate any that a rule
+        lets it.
         """
         asked = access("").register(siteName("h"), "h", "192.0.2.1")
         self.assertEqual(self.successResultOf(asked), "built in: the site of its certificate")
         for name in (siteName("g"), "h@site.rvgahps", "H@site.rvgahp"):
             asked = access("ALLOW START *").register(name, "h", "192.0.2.1")
             self.failureResultOf(asked, NotAuthorized)
+        for name in (siteName("g"), siteName("alice@g")):  # no rule makes it any other's
+            asked = access("ALLOW REGISTER *@site.rvgahp, alice@*").register(name, "h", "192.0.2.1")
+            failure = self.failureResultOf(asked, NotAuthorized)
+            self.assertIn("its certificate is of another site", str(failure.value))
         asked = access("ALLOW REGISTER ce@y.org").register("ce@y.org", "h", "192.0.2.1")
         self.assertEqual(self.successResultOf(asked), "/a:1: ALLOW REGISTER ce@y.org")
 

@@ -95,6 +95,25 @@ class SiteTests(RegistryTestCase):
             self.assertRaises(NotAuthorized, registry.use, SECRET, b"key")
             self.assertEqual(registry.use(b"t" * 13, b"key").site, "b.example")
 
+    def test_killedRevoking(self) -> None:
+        """
+        Killed at any moment while a site is revoked, no invitation to it outlives that: it
+        would be one of before, and whoever has it might be another than the owner.
+        """
+        changes, isDone = 0, False
+        while not isDone:
+            registry = self.read()
+            registry.put(ENTRY)
+            for secret in (SECRET, b"t" * 13):
+                registry.invite(secret, "a.example", "bob@example.org", "bob")
+            isDone = killedAfter(changes, lambda: self.read().revoke("a.example", OWNER))
+            registry = self.read()
+            if registry.isRevoked("a.example"):
+                self.assertRaises(NotAuthorized, registry.use, SECRET, b"key")
+                self.assertRaises(NotAuthorized, registry.use, b"t" * 13, b"key")
+            changes += 1
+        self.assertGreater(changes, 4)
+
     def test_serials(self) -> None:
         """
         The last certificates are good, and the one that a site has stays good however many

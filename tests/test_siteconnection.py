@@ -76,8 +76,8 @@ class HelloTests(BrokerTestCase):
         self.assertRefused(VersionMismatch, "upgrade", versions=[])
         self.assertRefused(
             NotAuthorized,
-            f"{SITE}@site.rvgahp may not register site other.example: no rule of {ACCESS_FILE}"
-            " allows it; the administrator of the proxy can change",
+            f"{SITE}@site.rvgahp may not register site other.example: its certificate is of another"
+            " site",
             site="other.example",
         )
         self.assertRefused(NotAuthorized, "16 bytes", instance=b"short")

@@ -10,8 +10,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import limits
+from rvgahp.enrolment import ClosedEnrolment
 from rvgahp.errors import NoSuchSite
-from rvgahp.sites import Sites, candidates
+from rvgahp.sites import Sites, candidates, meant
 
 
 class CandidatesTests(SynchronousTestCase):
@@ -51,6 +52,48 @@ class CandidatesTests(SynchronousTestCase):
         ):
             e = self.assertRaises(NoSuchSite, candidates, *asked)
             self.assertIn(said, str(e), asked)
+
+
+class Owners(ClosedEnrolment):
+    """
+    Sites that are known, and whose they are.
+    """
+
+    def __init__(self, **owners: str | None) -> None:
+        super().__init__()
+        self._owners = owners
+
+    def ownerOf(self, site: str) -> str | None:
+        return self._owners.get(site[:1])
+
+    def isKnown(self, site: str) -> bool:
+        return site[:1] in self._owners
+
+
+class MeantTests(SynchronousTestCase):
+    """
+    Tests of L{meant}.
+    """
+
+    def test_owners(self) -> None:
+        """
+        Of ACCOUNT@HOST and HOST the user's own counts alone; before HOST that is known there
+        stands no ACCOUNT@HOST of somebody who has not HOST as well; else both count.
+        """
+        both = ["a@h", "h"]
+        for owners, found in (
+            (Owners(), both),
+            (Owners(a="me", h="other"), both[:1]),
+            (Owners(a="other", h="me"), both[1:]),
+            (Owners(h="me"), both[1:]),
+            (Owners(a="other", h=None), both[1:]),
+            (Owners(a="other", h="third"), both[1:]),
+            (Owners(a="other", h="other"), both),
+            (Owners(a="other"), both),
+            (Owners(a=None, h="other"), both),
+        ):
+            self.assertEqual(meant(both, "me", owners), found, vars(owners))
+        self.assertEqual(meant(["h"], "me", Owners(h="other")), ["h"])
 
 
 class Connection:

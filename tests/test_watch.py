@@ -449,7 +449,7 @@ class AuditTests(WatchTestCase):
         ce, _ = self.dialCE(options=clientOptions(ceCredentials(OTHER), HOST))
         self.failureResultOf(ce.hello(site=SITE))
         (line,) = self.audited("refused")
-        reason = f"{OTHER}@site.rvgahp may not register site {SITE}: no rule of {ACCESS_FILE}"
+        reason = f"{OTHER}@site.rvgahp may not register site {SITE}: its certificate is of"
         self.assertIn(reason, line.pop("reason"))
         known = {"who": f"{OTHER}@site.rvgahp", "method": "SSL", "principal": f"/CN={OTHER}"}
         known |= {"site": SITE, "address": "192.0.2.7"}

@@ -125,7 +125,8 @@ class SurroundingsTests(AccountTestCase):
         for pid in pids:
             alien += [f"open('/proc/{pid}/environ').read()", f"os.listdir('/proc/{pid}/fd')"]
             alien += [f"open('/proc/{pid}/fd/0')", f"open('/proc/{pid}/mem')", f"ptrace({pid})"]
-            alien += [f"os.kill({pid}, {number})" for number in (0, 9, 19)]
+            alien += [f"os.kill({pid}, {number})" for number in (0, 9, 18, 19)]
+            alien.append(f"os.setpgid(os.fork() or os._exit(0), {pid})")
         for expression in alien:
             answer = bob.answer(expression)
             self.assertEqual(answer, {"error": "PermissionError"}, expression)
