@@ -4,8 +4,8 @@ Run the tests against the installed package: C{python contrib/trial-installed.py
 Python puts a script's own directory on its path, C{python -m} the current one, and
 either might hold the package's source.  Here only C{tests} is added, by itself.
 
-Without arguments all tests run, in three processes beside each other: those of real
-processes wait for most of their time.  What the other two say is shown when they have
+Without arguments all tests run, in four processes beside each other: those of real
+processes wait for most of their time.  What the other three say is shown when they have
 ended.
 """
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 #: The tests of real processes; they are divided among processes of their own.
 WHOLE = "test_whole_"
 
-#: Those that go with one half of them, so that all parts take equally long.
+#: Those that go with a third of them, so that all parts take equally long.
 BESIDE = "test_gridmanager"
 
 
@@ -57,7 +57,7 @@ def trialAll():
     rest = [name for name in names if name not in (*whole, *beside)]
     itself = sys.orig_argv[: sys.orig_argv.index(sys.argv[0]) + 1]
     parts = []
-    for number, words in enumerate(([*whole[::2], *beside], whole[1::2])):
+    for number, words in enumerate(([*whole[::3], *beside], whole[1::3], whole[2::3])):
         output = tempfile.TemporaryFile()
         words = [f"--temp-directory=_trial_temp_{number}", *words]
         parts.append((subprocess.Popen([*itself, *words], stdout=output, stderr=output), output))
