@@ -56,6 +56,11 @@ class ClosedEnrolment:
         @raise NotAuthorized: it may not.
         """
 
+    def letIn(self, site: str, certificate: Certificate | None) -> None:
+        """
+        A site has come with this certificate, which L{checkHello} has let pass.
+        """
+
     def isRevoked(self, site: str) -> bool:
         """
         @return: whether it is known that a site may not come.
@@ -191,10 +196,23 @@ class Enrolment(ClosedEnrolment):
             self._checkOurs(site, certificate)
         elif self.registry.isRevoked(site):
             raise _revoked(site)
+        elif self.registry.ownerOf(site) is not None:
+            raise NotAuthorized(
+                f"site {site} is enrolled by a user, and this certificate, or other proof, is not"
+                " of that enrolment; register another site, or have its owner or the proxy's"
+                " administrator revoke it and remove what the proxy knows of it"
+            )
         elif self.registry.find(site) is None:
             # So that nobody is invited under the name of a site of the administrator's.
             try:
                 self.registry.put(SiteEntry(site, "", "", self._now()))
+            except CredentialError as e:
+                self.log.error("{problem}", problem=e)
+
+    def letIn(self, site: str, certificate: Certificate | None) -> None:
+        if certificate is not None and self._identity.isOurs(certificate):
+            try:
+                self.registry.letIn(site, certificate.serial_number)
             except CredentialError as e:
                 self.log.error("{problem}", problem=e)
 

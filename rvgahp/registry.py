@@ -50,7 +50,8 @@ class SiteEntry:
     @ivar account: the owner's, on this host.
     @ivar since: when it was enrolled, or came first; seconds since 1970.
     @ivar revokedBy: the canonical name of who has revoked it; empty: nobody.
-    @ivar serials: of its certificates that are good, in hexadecimal, the oldest first.
+    @ivar serials: of its certificates that are good, in hexadecimal, the oldest first: the one
+        that was let in last, and those that were made since.
     """
 
     site: str
@@ -172,7 +173,9 @@ class Registry:
 
         @raise CredentialError: it cannot be written.
         """
-        entry = _changed(entry, serials=entry.serials[-SITE_SERIALS:])
+        # The first is that of the certificate that was let in last.
+        serials = [*entry.serials[:1], *entry.serials[1:][1 - SITE_SERIALS :]]
+        entry = _changed(entry, serials=serials)
         self._write(self._sitesDirectory, checkSite(entry.site), entry)
         self._sites[entry.site] = entry
 
@@ -183,8 +186,23 @@ class Registry:
         @param shown: the serial number of the one that it has now, which stays good.
         """
         entry = self._sites[site]
-        others = [one for one in entry.serials if one != f"{shown:x}"]
-        self.put(_changed(entry, serials=[*others, f"{shown:x}", f"{serial:x}"]))
+        first, *others = entry.serials
+        kept = [one for one in others if one != f"{shown:x}"]
+        if first != f"{shown:x}":
+            kept.append(f"{shown:x}")
+        self.put(_changed(entry, serials=[first, *kept, f"{serial:x}"]))
+
+    def letIn(self, site: str, serial: int) -> None:
+        """
+        A CE has come with this certificate: those from before it are good no more.  So of two
+        that have the same key, by theft, one is soon refused, and somebody notices.
+
+        @raise CredentialError: it cannot be written.
+        """
+        entry = self._sites[site]
+        at = entry.serials.index(f"{serial:x}")
+        if at:
+            self.put(_changed(entry, serials=entry.serials[at:]))
 
     def isGood(self, site: str, serial: int) -> bool:
         """
