@@ -28,6 +28,7 @@ from rvgahp.errors import CredentialError, NotAuthorized
 from rvgahp.files import readFile, writeFile
 from rvgahp.keyexchange import PUBLIC, exchange, pemOf
 from rvgahp.settings import Settings
+from rvgahp.trust import Trust, certificatesIn
 
 __all__ = ["CertificateRenewal"]
 
@@ -144,7 +145,9 @@ class CertificateRenewal:
     def _renewed(self, _: object, control: ControlConnection) -> None:
         self._failures = 0
         if control is self._control:
-            self._wait((self._due - self._now()).total_seconds())
+            # Not at once, whatever life the proxy gives it.
+            left = (self._due - self._now()).total_seconds()
+            self._wait(max(left, enrolmentlimits.CERTIFICATE_PAUSE))
 
     def _notRenewed(self, failure: Failure, control: ControlConnection) -> None:
         if control is not self._control:
@@ -203,6 +206,14 @@ class CertificateRenewal:
         if site != siteOf(self.credentials.certificate):
             raise CredentialError(f"What the proxy sent is a certificate of another site, {site}.")
         certFile, keyFile, caFile = self._files
+        if not _areKnown(authorities, self.credentials.caPEM):
+            # Who has the proxy's key for a time shall not be believed for ever.
+            authorities = self.credentials.caPEM
+            self.log.warn(
+                "The proxy names an authority (CA) that none in {path} has signed, and it is not"
+                " believed: if its administrator says that it is right, put it there by hand",
+                path=caFile,
+            )
         if authorities != self.credentials.caPEM and authorities != readFile(caFile):
             writeFile(caFile, authorities, PUBLIC, replace=True)
         exchange(certFile, keyFile, self.credentials.keyPEM, pemOf(key), pem)
@@ -212,6 +223,15 @@ class CertificateRenewal:
             end=certificate.not_valid_after_utc,
             path=certFile,
         )
+
+
+def _areKnown(authorities: bytes, known: bytes) -> bool:
+    """
+    @param authorities: in PEM, as all here.
+    @return: whether each of them is known, or signed by one that is.
+    """
+    trust = Trust(certificatesIn(known))
+    return all(one in trust.ours or trust.hasSigned(one) for one in certificatesIn(authorities))
 
 
 def _siteOf(certificate: x509.Certificate) -> str:

@@ -75,6 +75,12 @@ def readAnswer(
         isGood = False
     if not isGood or certificate.not_valid_after_utc <= now:
         raise CredentialError("What the proxy sent is no valid certificate for the new key.")
+    if certificate.not_valid_before_utc > now:
+        raise CredentialError(
+            "What the proxy sent is a certificate that is not valid before"
+            f" {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC: is this machine's clock"
+            " right?"
+        )
     return certificate
 
 

@@ -16,6 +16,7 @@ import sys
 
 from rvgahp import __version__
 from rvgahp.errors import RvgahpError
+from rvgahp.screen import plain
 
 _EPILOG = """\
 The daemons are twistd plugins: twistd rvgahp-proxy on the submit host, twistd
@@ -157,7 +158,7 @@ def main() -> int:
     try:
         return int(arguments.run(arguments))
     except RvgahpError as e:
-        print(f"rvgahp: {e}", file=sys.stderr)
+        print(f"rvgahp: {plain(str(e))}", file=sys.stderr)  # perhaps in another's words
         return 1
     except OSError as e:
         what = f"{e.filename}: " if e.filename else ""

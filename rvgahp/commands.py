@@ -13,7 +13,7 @@ from __future__ import annotations
 from twisted.protocols.amp import AmpList as BoxList
 from twisted.protocols.amp import Boolean, Command, Integer, ListOf, String, Unicode
 
-from rvgahp import errors
+from rvgahp import errors, limits
 
 #: What the reason of L{SessionEnded} begins with when the session's lease is over.
 LEASE_OVER = "nothing was heard for the lease"
@@ -34,6 +34,23 @@ ERRORS: dict[type[Exception], bytes] = {
         errors.InternalError,
     )
 }
+
+
+def plain(text: str) -> str:
+    """
+    @return: what the other side says for people, as one line that a log and a terminal can
+        bear: with a blank for each character that is not printed, and not too long.
+    """
+    return "".join(one if one.isprintable() else " " for one in text[: limits.WORDS])
+
+
+class Words(Unicode):
+    """
+    What one side says for people; it arrives as L{plain}.
+    """
+
+    def fromString(self, inString: bytes) -> str:
+        return plain(super().fromString(inString))
 
 
 class Authenticate(Command):
@@ -92,14 +109,14 @@ class Hello(Command):
         (b"versions", ListOf(Integer())),
         (b"instance", String()),
         (b"site", Unicode()),
-        (b"software", Unicode()),
+        (b"software", Words()),
         (b"gahps", ListOf(Unicode())),
         (b"policy", Unicode()),
     ]
     response = [
         (b"version", Integer()),
         (b"instance", String()),
-        (b"software", Unicode()),
+        (b"software", Words()),
         (b"policy", Unicode()),
     ]
     errors = ERRORS
@@ -147,7 +164,7 @@ class Dismiss(Command):
     Proxy to CE: this connection will be closed now, and why.
     """
 
-    arguments = [(b"reason", Unicode())]
+    arguments = [(b"reason", Words())]
     requiresAnswer = False
 
 
@@ -182,7 +199,7 @@ class EndSession(Command):
     Proxy to CE: the session's client is gone; end its GAHP.
     """
 
-    arguments = [(b"session", Unicode()), (b"reason", Unicode())]
+    arguments = [(b"session", Unicode()), (b"reason", Words())]
     errors = ERRORS
 
 
@@ -195,7 +212,7 @@ class SessionEnded(Command):
 
     arguments = [
         (b"session", Unicode()),
-        (b"reason", Unicode()),
+        (b"reason", Words()),
         (b"received", Integer()),
         (b"sent", Integer()),
     ]
@@ -245,5 +262,5 @@ class DialTunnel(Command):
     """
 
     arguments = [(b"session", Unicode()), (b"request", String())]
-    response = [(b"answer", String()), (b"problem", Unicode())]
+    response = [(b"answer", String()), (b"problem", Words())]
     errors = ERRORS

@@ -27,13 +27,14 @@ from twisted.protocols.amp import (
     IBoxSender,
     NoEmptyBoxes,
     RemoteAmpError,
+    UnknownRemoteError,
 )
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rvgahp import limits
 from rvgahp.boxes import BoxReader
-from rvgahp.commands import Ping
+from rvgahp.commands import Ping, plain
 from rvgahp.errors import InternalError, ProtocolError, RvgahpError
 
 
@@ -67,12 +68,22 @@ class Responders(CommandLocator):
         except Exception as e:
             # Without its words: they may have the arguments, and among these is a key.
             problem = f"the arguments of {name.decode('ascii')} cannot be read"
-            self.log.warn("Refused: {problem} ({kind})", problem=problem, kind=type(e).__name__)
+            self.misread(problem, type(e).__name__)
             return fail(RemoteAmpError(b"InternalError", problem))
         return answer.addErrback(self._failed, name)
 
+    def misread(self, problem: str, kind: str) -> None:
+        """
+        Say in the log that a call made no sense.  Where strangers can cause that, it is not
+        to be said each time.
+        """
+        self.log.warn("Refused: {problem} ({kind})", problem=problem, kind=kind)
+
     def _failed(self, failure: Failure, name: bytes) -> Failure:
-        if failure.check(RemoteAmpError):
+        problem = failure.value
+        if isinstance(problem, RemoteAmpError):
+            # What the other side has said may be repeated in it, and has to fit in a box.
+            problem.description = plain(str(problem.description))
             return failure
         if failure.check(RvgahpError):
             text = failure.getErrorMessage()
@@ -104,8 +115,20 @@ class Caller:
         asked = maybeDeferred(self._dispatcher.callRemote, command, **arguments)
         asked.addTimeout(timeout, self._clock, self._timedOut)
         # A new Deferred: AMP drops the connection for an unhandled errback on its own.
-        asked.addCallbacks(result.callback, result.errback)
+        asked.addErrback(self._refused).addCallbacks(result.callback, result.errback)
         return result
+
+    @staticmethod
+    def _refused(failure: Failure) -> Failure:
+        """
+        What the other side says goes into logs.
+        """
+        problem = failure.value
+        if isinstance(problem, UnknownRemoteError):
+            return Failure(UnknownRemoteError(plain(str(problem.description))))
+        if isinstance(problem, RvgahpError):
+            return Failure(type(problem)(plain(str(problem))))
+        return failure
 
     @staticmethod
     def _timedOut(result: Any, timeout: float) -> Any:

@@ -20,10 +20,12 @@ from twisted.logger import Logger
 
 from rvgahp import enrolmentlimits
 from rvgahp.certificaterequests import readRequest, spkiOf
+from rvgahp.closedenrolment import ClosedEnrolment
 from rvgahp.errors import Busy, ConfigurationError, CredentialError, NoSuchSite, NotAuthorized
 from rvgahp.invitecode import SECRET_BYTES, InviteCode
 from rvgahp.names import checkSite
-from rvgahp.registry import Registry, SiteEntry
+from rvgahp.registry import Registry
+from rvgahp.registryentries import SiteEntry
 from rvgahp.siteend import endSite
 
 if TYPE_CHECKING:
@@ -34,87 +36,7 @@ if TYPE_CHECKING:
     from rvgahp.peercred import LocalUser
     from rvgahp.proxy import Proxy
 
-__all__ = ["ClosedEnrolment", "Enrolment"]
-
-
-class ClosedEnrolment:
-    """
-    Of a proxy that enrols nobody: all its certificates are the administrator's.
-    """
-
-    def __init__(self, problem: str = "it has no directory for that") -> None:
-        """
-        @param problem: why, as a clause.
-        """
-        self._problem = problem
-
-    def checkHello(self, site: str, certificate: Certificate | None) -> None:
-        """
-        See that a site may come with this certificate, which TLS has verified.
-
-        @param certificate: L{None}: the CE has proved in another way who it is.
-        @raise NotAuthorized: it may not.
-        """
-
-    def isRevoked(self, site: str) -> bool:
-        """
-        @return: whether it is known that a site may not come.
-        """
-        return False
-
-    def ownerOf(self, site: str) -> str | None:
-        """
-        @return: the canonical name of who has invited it; L{None}: nobody has.
-        """
-        return None
-
-    def isKnown(self, site: str) -> bool:
-        """
-        @return: whether there is, or was, such a site.
-        """
-        return False
-
-    def invite(self, user: LocalUser, site: str) -> dict[str, Any]:
-        """
-        A local user invites a site.
-
-        @return: the values of L{rvgahp.localcommands.Invite}, with a B{secret}.
-        @raise RvgahpError: one of its errors.
-        """
-        raise self._closed()
-
-    def enrol(self, secret: bytes, request: bytes) -> dict[str, Any]:
-        """
-        A CE that was invited wants a certificate.
-
-        @return: the values of L{rvgahp.commands.Enrol}.
-        @raise NotAuthorized: it gets none.
-        """
-        raise self._closed()
-
-    def renew(self, site: str, certificate: Certificate, request: bytes) -> dict[str, Any]:
-        """
-        A CE wants another certificate.
-
-        @param certificate: the one that it has shown.
-        @return: the values of L{rvgahp.commands.RenewCertificate}.
-        @raise NotAuthorized: it gets none.
-        @raise Busy: not so soon.
-        """
-        raise self._closed()
-
-    def revoke(self, user: LocalUser, site: str) -> Deferred[dict[str, Any]]:
-        """
-        A local user revokes a site.
-
-        @return: fires with the values of L{rvgahp.localcommands.Revoke}, when the CE knows or
-            cannot be told.
-        @raise RvgahpError: one of its errors.
-        """
-        raise self._closed()
-
-    def _closed(self) -> NotAuthorized:
-        return NotAuthorized(f"this proxy enrols no sites: {self._problem}")
+__all__ = ["Enrolment"]
 
 
 class Enrolment(ClosedEnrolment):
@@ -215,6 +137,13 @@ class Enrolment(ClosedEnrolment):
             # So that nobody is invited under the name of a site of the administrator's.
             try:
                 self.registry.put(SiteEntry(site, "", "", self._now()))
+            except CredentialError as e:
+                self.log.error("{problem}", problem=e)
+
+    def letIn(self, site: str, certificate: Certificate | None) -> None:
+        if certificate is not None and self._identity.isOurs(certificate):
+            try:
+                self.registry.letIn(site, certificate.serial_number)
             except CredentialError as e:
                 self.log.error("{problem}", problem=e)
 

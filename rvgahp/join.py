@@ -22,11 +22,11 @@ from twisted.protocols.amp import AmpBox
 from rvgahp import commands, limits
 from rvgahp.boxes import BoxReader
 from rvgahp.certificaterequests import makeRequest, readAnswer, spkiOf
+from rvgahp.certificates import siteOf
 from rvgahp.errors import CredentialError, NotAuthorized, ProtocolError
 from rvgahp.inquiry import Inquiry
 from rvgahp.invitecode import InviteCode, fingerprintOf
 from rvgahp.joinfiles import JoinDirectory
-from rvgahp.names import checkSite
 
 __all__ = ["Joined", "join"]
 
@@ -76,8 +76,12 @@ def join(
             raise
         now = datetime.now(timezone.utc)
         certificate = readAnswer(answer["certificate"], answer["authorities"], key, now)
-        owner = answer["owner"]
-        if not _IN_OWNER.issuperset(owner) or not owner:
+        site, owner = siteOf(certificate), answer["owner"]
+        if answer["site"] != site:
+            raise CredentialError(
+                f"The proxy's certificate is for site {site}, and it says that it is for another."
+            )
+        if not _isOwner(owner):
             raise CredentialError("The proxy named an owner that cannot be one.")
         written, kept = directory.finish(
             code,
@@ -88,10 +92,18 @@ def join(
             answer["certificate"],
             answer["authorities"],
         )
-        site = checkSite(answer["site"])
         return Joined(site, owner, certificate.not_valid_after_utc, written, kept)
     finally:
         directory.close()
+
+
+def _isOwner(name: str) -> bool:
+    """
+    @return: whether it is a canonical name: what has no user and no domain would be a host in
+        the access file, and so be everybody.
+    """
+    user, _, domain = name.rpartition("@")
+    return bool(user and domain) and user[0] != "+" and _IN_OWNER.issuperset(name)
 
 
 def _placeOf(target: tuple[str, int] | None) -> str:

@@ -71,6 +71,13 @@ CONTROL_BOX_BYTES = 128 * 1024
 #: The same before Hello is answered: nobody is known yet.
 GREETING_BOX_BYTES = 16 * 1024
 
+#: Characters of what one side says for people, at the most; the rest is cut off.
+WORDS = 2000
+
+#: Calls of a CE before its Hello is accepted, at the most.  It needs no more than those of
+#: authentication and a few; who has more to say keeps the proxy busy and fills its log.
+GREETING_CALLS = 32
+
 #: Bytes of one message of a method of authentication, at the most: what fits into such a
 #: box beside the names of methods.
 AUTHENTICATION_BYTES = 12 * 1024

@@ -40,7 +40,7 @@ Seconds for each kind of failure:
   - C{tls}: TLS could not be set up;
   - C{hello}: its Hello was refused;
   - C{authentication}: its authentication was refused;
-  - C{garbage}: it speaks neither TLS nor our protocol;
+  - C{garbage}: it speaks neither TLS nor our protocol, or calls too often before its Hello;
   - C{code}: it tried to enrol with a wrong secret.
 
 A CE whose network or certificate is broken dials after 0.03 s, then after twice as long each

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 
 from rvgahp import limits, tunnellimits
 from rvgahp.claims import Claims
-from rvgahp.enrolment import ClosedEnrolment
+from rvgahp.closedenrolment import ClosedEnrolment
 from rvgahp.errors import (
     Busy,
     ConfigurationError,

@@ -17,8 +17,9 @@ from twisted.logger import Logger
 from twisted.python.util import runAsEffectiveUser
 
 from rvgahp import enrolmentlimits
+from rvgahp.closedenrolment import ClosedEnrolment
 from rvgahp.credentials import Credentials
-from rvgahp.enrolment import ClosedEnrolment, Enrolment
+from rvgahp.enrolment import Enrolment
 from rvgahp.errors import CredentialError
 from rvgahp.hostidentity import HostIdentity, makeStateDirectory
 from rvgahp.registry import Registry

@@ -17,8 +17,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
+from dataclasses import asdict
 
 from twisted.logger import Logger
 
@@ -28,10 +27,11 @@ from rvgahp.enrolmentlimits import (
     SITE_NAME,
     SITE_SERIALS,
 )
-from rvgahp.errors import Busy, ConfigurationError, CredentialError, NotAuthorized, WrongCode
-from rvgahp.files import makeDirectory, readFile, writeFile
+from rvgahp.errors import Busy, CredentialError, NotAuthorized, WrongCode
+from rvgahp.files import makeDirectory, writeFile
 from rvgahp.keyexchange import PRIVATE
 from rvgahp.names import checkSite
+from rvgahp.registryentries import Entry, Invitation, SiteEntry, changed, parsed
 
 __all__ = ["Invitation", "Registry", "SiteEntry"]
 
@@ -40,51 +40,6 @@ _ENDING = ".json"
 
 #: What L{rvgahp.files} writes before it has its name, left when that was cut short.
 _CUT_SHORT = re.compile(r".*\.json\.[0-9a-f]{16}")
-
-_Entry = TypeVar("_Entry", bound="SiteEntry | Invitation")
-
-
-@dataclass(frozen=True)
-class SiteEntry:
-    """
-    What is known of one site.
-
-    @ivar site: its name.
-    @ivar owner: the canonical name of whose it is; empty: it came with a certificate that
-        was not made here, and is the administrator's.
-    @ivar account: the owner's, on this host.
-    @ivar since: when it was enrolled, or came first; seconds since 1970.
-    @ivar revokedBy: the canonical name of who has revoked it; empty: nobody.
-    @ivar serials: of its certificates that are good, in hexadecimal, the oldest first.
-    """
-
-    site: str
-    owner: str
-    account: str
-    since: int
-    revokedBy: str = ""
-    serials: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Invitation:
-    """
-    One invitation.
-
-    @ivar name: the SHA-256 of its secret, in hexadecimal.
-    @ivar site: the site that it is for.
-    @ivar owner: who has invited, and will be the site's owner.
-    @ivar account: his, on this host.
-    @ivar ends: until when it works; seconds since 1970.
-    @ivar usedBy: the SHA-256 of the public key that has used it; empty: none.
-    """
-
-    name: str
-    site: str
-    owner: str
-    account: str
-    ends: int
-    usedBy: str = ""
 
 
 class Registry:
@@ -111,7 +66,7 @@ class Registry:
 
     # -- files --------------------------------------------------------------
 
-    def _readAll(self, directory: str, kind: type[_Entry], key: str) -> dict[str, _Entry]:
+    def _readAll(self, directory: str, kind: type[Entry], key: str) -> dict[str, Entry]:
         makeDirectory(directory)
         found = {}
         try:
@@ -127,7 +82,7 @@ class Registry:
                         os.unlink(path)
                 continue
             try:
-                found[stem] = _parsed(path, kind, key, stem)
+                found[stem] = parsed(path, kind, key, stem)
             except CredentialError as e:
                 if kind is SiteEntry:
                     self._problems[stem] = str(e)
@@ -183,7 +138,9 @@ class Registry:
 
         @raise CredentialError: it cannot be written.
         """
-        entry = _changed(entry, serials=entry.serials[-SITE_SERIALS:])
+        # The first is that of the certificate that was let in last.
+        serials = [*entry.serials[:1], *entry.serials[1:][1 - SITE_SERIALS :]]
+        entry = changed(entry, serials=serials)
         self._write(self._sitesDirectory, checkSite(entry.site), entry)
         self._sites[entry.site] = entry
 
@@ -194,8 +151,23 @@ class Registry:
         @param shown: the serial number of the one that it has now, which stays good.
         """
         entry = self._sites[site]
-        others = [one for one in entry.serials if one != f"{shown:x}"]
-        self.put(_changed(entry, serials=[*others, f"{shown:x}", f"{serial:x}"]))
+        first, *others = entry.serials
+        kept = [one for one in others if one != f"{shown:x}"]
+        if first != f"{shown:x}":
+            kept.append(f"{shown:x}")
+        self.put(changed(entry, serials=[first, *kept, f"{serial:x}"]))
+
+    def letIn(self, site: str, serial: int) -> None:
+        """
+        A CE has come with this certificate: those from before it are good no more.  So of two
+        that have the same key, by theft, one is soon refused, and somebody notices.
+
+        @raise CredentialError: it cannot be written.
+        """
+        entry = self._sites[site]
+        at = entry.serials.index(f"{serial:x}")
+        if at:
+            self.put(changed(entry, serials=entry.serials[at:]))
 
     def isGood(self, site: str, serial: int) -> bool:
         """
@@ -215,7 +187,7 @@ class Registry:
             if invitation.site == site:
                 self._remove(invitation)
         if self._sites[site].revokedBy != by:
-            self.put(_changed(self._sites[site], revokedBy=by, serials=[]))
+            self.put(changed(self._sites[site], revokedBy=by, serials=[]))
 
     def checkNeighbours(self, site: str, owner: str, account: str) -> None:
         """
@@ -286,7 +258,7 @@ class Registry:
                 " (rvgahp invite)"
             )
         if not found.usedBy:
-            found = _changed(found, usedBy=key)
+            found = changed(found, usedBy=key)
             self._write(self._invitationsDirectory, found.name, found)
             self._invitations[found.name] = found
         return found
@@ -310,41 +282,3 @@ class Registry:
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _changed(entry: Any, **changes: Any) -> Any:
-    """
-    @return: the same but for the changes.
-    """
-    return type(entry)(**{**asdict(entry), **changes})
-
-
-def _parsed(path: str, kind: type[_Entry], key: str, stem: str) -> _Entry:
-    """
-    @param key: the field that the file has its name from.
-    @raise CredentialError: it is not what it should be.
-    """
-    try:
-        values = json.loads(readFile(path))
-        entry = kind(**values)
-        wanted = {name: type(value) for name, value in asdict(_MODELS[kind]).items()}
-        isSound = {name: type(value) for name, value in values.items()} == wanted
-        if isinstance(entry, SiteEntry):
-            checkSite(entry.site)
-            isSound = isSound and all(isinstance(one, str) for one in entry.serials)
-        else:
-            checkSite(entry.site)
-            isSound = isSound and bool(_HASH.fullmatch(entry.name))
-        if isSound and getattr(entry, key) == stem:
-            return entry
-    except (ValueError, TypeError, ConfigurationError):
-        pass
-    raise CredentialError(
-        f"{path} is broken, and what it is for is refused: put it back as it was, or remove it."
-    )
-
-
-_MODELS: dict[type, SiteEntry | Invitation] = {
-    SiteEntry: SiteEntry("", "", "", 0),
-    Invitation: Invitation("", "", "", "", 0),
-}

@@ -50,8 +50,9 @@ class SecuritySession:
         @raise ProtocolError: the id, the key, its number or its duration is impossible.
         """
         encoded = sessionId.encode("utf-8")
-        if not 0 < len(encoded) <= limits.SESSION_ID_BYTES or not sessionId.isascii():
-            raise ProtocolError("A session id must be 1 to 128 ASCII characters.")
+        isFit = sessionId.isascii() and sessionId.isprintable()  # it stands in logs
+        if not 0 < len(encoded) <= limits.SESSION_ID_BYTES or not isFit:
+            raise ProtocolError("A session id must be 1 to 128 printable ASCII characters.")
         if len(key) != limits.KEY_BYTES:
             raise ProtocolError(f"A session key must have {limits.KEY_BYTES} bytes.")
         if not 0 < keyNumber <= limits.LAST_KEY_NUMBER:

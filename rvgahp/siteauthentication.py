@@ -140,6 +140,9 @@ class SiteAuthentication(Responders):
         """
         self.log.warn(form, who=self.address, what=what)
 
+    def misread(self, problem: str, kind: str) -> None:
+        self.warn("CE at {who}: refused: {what}", f"{problem} ({kind})")
+
     # -- the end ------------------------------------------------------------
 
     def watch(self, over: Callable[[str], object]) -> None:

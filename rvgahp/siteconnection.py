@@ -11,8 +11,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
+from twisted.protocols.amp import RemoteAmpError
 from twisted.python.failure import Failure
 
 from rvgahp import __version__, commands, limits, tunnellimits
@@ -20,7 +21,7 @@ from rvgahp.authentication import Authenticator
 from rvgahp.control import ControlConnection
 from rvgahp.errors import Busy, ConfigurationError, CredentialError, NotAuthorized, SiteTaken
 from rvgahp.gate import WaitingRoom
-from rvgahp.names import checkSite
+from rvgahp.names import checkGAHPName, checkSite
 from rvgahp.policy import Policy
 from rvgahp.proxy import Proxy, commonVersion
 from rvgahp.proxysession import ProxySession
@@ -60,6 +61,7 @@ class SiteConnection(EnrolledSite):
         self.since = 0.0
         self.isReady = False
         self.listed: set[str] = set()
+        self._calls = 0
         self.control = ControlConnection(proxy.reactor, self, self._secured, self._lost)
         self._deadline = proxy.reactor.callLater(limits.GREETING_TIMEOUT, self._late)
         waiting.enter(self, address)
@@ -118,6 +120,15 @@ class SiteConnection(EnrolledSite):
 
     # -- the CE calls -------------------------------------------------------
 
+    def locateResponder(self, name: bytes) -> Any:
+        self._calls += 1
+        if self.since or self._calls <= limits.GREETING_CALLS:
+            return super().locateResponder(name)
+        self.warn("CE at {who}: {what}; closed", f"{self._calls} calls before its Hello")
+        self.fault = "garbage"
+        self.control.abort()
+        return lambda box: fail(RemoteAmpError(b"NotAuthorized", "there were too many calls"))
+
     @commands.Hello.responder
     def hello(
         self,
@@ -135,7 +146,7 @@ class SiteConnection(EnrolledSite):
         if len(instance) != 16:
             raise NotAuthorized("the instance in Hello does not have 16 bytes")
         self.policy = Policy.decode(policy)
-        self._checkName(site)
+        self._checkNames(site, gahps)
         self.site = site
         self.gahps = gahps
         self.instance = instance
@@ -156,12 +167,14 @@ class SiteConnection(EnrolledSite):
         return self._takeSite()
 
     @staticmethod
-    def _checkName(site: str) -> None:
+    def _checkNames(site: str, gahps: list[str]) -> None:
         """
-        @raise NotAuthorized: there can be no such site.
+        @raise NotAuthorized: there can be no such site, or one of the GAHPs can be none.
         """
         try:
             checkSite(site)
+            for gahp in gahps:
+                checkGAHPName(gahp)
         except ConfigurationError as e:
             raise NotAuthorized(str(e)) from None
 
@@ -195,6 +208,7 @@ class SiteConnection(EnrolledSite):
             raise NotAuthorized("the connection has ended")
         # Again: it may have been revoked while the other was asked.
         self.checkCertificate(self.site)
+        self._proxy.enrolment.letIn(self.site, self.chain.endEntity if self.chain else None)
         former = self._proxy.sites.pop(self.site, None)
         if former is not None:
             former.control.abort()

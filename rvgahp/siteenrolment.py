@@ -16,7 +16,7 @@ from twisted.logger import Logger
 
 from rvgahp import commands
 from rvgahp.control import ControlConnection
-from rvgahp.errors import NotAuthorized, RvgahpError, WrongCode
+from rvgahp.errors import Busy, NotAuthorized, RvgahpError, WrongCode
 from rvgahp.siteauthentication import SiteAuthentication
 from rvgahp.watch import peerFields
 
@@ -43,7 +43,7 @@ class EnrolledSite(SiteAuthentication):
     def enrol(self, secret: bytes, request: bytes) -> dict[str, Any]:
         # Whatever comes of it, this connection is good for nothing else.
         self._proxy.reactor.callLater(0, self.control.close)
-        self.fault = ""
+        self.fault = "hello"
         if self.chain is not None:
             raise NotAuthorized("who shows a certificate is enrolled already")
         try:
@@ -51,6 +51,10 @@ class EnrolledSite(SiteAuthentication):
         except WrongCode:
             self.fault = "code"
             raise
+        except Busy:
+            self.fault = ""  # not his
+            raise
+        self.fault = ""
         audit, site = self._proxy.watch.audit, answer["site"]
         audit.record("enrol", decision="allowed", site=site, **peerFields(self))
         return answer

@@ -18,7 +18,7 @@ from rvgahp.errors import ConfigurationError, NoSuchSite
 from rvgahp.names import checkAccount, checkSite
 
 if TYPE_CHECKING:
-    from rvgahp.enrolment import ClosedEnrolment
+    from rvgahp.closedenrolment import ClosedEnrolment
     from rvgahp.siteconnection import SiteConnection
 
 

@@ -68,6 +68,10 @@ class _Server:
             return _ours(self._peer) if self._peer.isOurs else _theirs(self._peer)
         except CredentialError as e:
             raise NotAuthorized(str(e)) from e
+        except ValueError:  # such as a subject in Latin-1, which OpenSSL lets pass
+            raise NotAuthorized(
+                "the CE's certificate is malformed; have another one made"
+            ) from None
 
 
 @implementer(IClientExchange)

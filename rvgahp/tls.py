@@ -128,6 +128,8 @@ class _TLS:
                 self._checkLeaf(certificate)
         except PeerRefused:
             raise
+        except ValueError:  # malformed, such as a name in Latin-1: strangers can show that
+            raise PeerRefused("its certificate cannot be read") from None
         except Exception:
             # Anything else would pass by those who wait for the end of the handshake.
             Logger().failure("A bug in looking at a certificate")

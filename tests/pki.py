@@ -140,6 +140,22 @@ class SiteCA:
             )
         return Entity(key, [builder.sign(self.key, SHA256())])
 
+    def issueLatin(self) -> Entity:
+        """
+        @return: somebody whose name is of the type T61String and has Latin-1 in it, as old
+            certificates have; OpenSSL reads it, C{cryptography} does not.
+        """
+        entity = self.issue("abcdef")
+        body = entity.certificate.tbs_certificate_bytes
+        assert body.count(b"\x0c\x06abcdef") == 1
+        body = body.replace(b"\x0c\x06abcdef", b"\x14\x06abcd\xe9f")
+        signature = b"\0" + self.key.sign(body, ec.ECDSA(SHA256()))
+        algorithm = bytes.fromhex("300a06082a8648ce3d040302")  # ecdsa-with-SHA256
+        rest = algorithm + bytes([0x03, len(signature)]) + signature
+        size = (len(body) + len(rest)).to_bytes(2, "big")
+        der = b"\x30\x82" + size + body + rest
+        return Entity(entity.key, [x509.load_der_x509_certificate(der)])
+
     def revoke(self, *revoked: Entity, **times: Any) -> x509.CertificateRevocationList:
         """
         @return: a revocation list; see L{revocationList}.

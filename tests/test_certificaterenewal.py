@@ -13,6 +13,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
@@ -21,7 +23,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rvgahp import commands, enrolmentlimits
 from rvgahp.certificaterenewal import CertificateRenewal
 from rvgahp.certificaterequests import readRequest
-from rvgahp.certificates import makeKey
+from rvgahp.certificates import Authority, makeKey
 from rvgahp.configuration import Configuration
 from rvgahp.control import ControlConnection, Responders
 from rvgahp.credentials import Credentials, loadCredentials
@@ -34,6 +36,25 @@ from tests.pki import SiteCA
 from tests.tlspair import TWISTED_WARNINGS, TLSPair
 
 LIFETIME = 3000.0
+
+
+def crossSigned(other: SiteCA, signer: Authority) -> x509.Certificate:
+    """
+    @return: a certificate of another authority that C{signer} has signed.
+    """
+    old = other.certificate
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(old.subject)
+        .issuer_name(signer.certificate.subject)
+        .public_key(old.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(signer.certificate.not_valid_before_utc)
+        .not_valid_after(signer.certificate.not_valid_after_utc)
+    )
+    for extension in old.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    return builder.sign(signer._key, SHA256())
 
 
 class Signer(Responders):
@@ -287,6 +308,68 @@ class AnswerTests(RenewalTestCase):
             self.pair.flush()
             self.failureResultOf(asked, CredentialError)
             self.assertEqual(self.inForce(), self.first)
+
+    def test_notYet(self) -> None:
+        """
+        Nor is one that is valid only later, with which the CE could not be started again.
+        """
+        start = self.start
+        self.start += timedelta(days=9)
+        key = makeKey()
+        late = self.issued(key.public_key())
+        self.start = start
+        error = self.assertRaises(CredentialError, self.renewal._answered, late, key)
+        self.assertIn("clock", str(error))
+        self.assertEqual(self.inForce(), self.first)
+
+    def test_dueAtOnce(self) -> None:
+        """
+        A proxy whose certificates are due at once is not asked without a pause.
+        """
+        old = Authority.new(makeKey(), self.now() - timedelta(days=400))
+
+        def answer() -> dict[str, bytes]:
+            if len(self.signer.requests) > 500:
+                raise NotAuthorized("that is enough")
+            public = readRequest(self.signer.requests[-1])
+            begin, life = self.now() - timedelta(days=300), timedelta(days=300, seconds=900)
+            made = old.issueCE(public, SITE, begin, life)
+            pem = made.public_bytes(Encoding.PEM)
+            return {"certificate": pem, "authorities": self.first.caPEM}
+
+        self.signer.answer = answer
+        self.renewal.connected(self.ce)
+        self.spend(LIFETIME / 3 * 1.11)
+        count = len(self.signer.requests)
+        self.spend(20 * enrolmentlimits.CERTIFICATE_PAUSE)
+        self.assertLess(len(self.signer.requests), count + 25)
+        self.assertLess(len(self.signer.requests), 500)
+
+    def test_anothersAuthority(self) -> None:
+        """
+        An authority that comes with a renewal is believed if it is known, or one that is known
+        has signed it; else the certificate is taken, and those of before stay: who has the
+        proxy's key for a time is not believed for ever.
+        """
+        ours, evil = authority("ours"), authority("evil")
+        known = ours.certificate.public_bytes(Encoding.PEM)
+        planted = evil.certificate.public_bytes(Encoding.PEM)
+        for authorities in (planted, known + planted, planted + known):
+            self.signer.answer = lambda: {**self.signer.good(), "authorities": authorities}  # noqa: B023
+            asked = self.renewal.renew(self.ce)
+            with capturedLogs() as logs:
+                self.pair.flush()
+            self.successResultOf(asked)
+            self.assertIn("not believed", str(logs[0]["log_format"]))
+            self.assertEqual(self.inForce().caPEM, known)
+            self.assertEqual(self.inForce().certificate, self.made)
+        signed = SiteCA("next")
+        crossed = crossSigned(signed, ours).public_bytes(Encoding.PEM)
+        self.signer.answer = lambda: {**self.signer.good(), "authorities": known + crossed}
+        asked = self.renewal.renew(self.ce)
+        self.pair.flush()
+        self.successResultOf(asked)
+        self.assertEqual(self.inForce().caPEM, known + crossed)
 
     def test_killed(self) -> None:
         """

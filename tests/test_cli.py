@@ -120,6 +120,7 @@ class CommandTests(SynchronousTestCase):
         """
         for problem, line in (
             (StartFailed("it did not start"), "it did not start"),
+            (StartFailed("another's\n\x1b[2Jwords"), "another's  [2Jwords"),
             (FileNotFoundError(2, "No such file", "/a/file"), "/a/file: No such file"),
             (OSError("AF_UNIX path too long"), "AF_UNIX path too long"),
             (BrokenPipeError(32, "Broken pipe"), "Broken pipe"),

@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from rvgahp import commands, limits
+from rvgahp import commands, errors, limits
 from rvgahp.control import ControlConnection, Responders
 from rvgahp.errors import InternalError, ProtocolError, RvgahpError
 from tests.tlspair import TWISTED_WARNINGS, RawPeer, TLSPair
@@ -158,6 +158,23 @@ class CallTests(ControlTestCase):
             failure = self.failureResultOf(called, error)
             self.assertEqual(str(failure.value), "a sentence, ünïcode and all")
         self.assertEqual(proxy.reasons, [])
+
+    def test_longError(self) -> None:
+        """
+        A sentence that repeats what the other side has said arrives cut, as one line without
+        control characters.
+        """
+        proxy, ce = self.pair()
+
+        def refuse() -> None:
+            raise errors.StartFailed("one\r\ntwo\x1b[2J" + "x" * 70000)
+
+        ce.answers.answer = refuse
+        called = proxy.control.caller.call(commands.StartGAHP, **START)
+        self.wire.flush()
+        said = str(self.failureResultOf(called, errors.StartFailed).value)
+        self.assertEqual(said[:13], "one  two [2Jx")
+        self.assertEqual(len(said), limits.WORDS)
 
     def test_undeclaredError(self) -> None:
         """

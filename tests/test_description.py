@@ -141,7 +141,7 @@ class AnswerTests(DescriptionTestCase):
         A CE that says as much of itself as fits in Hello still fits in an answer.
         """
         ce, _ = self.dialCE()
-        name = "ü" * 32
+        name = "u" * 64
         ce.hello(gahps=[name] * 200, software="\N{SNOWMAN}" * 700)
         self.settle()
         self.successResultOf(ce.list())

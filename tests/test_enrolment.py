@@ -24,9 +24,10 @@ from rvgahp import commands, enrolmentlimits, limits
 from rvgahp.canonicalnames import CanonicalNames
 from rvgahp.certificaterequests import makeRequest, spkiOf
 from rvgahp.certificates import makeKey, siteOf
+from rvgahp.closedenrolment import ClosedEnrolment
 from rvgahp.configuration import Configuration
 from rvgahp.credentials import Credentials
-from rvgahp.enrolment import ClosedEnrolment, Enrolment
+from rvgahp.enrolment import Enrolment
 from rvgahp.errors import Busy, NoSuchSite, NotAuthorized
 from rvgahp.hostidentity import HostIdentity
 from rvgahp.invitecode import InviteCode, fingerprintOf
@@ -521,6 +522,60 @@ class RenewalTests(EnrolmentTestCase):
         self.assertIsNotNone(eager.reason)
 
 
+class TheftTests(EnrolmentTestCase):
+    """
+    Somebody has a copy of a CE's key.
+    """
+
+    def renewed(self, ce: CEDouble) -> Credentials:
+        """
+        @return: what a CE has after a renewal.
+        """
+        self.spend(enrolmentlimits.CERTIFICATE_PAUSE)
+        key = makeKey()
+        asked = ce.call(commands.RenewCertificate, request=makeRequest(key))
+        return self.credentials(self.successResultOf(asked), key)
+
+    def test_former(self) -> None:
+        """
+        Once a CE has come with its next certificate, the former one is good for nothing.
+        """
+        first = self.enrol(self.invite())
+        ce = self.greeted(first)
+        second = self.renewed(ce)
+        ce.control.abort()
+        self.settle()
+        self.greeted(first).control.abort()  # the answer may have been lost
+        self.settle()
+        self.greeted(second)
+        self.assertIn("no longer good", self.notGreeted(first))
+        thief, _ = self.dial(first)
+        asked = thief.call(commands.RenewCertificate, request=makeRequest(makeKey()))
+        self.failureResultOf(asked, NotAuthorized)
+        thief.control.abort()
+        self.settle()
+
+    def test_manyRenewals(self) -> None:
+        """
+        Who renews and renews does not so make void the certificate with which the site is
+        connected.
+        """
+        mine = self.enrol(self.invite())
+        self.greeted(mine)
+        thief, _ = self.dial(mine)
+        stolen = self.renewed(thief)
+        for _ in range(enrolmentlimits.SITE_SERIALS + 3):
+            thief.control.abort()
+            self.settle()
+            thief, _ = self.dial(stolen)
+            self.renewed(thief)
+        thief.control.abort()
+        self.settle()
+        self.proxy.sites[SITE].control.abort()
+        self.settle()
+        self.greeted(mine)
+
+
 class RevokeTests(EnrolmentTestCase):
     """
     The end of a site.
@@ -769,7 +824,7 @@ class WatchedTests(EnrolmentTestCase):
 
     def test_wrongCode(self) -> None:
         """
-        Who comes with a wrong code is refused for some time; who comes with a request that is
+        Who comes with a wrong code is refused for some time; who comes once with a request that is
         none, or to a site that another has by now, is not.
         """
         mine, theirs = self.invite(ALICE), self.invite(BOB)
@@ -781,6 +836,14 @@ class WatchedTests(EnrolmentTestCase):
         self.assertTrue(self.isRefused())
         self.spend(20.0)
         self.assertFalse(self.isRefused())
+
+    def test_senseless(self) -> None:
+        """
+        Nor is it for nothing that one sends what is no request, again and again.
+        """
+        for _ in range(10):
+            self.notEnrolled(b"x" * 13, b"rubbish")
+        self.assertGreater(len(self.proxy.watch.penalties), 0)
 
 
 class AdministratorsTests(EnrolmentTestCase):
@@ -823,6 +886,17 @@ class AdministratorsTests(EnrolmentTestCase):
         self.assertIn("is enrolled by a user", self.notGreeted(ceCredentials()))
         self.assertNotIn(SITE, self.proxy.sites)
         self.assertEqual(self.registry.ownerOf(SITE), f"alice@{DOMAIN}")
+
+    def test_notTaken(self) -> None:
+        """
+        Nor can anybody take an enrolled site, and its owner's jobs, with another certificate or
+        proof, whether its CE is there or not.
+        """
+        mine = self.enrol(self.invite())
+        self.assertIn("is enrolled by a user", self.notGreeted(ceCredentials()))
+        check = self.enrolment.checkHello
+        self.assertRaises(NotAuthorized, check, SITE, None)
+        self.greeted(mine)
 
     def test_notRenewed(self) -> None:
         """

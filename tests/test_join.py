@@ -285,6 +285,22 @@ class BadTests(JoinTestCase):
         registry._now = lambda: time.time() + enrolmentlimits.INVITATION_LIFETIME
         self.assertIn("too old", self.refused(NotAuthorized, code))
 
+    def test_evilAnswer(self) -> None:
+        """
+        A proxy that names another site than its certificate does, or an owner that would let
+        more than him in, or that no rule can have, gets nothing written.
+        """
+        enrolment = self.proxy._proxy.enrolment
+        enrol = enrolment.enrol
+        for changes in (
+            {"site": "b.example"},
+            {"site": "a.example\n\x1b[2J"},
+            *({"owner": one} for one in ("127.0.0.1", "host", "*@*", "a@", "@", "+g@x", "a@b\n")),
+        ):
+            self.patch(enrolment, "enrol", lambda *words: {**enrol(*words), **changes})  # noqa: B023
+            self.assertIn("The proxy", self.refused(CredentialError, self.invite()))
+            self.assertFalse([one for one in self.site.iterdir() if one.name in FILES])
+
     def test_anotherProxy(self) -> None:
         """
         Nothing is said to a proxy with another key, and the code stays good.

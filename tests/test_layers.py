@@ -36,15 +36,16 @@ LAYERS = (
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
     " processlauncher gahpenvironment gahpprocess gahptable gahpkinds accounts credentials"
     " files protection socketowner delayedcalls refusals reload keyexchange registry"
-    " hostidentity separation accessreader peernames localnames access auditlog startlimits"
-    " trust tlsreasons canonicalnames methodtable authentication sslmethod",
+    " registryentries hostidentity separation accessreader peernames localnames access"
+    " auditlog startlimits trust tlsreasons canonicalnames methodtable authentication"
+    " sslmethod",
     "proxy proxysession renewal claims sites siteconnection description local localrequests"
     " ce gahpsession gahpoutput way channeldialer cesessions cetunnels transferpause"
     " tunnelprobe client clientrun clientsession clientclaim clientface clientcopy"
     " clientfront clientlink clientstdio clienttunnels enrolment siteenrolment"
-    " proxyenrolment certificaterenewal cegreeting sitearrival siteend proxyreload cereload"
-    " proxyaccess introduction localclients startproblem watch sessionaudit ceaudit"
-    " siteauthentication gahprequest",
+    " closedenrolment proxyenrolment certificaterenewal cegreeting sitearrival siteend"
+    " proxyreload cereload proxyaccess introduction localclients startproblem watch"
+    " sessionaudit ceaudit siteauthentication gahprequest",
     "tapoptions proxytap cetap",
     "cli credentialscli mapcli sandbox daemonprocess demo screen patience inquiry"
     " gahpdialogue gahpjob trace tracewords tracejob traceport tracetunnel tracesteps"

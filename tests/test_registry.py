@@ -14,7 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp.enrolmentlimits import INVITATION_LIFETIME, OPEN_INVITATIONS, SITE_SERIALS
 from rvgahp.errors import Busy, ConfigurationError, CredentialError, NotAuthorized
-from rvgahp.registry import Registry, SiteEntry
+from rvgahp.registry import Registry
+from rvgahp.registryentries import SiteEntry
 from tests.kills import killedAfter
 
 SECRET = b"s" * 13

@@ -46,9 +46,9 @@ class SecuritySessionTests(SynchronousTestCase):
 
     def test_impossibleIds(self) -> None:
         """
-        An id is 1 to 128 ASCII characters.
+        An id is 1 to 128 printable ASCII characters.
         """
-        for sessionId in ("", "x" * 129, "sitio-ñ"):
+        for sessionId in ("", "x" * 129, "sitio-ñ", "a\nb", "a\x1b[2J"):
             with self.assertRaises(ProtocolError):
                 makeSession(sessionId=sessionId)
         self.assertEqual(len(makeSession(sessionId="x" * 128).sessionId), 128)

@@ -10,11 +10,18 @@ import socket
 from typing import Any
 
 from cryptography import x509
-from twisted.logger import capturedLogs
+from twisted.logger import capturedLogs, formatEvent
 
 from rvgahp import commands, limits, maplimits
 from rvgahp.accessrules import parse
-from rvgahp.errors import InternalError, NotAuthorized, SiteTaken, VersionMismatch
+from rvgahp.boxes import encodeBox
+from rvgahp.errors import (
+    InternalError,
+    NotAuthorized,
+    SiteTaken,
+    StartFailed,
+    VersionMismatch,
+)
 from rvgahp.localnames import LocalNames
 from rvgahp.proxyaccess import ProxyAccess
 from rvgahp.sitearrival import accept
@@ -178,6 +185,63 @@ class HelloTests(BrokerTestCase):
             ce.control.abort()
             self.settle()
         self.assertEqual((self.proxy.sites, len(self.room)), ({}, 0))
+
+    def test_manyCalls(self) -> None:
+        """
+        One that calls and calls before its Hello goes, and costs the log a line, and its
+        address more than one whose Hello is refused; what is said after a Hello has no limit.
+        """
+        ce, connection = self.dialCE(authenticates=False)
+        with capturedLogs() as logs:
+            for _ in range(1000):
+                ce.call(commands.Ping).addErrback(lambda _: None)
+                ce.control.transport.write(encodeBox({b"_command": b"Hello", b"_ask": b"x"}))
+            self.settle()
+        self.assertIsNotNone(ce.reason)
+        self.assertEqual(connection.fault, "garbage")
+        self.assertLess(len(logs), 5)
+        ready = self.readyCE()
+        for _ in range(limits.GREETING_CALLS + 1):
+            self.successResultOf(ready.call(commands.Ping))
+
+    def test_senseless(self) -> None:
+        """
+        A CE's calls without arguments are told in the log once, and then by their number.
+        """
+        ce = self.readyCE()
+        with capturedLogs() as logs:
+            for number in range(200):
+                tag = b"x%d" % number
+                ce.control.transport.write(encodeBox({b"_command": b"OpenChannel", b"_ask": tag}))
+            self.settle()
+        self.assertLess(len(logs), 5)
+
+    def test_forgedLines(self) -> None:
+        """
+        What a CE says of itself and of ends has nothing in the log that a terminal would obey,
+        and no line of its own; GAHPs have the names that GAHPs can have.
+        """
+        evil = "1\r\n2026-01-01 forged\x1b[2J\u2028" + "x" * 9000
+        with capturedLogs() as logs:
+            ce, _ = self.dialCE()
+            self.successResultOf(ce.hello(software=evil))
+            self.successResultOf(ce.list())
+            self.ask()
+            session = ce.starts[-1]["session"]
+            ended = {"session": session, "reason": evil, "received": 1, "sent": 1}
+            self.successResultOf(ce.call(commands.SessionEnded, **ended))
+
+            def refuse() -> None:
+                raise StartFailed(evil)
+
+            ce.answer = refuse
+            self.ask()
+        text = "".join(map(formatEvent, logs))
+        self.assertIn("forged", text)
+        self.assertTrue(text.isprintable(), ascii(text))
+        self.assertLess(len(text), 4 * limits.WORDS)
+        other, _ = self.dialCE(instance=b"j" * 16)
+        self.failureResultOf(other.hello(gahps=["blahpd", evil]), NotAuthorized)
 
     def test_silence(self) -> None:
         """

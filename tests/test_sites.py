@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import limits
-from rvgahp.enrolment import ClosedEnrolment
+from rvgahp.closedenrolment import ClosedEnrolment
 from rvgahp.errors import NoSuchSite
 from rvgahp.sites import Sites, candidates, meant
 

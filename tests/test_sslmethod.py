@@ -85,6 +85,7 @@ class SSLMethodTests(SynchronousTestCase):
         self.assertRefused("proxy certificate of a CE's", *mine.proxy().chain, OURS)
         self.assertRefused("cannot be mapped", *self.ca.issue("a\\").chain, root)
         self.assertRefused("it is empty", *self.ca.issue(subject=x509.Name([])).chain, root)
+        self.assertRefused("is malformed", *self.ca.issueLatin().chain, root)
 
     def test_client(self) -> None:
         """

@@ -20,6 +20,7 @@ from twisted.internet.ssl import (
     optionsForClientTLS,
 )
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -408,6 +409,14 @@ class ChainTests(TLSTestCase):
         self.assertEqual(proxy.boxes, [])
         assert proxy.reason is not None and ce.reason is not None
         self.assertIn("only counts where RVGAHP_SITE_CAFILE is set", explain(proxy.reason))
+
+    def test_latin(self) -> None:
+        """
+        A stranger's certificate that cannot be read is refused, and is no bug in the log.
+        """
+        with capturedLogs() as logs:
+            self.assertSaid(SiteCA("another").issueLatin(), "cannot be read", "")
+        self.assertFalse([one for one in logs if "log_failure" in one])
 
     def test_impostor(self) -> None:
         """
