@@ -267,13 +267,14 @@ class PortTests(BoxTestCase):
 
     def _awaitPing(self, ce: HandCE) -> None:
         """
-        Wait for the answer to a ping, which comes after all that went before has had its
-        effect, or for the end of the connection.
+        Wait for the answer to a ping, or its refusal before Hello, which comes after all that
+        went before has had its effect, or for the end of the connection.
         """
         self.push(ce, encodeBox({b"_command": b"Ping", b"_ask": b"last"}))
         try:
-            while ce.receive().get(b"_answer") != b"last":
-                pass
+            answer: Box = {}
+            while b"last" not in (answer.get(b"_answer"), answer.get(b"_error")):
+                answer = ce.receive()
         except (EOFError, OSError):
             pass
 
