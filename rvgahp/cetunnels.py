@@ -213,7 +213,7 @@ class CETunnels:
         self._probe = None
         return result
 
-    def _accepted(self, connection: socket.socket) -> None:
+    def _accepted(self, connection: socket.socket, _: object) -> None:
         probe = self._probe
         if probe is not None and not probe.isFrom(connection):
             probe = None

@@ -10,6 +10,7 @@ what follows is for the client who will get the socket.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from twisted.logger import Logger
 
 from rvgahp import limits, watchlimits
 from rvgahp.descriptor import Descriptor
-from rvgahp.penalties import Penalties
+from rvgahp.penalties import Penalties, keyOf
 from rvgahp.refusals import Warnings
 
 _TLS_HANDSHAKE = 0x16
@@ -51,8 +52,11 @@ class WaitingRoom:
     def __init__(self, most: int, mostPerAddress: int) -> None:
         self._most = most
         self._mostPerAddress = mostPerAddress
-        self._waiting: OrderedDict[Droppable, str] = OrderedDict()
-        self._perAddress: defaultdict[str, OrderedDict[Droppable, None]] = defaultdict(OrderedDict)
+        # By what stands for an address, as its penalties are.
+        self._waiting: OrderedDict[Droppable, str | int] = OrderedDict()
+        self._perAddress: defaultdict[str | int, OrderedDict[Droppable, None]] = defaultdict(
+            OrderedDict
+        )
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -61,24 +65,25 @@ class WaitingRoom:
         """
         Let it wait, at another's expense if need be.
         """
-        ofAddress = self._perAddress[address]
+        key = keyOf(address)
+        ofAddress = self._perAddress[key]
         if len(ofAddress) >= self._mostPerAddress:
             self._evict(next(iter(ofAddress)))
         elif len(self._waiting) >= self._most:
             self._evict(next(iter(self._waiting)))
-        self._waiting[arrival] = address
-        self._perAddress[address][arrival] = None
+        self._waiting[arrival] = key
+        self._perAddress[key][arrival] = None
 
     def leave(self, arrival: Droppable) -> None:
         """
         It has proved itself, or is gone.
         """
-        address = self._waiting.pop(arrival, None)
-        if address is not None:
-            ofAddress = self._perAddress[address]
+        key = self._waiting.pop(arrival, None)
+        if key is not None:
+            ofAddress = self._perAddress[key]
             ofAddress.pop(arrival, None)
             if not ofAddress:
-                del self._perAddress[address]
+                del self._perAddress[key]
 
     def clear(self) -> None:
         """
@@ -199,21 +204,21 @@ class Gate:
         self.penalties = penalties
         self._warnings = warnings or Warnings(loop, self.log, watchlimits.WARNINGS_PERIOD)
 
-    def arrived(self, connection: socket.socket) -> None:
+    def arrived(self, connection: socket.socket, name: tuple[str, int]) -> None:
         """
         A connection was accepted.
+
+        @param name: the address and the port from which it came, and what else the C{socket}
+            module tells of them.
         """
-        try:
-            address = connection.getpeername()[0].removeprefix("::ffff:")
-            if self.penalties.isRefused(address):
-                connection.close()
-                self._warnings.warn("Refused a connection from {who}: {what}", address, _REFUSED)
-                return
+        address = name[0].removeprefix("::ffff:")
+        if self.penalties.isRefused(address):
+            connection.close()
+            self._warnings.warn("Refused a connection from {who}: {what}", address, _REFUSED)
+            return
+        with contextlib.suppress(OSError):  # gone already, which will be seen
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        except OSError:
-            connection.close()  # gone already
-            return
         arrival = Arrival(self._loop, connection, address, self)
         self.waiting.enter(arrival, address)
 

@@ -35,11 +35,12 @@ class Listener(Descriptor):
     log = Logger()
 
     def __init__(
-        self, loop: Any, port: socket.socket, accepted: Callable[[socket.socket], object]
+        self, loop: Any, port: socket.socket, accepted: Callable[[socket.socket, Any], object]
     ) -> None:
         """
         @param port: listening; closed by L{close}.
-        @param accepted: takes each connection over.
+        @param accepted: takes each connection over, with the address from which it came as
+            C{accept} told it: once a connection is reset, C{getpeername} knows it no more.
         """
         port.setblocking(False)
         super().__init__(loop, port.fileno(), port)
@@ -56,7 +57,7 @@ class Listener(Descriptor):
     def doRead(self) -> None:
         for _ in range(limits.ACCEPTS_PER_TURN):
             try:
-                connection, _ = self._port.accept()
+                connection, address = self._port.accept()
             except BlockingIOError:
                 return
             except OSError as e:
@@ -66,7 +67,7 @@ class Listener(Descriptor):
                 continue  # the dialler gave up meanwhile
             connection.setblocking(False)
             try:
-                self._accepted(connection)
+                self._accepted(connection, address)
             except Exception:
                 # Out of here it would make the reactor drop the port.
                 self.log.failure("A bug in taking a connection")

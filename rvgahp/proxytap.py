@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import socket
 import stat
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -201,7 +202,10 @@ class ProxyService(Service):
         """
         unix = listenUNIX(path, self._settings.get("RVGAHP_SOCKET_MODE"))
         self._sockets.append((path, os.stat(path)[stat.ST_INO]))
-        arrived = partial(self._clients.arrived, site=site)
+
+        def arrived(connection: socket.socket, _: object) -> None:
+            self._clients.arrived(connection, site)
+
         self._listeners.append(Listener(self._reactor, unix, arrived))
 
     def _tell(self, port: int, path: str) -> None:

@@ -17,6 +17,7 @@ from rvgahp.gate import Arrival, Gate, WaitingRoom
 from rvgahp.penalties import WEIGHTS, Penalties
 from rvgahp.refusals import Warnings
 from tests.steppedloop import SteppedLoop, descriptorCount
+from tests.tcpends import reset
 
 TICKET = bytes(range(200, 200 + limits.TICKET_BYTES))
 PREAMBLE = limits.MAGIC + b"\0\1" + TICKET
@@ -83,6 +84,19 @@ class WaitingRoomTests(SynchronousTestCase):
         self.assertEqual([w.isDropped for w in waiters], [True, True, False, False])
         self.assertFalse(other.isDropped)
         self.assertEqual(len(room), 3)
+
+    def test_network(self) -> None:
+        """
+        Addresses of IPv6 that begin with the same 64 bits have one number together, for
+        they are one host's.
+        """
+        room = WaitingRoom(10, 2)
+        other = self.enter(room, "2001:db8:0:2::1")
+        waiters = [self.enter(room, f"2001:db8:0:1::{number}") for number in range(4)]
+        self.assertEqual([w.isDropped for w in waiters], [True, True, False, False])
+        for waiter in (other, *waiters):
+            room.leave(waiter)
+        self.assertEqual((len(room), dict(room._perAddress)), (0, {}))
 
     def test_one(self) -> None:
         """
@@ -159,9 +173,9 @@ class GateTestCase(SynchronousTestCase):
         dialler = socket.create_connection(self.port.getsockname())
         self.addCleanup(dialler.close)
         dialler.settimeout(5)
-        connection, _ = self.port.accept()
+        connection, name = self.port.accept()
         connection.setblocking(False)
-        self.gate.arrived(connection)
+        self.gate.arrived(connection, name)
         return dialler
 
     def assertNothingLeft(self, *diallers: socket.socket) -> None:
@@ -357,14 +371,18 @@ class SilenceTests(GateTestCase):
 
     def test_goneBeforeAccept(self) -> None:
         """
-        One that was reset before it was looked at is closed.
+        One that was reset before it was looked at is closed, and counts as one that went.
         """
-        dialler = socket.create_connection(self.port.getsockname())
-        dialler.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        connection, _ = self.port.accept()
-        dialler.close()
-        self.assertRaises(OSError, connection.getpeername)
-        self.gate.arrived(connection)
+        count = 0
+        while not self.penalties.isRefused("127.0.0.1"):
+            dialler = socket.create_connection(self.port.getsockname())
+            reset(dialler)
+            connection, name = self.port.accept()
+            connection.setblocking(False)
+            self.gate.arrived(connection, name)
+            self.loop.settle()
+            count += 1
+        self.assertEqual(count, 30)
         self.assertNothingLeft()
 
     def test_crowd(self) -> None:

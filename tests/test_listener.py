@@ -20,6 +20,7 @@ from rvgahp import limits
 from rvgahp.errors import ConfigurationError
 from rvgahp.listener import Listener, listenTCP, listenUNIX, removeSocket
 from tests.steppedloop import SteppedLoop, descriptorCount
+from tests.tcpends import reset
 
 
 class FailingPort(socket.socket):
@@ -50,6 +51,7 @@ class ListenerTests(SynchronousTestCase):
         self.before = descriptorCount()
         self.loop = SteppedLoop()
         self.accepted: list[socket.socket] = []
+        self.names: list[Any] = []
         self.port = FailingPort(socket.AF_INET, socket.SOCK_STREAM)
         self.port.problems = []
         self.port.bind(("127.0.0.1", 0))
@@ -58,8 +60,9 @@ class ListenerTests(SynchronousTestCase):
         self.act: Callable[[socket.socket], object] = lambda connection: None
         self.diallers: list[socket.socket] = []
 
-    def _accepted(self, connection: socket.socket) -> None:
+    def _accepted(self, connection: socket.socket, name: Any) -> None:
         self.act(connection)
+        self.names.append(name)
         self.accepted.append(connection)
 
     def tearDown(self) -> None:
@@ -92,6 +95,17 @@ class ListenerTests(SynchronousTestCase):
         for connection in self.accepted:
             self.assertFalse(connection.getblocking())
             self.assertFalse(connection.get_inheritable())
+
+    def test_reset(self) -> None:
+        """
+        Of one that was reset before it was accepted is told from where it came.
+        """
+        self.dial()
+        name = self.diallers[0].getsockname()
+        reset(self.diallers[0])
+        self.loop.settle()
+        self.assertEqual(self.names, [name])
+        self.assertRaises(OSError, self.accepted[0].getpeername)
 
     def test_exhausted(self) -> None:
         """
