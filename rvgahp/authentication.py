@@ -48,11 +48,12 @@ def contextOf(
 
 class Authenticator:
     """
-    What the proxy goes by; each part can be replaced.
+    What the proxy goes by.
 
     @ivar methods: the methods that it takes, the best first.
     @ivar names: makes canonical names.
     @ivar now: tells the time, with its zone.
+    @ivar edition: how often L{adopt} was called.
     """
 
     def __init__(
@@ -64,6 +65,15 @@ class Authenticator:
         self.methods = methods
         self.names = names
         self.now = now
+        self.edition = 0
+
+    def adopt(self, methods: Sequence[Any], names: CanonicalNames) -> None:
+        """
+        The proxy has read its files again: other certificates may count, too.
+        """
+        self.methods = methods
+        self.names = names
+        self.edition += 1
 
     def choose(self, offered: Sequence[str]) -> Any:
         """
@@ -96,7 +106,8 @@ class Authenticator:
                 refuseReserved(canonical)
         else:
             canonical, rule = self.names.of(method, proof.principal)
-        return Identity(method, proof.principal, canonical, context.address, rule)
+        isMapped = not proof.canonical
+        return Identity(method, proof.principal, canonical, context.address, rule, isMapped)
 
 
 class ServerAuthentication:

@@ -225,9 +225,8 @@ def makeService(options: Options) -> CEService:
         access,
         options.separation,
     )
-    reloading = Reloading(
-        reactor, options.again, CEReload(options.settings, ce, access, options.separation).adopt
-    )
+    adopt = CEReload(options.settings, ce, access, options.separation).adopt
+    reloading = Reloading(reactor, options.again, adopt, ce.audit)
     service = CEService(options, ce.audit, reloading, keptStderr(options))
     ce.setServiceParent(service)
     return service

@@ -45,7 +45,8 @@ class Identity(NamedTuple):
     @ivar canonical: the canonical name, C{user@domain}.
     @ivar address: where it dialled from.
     @ivar rule: what made the principal the canonical name: the map's file and line, or
-        C{built in: ...}.
+        C{built in: ...}, or the words of a method.
+    @ivar isMapped: whether the proxy's map was asked, and not the method.
     """
 
     method: str
@@ -53,6 +54,7 @@ class Identity(NamedTuple):
     canonical: str
     address: str
     rule: str
+    isMapped: bool
 
 
 @dataclass(frozen=True)

@@ -139,11 +139,12 @@ class Clients:
 
         @return: fires with the values of L{localcommands.Reload}; fails with L{NotAuthorized}.
         """
+        who = {"user": user.name, "uid": user.uid, "pid": user.pid}
         if user.uid not in (0, os.geteuid()):
-            raise NotAuthorized(
-                f"{user.name} may not reload the proxy: root and the proxy's account can"
-            )
-        read: Deferred[Any] = self.reloading.reload()
+            reason = f"{user.name} may not reload the proxy: root and the proxy's account can"
+            self.reloading.refused(reason, who)
+            raise NotAuthorized(reason)
+        read: Deferred[Any] = self.reloading.reload(who)
         read.addCallback(lambda changes: {"changes": _clipped(changes), "problems": []})
         return read.addErrback(lambda failure: {"changes": [], "problems": [_problem(failure)]})
 

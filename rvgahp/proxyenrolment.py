@@ -134,11 +134,12 @@ class ProxyEnrolment:
         self._look()
         return Enrolment(proxy, self._identity, self._registry, self._place(port))
 
-    def replace(self, credentials: Credentials | None, trust: Trust) -> None:
+    def replace(self, credentials: Credentials | None, trust: Trust, settings: Settings) -> None:
         """
         The files have been read again; what they say is for new connections.
 
         @param credentials: the administrator's; L{None}: as before, where there are none.
+        @param settings: as they were read now.
         @raise CredentialError: they cannot be used; all stays as it was.
         """
         if (credentials is None) != (self._given is None):
@@ -153,7 +154,7 @@ class ProxyEnrolment:
                 self._identity.take(credentials)
         self._trust = trust
         self.tls.replace(*self._shown())
-        self.tls.grace = timedelta(seconds=self._settings.get("RVGAHP_RENEWAL_GRACE"))
+        self.tls.grace = timedelta(seconds=settings.get("RVGAHP_RENEWAL_GRACE"))
 
     def objection(self, chain: PeerChain) -> str:
         """

@@ -67,10 +67,9 @@ class ProxyReload:
         @return: what is otherwise now, for people.
         @raise RvgahpError: they cannot be put into force; all stays as it was.
         """
-        self._enrolment.replace(files.credentials, files.trust)
+        self._enrolment.replace(files.credentials, files.trust, files.settings)
         changed, waiting = self._proxy.settings.adopt(files.settings)
-        self._authenticator.methods = files.methods.methods
-        self._authenticator.names = files.names
+        self._authenticator.adopt(files.methods.methods, files.names)
         access = self._proxy.access
         access.names = LocalNames(files.names.domain, files.names.mapFile)
         access.rules = files.rules
@@ -80,7 +79,6 @@ class ProxyReload:
         said += [f"{name} stays as it was until rvgahp-proxy is started again" for name in waiting]
         said += [f"session {name}: withdrawn" for name in self._reviewSessions()]
         said += self._reviewSites()
-        self._proxy.watch.audit.record("reload", decision="allowed")
         return said
 
     def _reviewSessions(self) -> list[str]:
@@ -133,8 +131,8 @@ class ProxyReload:
         """
         @return: whether the map of today gives a CE the name that it has.
         """
-        if identity.rule.startswith("built in"):
-            return True  # by its certificate, or its method
+        if not identity.isMapped:
+            return True  # it is its certificate's, or its method's
         try:
             name, _ = self._authenticator.names.of(identity.method, identity.principal)
         except NotAuthorized:

@@ -189,7 +189,7 @@ class ProxyService(Service):
         self._clients.enrolment = self._proxy.enrolment
         self._access.ownerOf = self._proxy.enrolment.ownerOf
         adopt = ProxyReload(self._proxy, self._enrolment, self._authenticator).adopt
-        self._clients.reloading = Reloading(self._reactor, self._again, adopt)
+        self._clients.reloading = Reloading(self._reactor, self._again, adopt, watch.audit)
         path = self._settings.get("RVGAHP_SOCKET")
         self._listenUNIX(path)
         for site, further in self._settings.get("RVGAHP_SITE_SOCKETS").items():

@@ -8,7 +8,8 @@ Layer 3: the reactor is passed in, and what is read and what becomes of it.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -16,7 +17,12 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from rvgahp.auditlog import AuditLog
 from rvgahp.errors import RvgahpError
+
+_Asked = tuple[Deferred[list[str]], Mapping[str, Any]]
+
+_NOBODY: Mapping[str, Any] = MappingProxyType({})
 
 
 class Reloading:
@@ -28,30 +34,37 @@ class Reloading:
     log = Logger()
 
     def __init__(
-        self, reactor: Any, read: Callable[[], Any], adopt: Callable[[Any], list[str]]
+        self,
+        reactor: Any,
+        read: Callable[[], Any],
+        adopt: Callable[[Any], list[str]],
+        audit: AuditLog,
     ) -> None:
         """
         @param read: reads and checks all files, in a thread; may block, within limits of its
             own, and raises L{RvgahpError} if anything is wrong with any.
         @param adopt: puts into force what C{read} has returned; returns sentences on what is
             otherwise now.
+        @param audit: has a line for each time that somebody asks.
         """
         self._reactor = reactor
         self._read = read
         self._adopt = adopt
-        self._waiting: list[Deferred[list[str]]] = []
+        self._audit = audit
+        self._waiting: list[_Asked] = []
         self._isReading = False
         self._restore: Any = None
 
-    def reload(self) -> Deferred[list[str]]:
+    def reload(self, who: Mapping[str, Any] = _NOBODY) -> Deferred[list[str]]:
         """
         Read everything again.
 
+        @param who: who wants it, in fields of the audit log; nothing where a signal came.
         @return: fires with sentences on what is otherwise now; fails with L{RvgahpError}: a
             file is broken, and everything stays as it was.
         """
         asked: Deferred[list[str]] = Deferred()
-        self._waiting.append(asked)
+        self._waiting.append((asked, who))
         if not self._isReading:
             self._begin()
         return asked
@@ -65,19 +78,28 @@ class Reloading:
         read.addErrback(lambda failure: self.log.failure("A bug in a reload", failure))
         read.addBoth(self._next)
 
-    def _done(self, changes: list[str], asked: list[Deferred[list[str]]]) -> None:
+    def _done(self, changes: list[str], asked: list[_Asked]) -> None:
         self.log.info("Read again: {changes}", changes="; ".join(changes) or "nothing is new")
-        for one in asked:
+        for one, who in asked:
+            self._audit.record("reload", decision="allowed", **who)
             one.callback(list(changes))
 
-    def _failed(self, failure: Failure, asked: list[Deferred[list[str]]]) -> None:
+    def refused(self, reason: str, who: Mapping[str, Any]) -> None:
+        """
+        Somebody has asked, and may not, or in vain.
+        """
+        fields = {"decision": "refused", "action": "reload", "reason": reason, **who}
+        self._audit.record("refused", **fields)
+
+    def _failed(self, failure: Failure, asked: list[_Asked]) -> None:
         if failure.check(RvgahpError):
             reason = failure.getErrorMessage()
         else:
             self.log.failure("A bug in reading files again", failure)
             reason = "a bug; the log has the details"
         self.log.error("Not read again, all stays as it was: {reason}", reason=reason)
-        for one in asked:
+        for one, who in asked:
+            self.refused(reason, who)
             one.errback(RvgahpError(reason))
 
     def _next(self, _: object) -> None:

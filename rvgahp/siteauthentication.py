@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from rvgahp import commands, limits
 from rvgahp.authentication import Authenticator, ServerAuthentication, contextOf
 from rvgahp.control import Responders
-from rvgahp.errors import NotAuthorized
+from rvgahp.errors import Busy, NotAuthorized
 from rvgahp.iauthentication import Identity
 from rvgahp.peerchain import PeerChain
 
@@ -48,6 +48,7 @@ class SiteAuthentication(Responders):
         self._exchange: ServerAuthentication | None = None
         self._timer: Any = None
         self._isTold = False
+        self._edition = authenticator.edition
         self.chain: PeerChain | None = None
         self.until: datetime | None = None
 
@@ -86,12 +87,24 @@ class SiteAuthentication(Responders):
         """
         return self.chain is not None and self.chain.end <= self._authenticator.now()
 
+    def checkCurrent(self) -> None:
+        """
+        See that what lets the CE in is what the proxy goes by today.  For one that has been
+        let in a reload does so (L{rvgahp.proxyreload}).
+
+        @raise Busy: the proxy has read its files again since the CE came.
+        """
+        if self._authenticator.edition != self._edition:
+            raise Busy("the proxy has read its files again meanwhile; dial again")
+
     def checkAuthenticated(self) -> Identity:
         """
         @return: who the CE is.
         @raise NotAuthorized: it has not proved that, or its certificate is only good for
             being renewed.
+        @raise Busy: as L{checkCurrent}.
         """
+        self.checkCurrent()
         identity = self.identity
         if identity is None:
             raise NotAuthorized("Authenticate comes first")
@@ -145,7 +158,7 @@ class SiteAuthentication(Responders):
 
     # -- the end ------------------------------------------------------------
 
-    def watch(self, over: Callable[[str], object]) -> None:
+    def awaitEnd(self, over: Callable[[str], object]) -> None:
         """
         @param over: called with a sentence when the validity of what the CE has shown ends.
         """
@@ -155,7 +168,7 @@ class SiteAuthentication(Responders):
         left = (end - self._authenticator.now()).total_seconds()
         if left > 0:
             delay = min(left, limits.CERTIFICATE_LOOK)
-            self._timer = self._clock.callLater(delay, self.watch, over)
+            self._timer = self._clock.callLater(delay, self.awaitEnd, over)
         else:
             over(
                 f"the CE's certificate is valid until {end:%Y-%m-%d %H:%M} UTC, and no newer one"

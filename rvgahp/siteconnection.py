@@ -39,7 +39,6 @@ class SiteConnection(EnrolledSite):
     @ivar gahps: what it offers.
     @ivar policy: its security policy.
     @ivar software: what it calls itself in Hello.
-    @ivar since: when Hello was accepted, in seconds since 1970.
     @ivar rule: the rule that lets it register the site.
     @ivar isReady: it has listed its sessions and takes starts.
     @ivar listed: the sessions that it has listed.
@@ -58,7 +57,6 @@ class SiteConnection(EnrolledSite):
         self.instance = b""
         self.policy: Policy = proxy.settings.policy
         self.software = ""
-        self.since = 0.0
         self.isReady = False
         self.listed: set[str] = set()
         self._calls = 0
@@ -206,7 +204,8 @@ class SiteConnection(EnrolledSite):
         if not self.control.connected:
             # It went while the other was asked; it must not take that one's place.
             raise NotAuthorized("the connection has ended")
-        # Again: it may have been revoked while the other was asked.
+        # Again: it may have been revoked, or all been read again, while the other was asked.
+        self.checkCurrent()
         self.checkCertificate(self.site)
         self._proxy.enrolment.letIn(self.site, self.chain.endEntity if self.chain else None)
         former = self._proxy.sites.pop(self.site, None)
@@ -217,7 +216,7 @@ class SiteConnection(EnrolledSite):
         self.since = time.time()
         self.abandon()
         self.control.greeted()
-        self.watch(self.dismiss)
+        self.awaitEnd(self.dismiss)
         self._proxy.watch.siteCame(self)
         self.log.info(
             "Site {site}: connected from {address} as {who} ({software}); offers {gahps}",

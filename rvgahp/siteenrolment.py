@@ -28,6 +28,7 @@ class EnrolledSite(SiteAuthentication):
     """
     The part of a L{rvgahp.siteconnection.SiteConnection} that has to do with its enrolment.
 
+    @ivar since: when Hello was accepted, in seconds since 1970; 0 before.
     @ivar hasAnswer: it has got a certificate, or the log says why not, or why it may not say
         Hello.
     @ivar fault: what its end counts as before Hello (L{rvgahp.penalties}); empty: as nothing.
@@ -36,6 +37,7 @@ class EnrolledSite(SiteAuthentication):
     log = Logger()
     _proxy: Proxy
     control: ControlConnection
+    since = 0.0
     hasAnswer = False
     fault = "gone"
 
@@ -61,6 +63,8 @@ class EnrolledSite(SiteAuthentication):
 
     @commands.RenewCertificate.responder
     def renewCertificate(self, request: bytes) -> dict[str, Any]:
+        if not self.since:
+            self.checkCurrent()
         if self.identity is None:
             raise NotAuthorized("Authenticate comes first")
         if self.chain is None or not self.chain.site:

@@ -325,6 +325,15 @@ class ProxyEnrolmentTests(DirectoryTestCase):
         made.close()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_grace(self) -> None:
+        """
+        A reload puts its own grace into force, not the one before.
+        """
+        made = ProxyEnrolment(self.clock, self.settings(), None, Trust(()))
+        made.prepare()
+        made.replace(None, Trust(()), self.settings(RVGAHP_RENEWAL_GRACE="7200"))
+        self.assertEqual(made.tls.grace, timedelta(hours=2))
+
     def test_ownAuthority(self) -> None:
         """
         The authority of the directory is one that rvgahp credentials could use, too.

@@ -21,6 +21,7 @@ from rvgahp import limits, local, localclients, localcommands, watchlimits
 from rvgahp.errors import NoSuchSite, NotAuthorized
 from rvgahp.local import LocalConnection
 from rvgahp.localclients import Clients
+from rvgahp.peercred import LocalUser
 from tests import clientdriver
 from tests.localclient import REQUEST, LocalClient, ScriptedSocket, failure
 from tests.steppedloop import SteppedLoop, descriptorCount, socketPair
@@ -42,6 +43,26 @@ class Session:
 
     def clientGone(self) -> None:
         self.ends += 1
+
+
+class ReloadingDouble:
+    """
+    Stands for what reads files again.
+
+    @ivar asked: by whom.
+    @ivar refusals: reason and whose.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+        self.refusals: list[tuple[str, Any]] = []
+
+    def reload(self, who: Any) -> Deferred[list[str]]:
+        self.asked.append(who)
+        return succeed(["x"])
+
+    def refused(self, reason: str, who: Any) -> None:
+        self.refusals.append((reason, who))
 
 
 class LocalTestCase(SynchronousTestCase):
@@ -186,6 +207,22 @@ class RequestTests(LocalTestCase):
         self.assertEqual(client.read()[0][b"_error_code"], b"InternalError")
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertNotIn(repr(KEY), "".join(str(event.get("text", "")) for event in logs))
+
+    def test_reload(self) -> None:
+        """
+        Root and the proxy's account can have its files read again; another is refused in a
+        sentence, and the audit log has that.
+        """
+        reloading = ReloadingDouble()
+        self.clients.reloading = reloading
+        for uid in (0, os.geteuid()):
+            answer = self.clients.reload(LocalUser(uid, "one", 7))
+            self.assertEqual(self.successResultOf(answer), {"changes": ["x"], "problems": []})
+        e = self.assertRaises(NotAuthorized, self.clients.reload, LocalUser(54321, "eve", 8))
+        self.assertEqual(str(e), reloading.refusals[0][0])
+        self.assertIn("eve may not reload the proxy", str(e))
+        self.assertEqual(reloading.refusals[0][1], {"user": "eve", "uid": 54321, "pid": 8})
+        self.assertEqual([who["user"] for who in reloading.asked], ["one", "one"])
 
     def test_goneMeanwhile(self) -> None:
         """

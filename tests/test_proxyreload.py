@@ -6,14 +6,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from rvgahp import accessrules
+from rvgahp import accessrules, commands
 from rvgahp.canonicalnames import CanonicalNames
 from rvgahp.certificates import Authority
 from rvgahp.configuration import Configuration
-from rvgahp.errors import CredentialError
+from rvgahp.errors import Busy, CredentialError
+from rvgahp.iauthentication import Proof
 from rvgahp.mapfile import parse as parseMap
 from rvgahp.proxyreload import ProxyReload
 from rvgahp.settings import settingsFrom
+from rvgahp.sslmethod import SSLMethod
 from rvgahp.tls import clientOptions, serverOptions
 from rvgahp.trust import Trust
 from tests.broker import ACCESS_FILE, BrokerTestCase
@@ -45,6 +47,21 @@ class Methods:
         self.methods = methods
 
 
+class NamingMethod(SSLMethod):
+    """
+    One that knows names without a map, and has words of its own for that.
+    """
+
+    def server(self, context: Any) -> Any:
+        return self
+
+    def received(self, data: bytes) -> Proof:
+        """
+        @return: the proof, whatever was said.
+        """
+        return Proof("grid", b"", "grid@example.org", "its realm is ours")
+
+
 class EnrolmentDouble:
     """
     Stands for the proxy's credentials.
@@ -56,7 +73,7 @@ class EnrolmentDouble:
         self.problem = ""
         self.believed = Trust([authority("ours").certificate])
 
-    def replace(self, credentials: object, trust: Trust) -> None:
+    def replace(self, credentials: object, trust: Trust, settings: object) -> None:
         if self.problem:
             raise CredentialError(self.problem)
 
@@ -196,6 +213,47 @@ class SiteTests(ReloadTestCase):
         self.enrolment.believed = Trust([authority("theirs").certificate])
         self.adopt()
         self.assertClosed(ce, "does not count any more")
+
+    def test_between(self) -> None:
+        """
+        Who came before a reload and says Hello, or asks for a certificate, after it was not
+        looked at with what was read: he has to dial again.  So has one whose Hello waits
+        meanwhile.
+        """
+        ce, _ = self.dialCE()
+        late, _ = self.dialCE()
+        other = self.readyCE(instance=b"o" * 16)
+        other.answersPings = False
+        asked = late.hello()  # which has the other one asked whether it lives
+        self.settle()
+        self.adopt()
+        other.control.abort()
+        renewal = ce.call(commands.RenewCertificate, request=b"")
+        for refused in (asked, renewal, ce.hello()):
+            failure = self.failureResultOf(refused, Busy)
+            self.assertIn("read its files again meanwhile; dial again", str(failure.value))
+        self.assertEqual(self.proxy.sites, {})
+        self.readyCE()
+
+    def test_renewal(self) -> None:
+        """
+        Who has been let in before asks for his next certificate as ever.
+        """
+        ce = self.readyCE()
+        self.adopt()
+        failure = self.failureResultOf(ce.call(commands.RenewCertificate, request=b""))
+        self.assertNotIn("meanwhile", str(failure.value))
+
+    def test_methodsName(self) -> None:
+        """
+        Whom his method names stays, whatever reason the method gives for the name.
+        """
+        self.authenticator.methods = [NamingMethod()]
+        rules = "ALLOW START *\nALLOW REGISTER site=grid grid@example.org"
+        self.adopt(rules)
+        self.readyCE(site="grid")
+        self.assertEqual(self.adopt(rules), [])
+        self.assertIn("grid", self.proxy.sites)
 
     def test_renamed(self) -> None:
         """

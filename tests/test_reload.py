@@ -4,13 +4,18 @@ Tests of L{rvgahp.reload}, with a real thread and a real signal.
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
+import tempfile
 import threading
+from pathlib import Path
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from rvgahp.auditlog import AuditLog
 from rvgahp.errors import ConfigurationError, RvgahpError
 from rvgahp.reload import Reloading
 from tests.privatereactor import PATIENCE, ReactorTestCase
@@ -34,7 +39,12 @@ class ReloadingTests(ReactorTestCase):
         self.threads: list[int] = []
         self.gate = threading.Event()
         self.gate.set()
-        self.reloading = Reloading(self.reactor, self.read, self.adopt)
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory)
+        self.path = Path(directory, "audit")
+        self.audit = AuditLog(self.reactor, lambda: str(self.path))
+        self.addCleanup(self.audit.close)
+        self.reloading = Reloading(self.reactor, self.read, self.adopt, self.audit)
         self.reactor.getThreadPool().start()
 
     def tearDown(self) -> None:
@@ -114,13 +124,45 @@ class ReloadingTests(ReactorTestCase):
         """
         A bug in it is told as one, and does not end the daemon or later tries.
         """
-        reloading = Reloading(self.reactor, self.read, lambda state: [state[9]])
+        reloading = Reloading(self.reactor, self.read, lambda state: [state[9]], self.audit)
         failure = self.result(reloading.reload())
         assert isinstance(failure, Failure)
         self.assertIn("a bug", failure.getErrorMessage())
         self.assertEqual(len(self.flushLoggedErrors(IndexError)), 1)
         failure = self.result(reloading.reload())
         self.assertEqual(len(self.flushLoggedErrors(IndexError)), 1)
+
+    def test_audit(self) -> None:
+        """
+        The audit log has who wanted it, as far as that is known, and what came of it; of
+        several whose wish was one reading it has each.
+        """
+        self.result(self.reloading.reload())
+        self.gate.clear()
+        self.reloading.reload()
+        self.until(lambda: len(self.threads) == 2)
+        self.state = "broken"
+        asked = [self.reloading.reload({"user": name}) for name in ("alice", "bob")]
+        self.gate.set()
+        for one in asked:
+            self.assertIsInstance(self.result(one), Failure)
+        self.reloading.refused("she may not", {"user": "carol"})
+        lines = [json.loads(line) for line in self.path.read_text().splitlines()]
+        told = [[line.get(name) for name in ("event", "user", "reason")] for line in lines]
+        self.assertEqual(
+            told,
+            [
+                ["reload", None, None],
+                ["reload", None, None],
+                ["refused", "alice", "access:3 is broken"],
+                ["refused", "bob", "access:3 is broken"],
+                ["refused", "carol", "she may not"],
+            ],
+        )
+        self.assertEqual(
+            [(line["decision"], line.get("action")) for line in lines[1:3]],
+            [("allowed", None), ("refused", "reload")],
+        )
 
     def test_hangup(self) -> None:
         """

@@ -18,7 +18,7 @@ from rvgahp.errors import StartFailed
 from rvgahp.sandbox import SITE
 from tests.playground import Playground
 from tests.procfs import PATIENCE, waitFor
-from tests.programs import gahp
+from tests.programs import gahp, program, runProgram
 from tests.relay import Relay
 from tests.test_whole_secrets import traces
 from tests.wholecase import PlaygroundTestCase
@@ -127,6 +127,18 @@ class AuditTests(PlaygroundTestCase):
             (line,) = self.lines(daemon, "refused")
             self.assertEqual((line["action"], line["gahp"]), ("start", "nonesuch"))
             self.assertIn("nonesuch", line["reason"])
+
+    def test_reload(self) -> None:
+        """
+        Both have a line for each reading of the files; at the proxy it is said who asked.
+        """
+        words = ["reload", "--socket", self.playground.sandbox.socket]
+        self.assertEqual(runProgram([program("rvgahp"), *words]).status, 0)
+        (line,) = self.lines("proxy", "reload")
+        self.assertEqual((line["decision"], line["uid"]), ("allowed", os.getuid()))
+        os.kill(self.playground.cePid, signal.SIGHUP)
+        (line,) = waitFor(lambda: self.lines("ce", "reload"), "the line of a reload")
+        self.assertNotIn("uid", line)
 
     def test_rotated(self) -> None:
         """
