@@ -32,7 +32,7 @@ from twisted.protocols.amp import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rvgahp import limits
+from rvgahp import limits, watchlimits
 from rvgahp.boxes import BoxReader
 from rvgahp.commands import Ping, plain
 from rvgahp.errors import InternalError, ProtocolError, RvgahpError
@@ -166,6 +166,8 @@ class ControlConnection(Protocol):
         self._lost = lost
         self._dispatcher = BoxDispatcher(locator)
         self._reader = BoxReader(limits.GREETING_BOX_BYTES)
+        self._left = watchlimits.CALLS_PER_TURN
+        self._turn: Any = None
         self._pinging: Any = None
         self._aborting: Any = None
         self._isAborted = self._isFull = False
@@ -181,16 +183,33 @@ class ControlConnection(Protocol):
         self._dispatcher.startReceivingBoxes(self)
 
     def dataReceived(self, data: bytes) -> None:
+        self._reader.put(data)
+        self._obey()
+
+    def _obey(self) -> None:
+        """
+        Obey what has come.  After so many boxes, in one turn of the reactor or in several,
+        what is left waits for the next turn, and nothing is read until then: who says much
+        takes the time of no other.
+        """
         try:
-            for box in self._reader.read(data):
-                if not self._isAborted:
-                    self._dispatcher.ampBoxReceived(AmpBox(box))
+            while self._left and not self._isAborted and (box := self._reader.take()) is not None:
+                self._left -= 1
+                if not self._left:
+                    self.transport.pauseProducing()
+                    self._turn = self._clock.callLater(0, self._nextTurn)
+                self._dispatcher.ampBoxReceived(AmpBox(box))
         except ProtocolError as e:
             self._dropped(str(e))
         except KeyError:
             self._dropped("an answer to nothing, or half a one, came")
         except NoEmptyBoxes:
             self._dropped("a box came that is neither a command nor an answer")
+
+    def _nextTurn(self) -> None:
+        self._left = watchlimits.CALLS_PER_TURN
+        self.transport.resumeProducing()
+        self._obey()
 
     def _dropped(self, problem: str) -> None:
         self.log.warn(
@@ -247,7 +266,9 @@ class ControlConnection(Protocol):
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # no default
         self.connected = 0
-        for call in (self._pinging, self._aborting):
+        self._left = -1  # all that came before the end
+        self._obey()
+        for call in (self._turn, self._pinging, self._aborting):
             if call is not None and call.active():
                 call.cancel()
         self._dispatcher.stopReceivingBoxes(reason)

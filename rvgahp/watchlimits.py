@@ -22,7 +22,7 @@ STARTING_USERS = 4096
 STARTS_BURST = 10
 
 #: Boxes of one local user that are obeyed in one turn of the reactor, over all of his
-#: connections: about a millisecond.
+#: connections, and those of one control connection: about a millisecond.
 CALLS_PER_TURN = 16
 
 #: TLS handshakes begun in one turn: each takes half a millisecond or more.

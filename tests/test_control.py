@@ -17,7 +17,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from rvgahp import commands, errors, limits
+from rvgahp import commands, errors, limits, watchlimits
+from rvgahp.boxes import encodeBox
 from rvgahp.control import ControlConnection, Responders
 from rvgahp.errors import InternalError, ProtocolError, RvgahpError
 from tests.tlspair import TWISTED_WARNINGS, RawPeer, TLSPair
@@ -62,6 +63,22 @@ class Answers(Responders):
         return {}
 
 
+class TurnsClock(Clock):
+    """
+    One that can take a single turn: what is to be done at once is done in the next, as a
+    reactor does it.
+    """
+
+    def turn(self) -> None:
+        """
+        Do what is due now, and not what that wants done.
+        """
+        for call in [one for one in self.calls if one.getTime() <= self.seconds()]:
+            self.calls.remove(call)
+            call.called = 1
+            call.func(*call.args, **call.kw)
+
+
 class End:
     """
     One end and what it was told.
@@ -89,7 +106,7 @@ class ControlTestCase(SynchronousTestCase):
         """
         Begin with a clock.
         """
-        self.clock = Clock()
+        self.clock = TurnsClock()
 
     def pair(self) -> tuple[End, End]:
         """
@@ -379,6 +396,52 @@ class HostilePeerTests(ControlTestCase):
                 peer.send({b"_command": b"Ping", b"_ask": b"x" * 60_000})
             self.assertDropped(proxy, peer)
         self.assertIn("it does not read", logs[0]["problem"])
+
+    def starts(self, count: int) -> list[bytes]:
+        """
+        @return: so many calls, each with its number.
+        """
+        sessions = ({**START, "session": str(number)} for number in range(count))
+        arguments = (commands.StartGAHP.makeArguments(one, None) for one in sessions)
+        return [encodeBox({b"_command": b"StartGAHP", b"_ask": b"1", **one}) for one in arguments]
+
+    def obeyed(self, proxy: End) -> list[int]:
+        """
+        @return: the numbers of what has been obeyed after one turn of the reactor more.
+        """
+        self.clock.turn()
+        self.wire.deliver()
+        return [int(call["session"]) for call in proxy.answers.calls]
+
+    def test_turns(self) -> None:
+        """
+        Of what is said at once, in one piece or in many, so much is obeyed in one turn of the
+        reactor, in its order, and nothing is read until the next.
+        """
+        for size in (50, 1):
+            proxy, peer = self.raw()
+            boxes = self.starts(50)
+            for number in range(0, 50, size):
+                peer.transport.write(b"".join(boxes[number : number + size]))
+            reading: list[bool] = []
+            proxy.control.transport.pauseProducing = lambda reading=reading: reading.append(False)
+            proxy.control.transport.resumeProducing = lambda reading=reading: reading.append(True)
+            for count in (16, 32, 48, 50):
+                self.assertEqual(self.obeyed(proxy), [*range(count)])
+            self.assertEqual(reading, [False, True] * 3)
+            proxy.control.abort()
+            self.assertDropped(proxy, peer)
+
+    def test_turnsEnd(self) -> None:
+        """
+        What waits for its turn when the connection ends is obeyed, too.
+        """
+        proxy, peer = self.raw()
+        peer.transport.write(b"".join(self.starts(20)))
+        self.assertEqual(self.obeyed(proxy), [*range(watchlimits.CALLS_PER_TURN)])
+        proxy.control.transport.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(len(proxy.answers.calls), 20)
+        self.assertEqual(len(proxy.reasons), 1)
 
     def test_garbage(self) -> None:
         """

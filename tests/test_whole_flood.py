@@ -8,7 +8,10 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import socket
+import threading
 import time
+from collections.abc import Callable
 
 from twisted.trial.unittest import SkipTest
 
@@ -18,7 +21,7 @@ from tests import localflooder
 from tests.byhand import HandCE
 from tests.flooder import SAID, Flooder
 from tests.localflooder import LocalFlooder
-from tests.procfs import descriptors, residentBytes
+from tests.procfs import PATIENCE, descriptors, residentBytes
 from tests.programs import SOAK
 from tests.wholecase import PlaygroundTestCase
 
@@ -180,3 +183,40 @@ class SiteTests(FloodTestCase):
         print(f"\nthe proxy grew by {grown >> 20} MiB; the worst start took {max(took):.2f} s")
         self.assertLess(grown, GROWTH)
         playground.awaitAsBefore(before)
+
+    def test_talker(self) -> None:
+        """
+        One that calls without end, and reads the answers, takes the time of no other: starts
+        at another site go on.
+        """
+        playground = self.playground
+        before = playground.quiet()
+        directory = playground.sandbox.directory / "talker"
+        makeCECredentials(playground.sandbox.directory, "talker", directory)
+        box = encodeBox({b"_command": b"Ping", b"_ask": b"1"}) * 1000
+        with HandCE(playground.sandbox.port, directory) as ce:
+            self.assertIn(b"_answer", ce.hello("talker"))
+            ends = [threading.Thread(target=_repeat, args=(one,)) for one in _talk(ce, box)]
+            for one in ends:
+                one.start()
+            took = self.starts(15)
+            ce.connection.shutdown(socket.SHUT_RDWR)
+            for one in ends:
+                one.join(PATIENCE)
+        print(f"\nthe worst start took {max(took):.2f} s")
+        self.assertLess(max(took), START)
+        playground.awaitAsBefore(before)
+
+
+def _talk(ce: HandCE, box: bytes) -> list[Callable[[], object]]:
+    def listen() -> None:
+        if not ce.connection.recv(1 << 16):
+            raise EOFError
+
+    return [lambda: ce.connection.sendall(box), listen]
+
+
+def _repeat(act: Callable[[], object]) -> None:
+    with contextlib.suppress(OSError, EOFError):
+        while True:
+            act()
