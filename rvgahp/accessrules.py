@@ -119,6 +119,19 @@ class AccessRules:
         rules = [rule._replace(list=rule.list.withAddresses(addresses)) for rule in self._rules]
         return AccessRules(self.role, self.path, rules, self._there)
 
+    def whatever(self, *keys: str) -> AccessRules:
+        """
+        @return: The rules of whether something is possible at all, for values of these keys that
+            are not known: it is denied by what denies it whatever they are, and allowed by what
+            allows it for some.
+        """
+        rules = []
+        for rule in self._rules:
+            left = {key: values for key, values in rule.keys.items() if key not in keys}
+            if rule.isAllowing or len(left) == len(rule.keys):
+                rules.append(rule._replace(keys=left))
+        return AccessRules(self.role, self.path, rules, self._there)
+
     def needsNames(self, level: str) -> bool:
         """
         @return: Whether the names of the host from which somebody comes count at a level.

@@ -99,11 +99,14 @@ class Claims:
         A client says that a session is its own.
 
         @return: the question for a proof.
-        @raise NotYet: the session's CE has not listed its sessions.
+        @raise NotYet: the session's CE has not listed its sessions, or the user has nothing to
+            do there, and so does not learn whether it has.
         @raise SessionGone: it has, and not this one.
         """
         if not self.isListed(session, site):
             connection = self._proxy.sites.get(site)
+            if not self._proxy.access.knows(client.user, site):
+                raise NotYet(f"{client.user.name} may start nothing at site {site}")
             if self._proxy.enrolment.isRevoked(site):
                 raise SessionGone(f"site {site} has been revoked")
             if connection is None or not connection.isReady:

@@ -102,6 +102,19 @@ class ProxyAccess(Access):
             self.settle(decisions[sites[-1]])
         return found
 
+    def knows(self, user: LocalUser, site: str) -> bool:
+        """
+        @return: Whether a user may start anything at a site, and so may learn of it.
+        """
+        try:
+            owner = self.names.canonical(user)
+        except NotAuthorized:
+            return False
+        things = {"site": site, "gahp": "", "account": ""}
+        rules = self.rules.whatever("gahp", "account")
+        builtIn = self._builtIn(user, owner, site)
+        return rules.decide(START, Subject(owner), things, builtIn).isAllowed
+
     def register(self, name: str, site: str, address: str) -> Deferred[str]:
         """
         See that a CE may register a site.

@@ -66,7 +66,8 @@ class DifferenceTests(SynchronousTestCase):
     def test_files(self) -> None:
         """
         A file is refused by both or by none; what it says of somebody, and by which line, is
-        the same; and a peer's names are asked for wherever they make a difference.
+        the same; a peer's names are asked for wherever they make a difference; and what is
+        allowed is possible.
         """
         base = random.SystemRandom().getrandbits(32)
         print(f"seed {base}")
@@ -103,13 +104,19 @@ class DifferenceTests(SynchronousTestCase):
         things = {key: source.choice(values) for key, values in THINGS.items()}
         builtIn = source.choice((None, None, "root"))
         expected = reference.decide(level, name, address, bare, known, things, builtIn)
-        decision = rules.decide(level, Subject(name, address, tuple(hosts)), things, builtIn)
+        who = Subject(name, address, tuple(hosts))
+        decision = rules.decide(level, who, things, builtIn)
         found = (decision.isAllowed, decidedBy(decision))
         what = (
             f"seed {seed}: {maker.role} {maker.text!r} {level} {name!r} {address} {hosts} {known}"
         )
         self.assertEqual(found, expected, f"{what} {things} {builtIn}")
         self.assertEqual(decision.isAllowed, not decision.refusal)
+        if level == "START":
+            unknown = {"gahp": "", "account": ""}
+            any_ = rules.whatever(*unknown).decide(level, who, {**things, **unknown}, builtIn)
+            self.assertGreaterEqual(any_.isAllowed, decision.isAllowed, what)
+            self.counts["possible, not allowed"] += any_.isAllowed > decision.isAllowed
         if not rules.needsNames(level):
             without = rules.decide(level, Subject(name, address), things, builtIn)
             self.assertEqual(without, decision, what)

@@ -255,6 +255,21 @@ class ClaimTests(ClaimsTestCase):
         self.assertRefused(self.claim(self.client(), site=OTHER), SessionGone, OTHER)
         self.claimed()
 
+    def test_stranger(self) -> None:
+        """
+        Who may start nothing at a site does not learn whether it is connected or revoked, and
+        is told so.
+        """
+        self.obey(f"DENY START site={SITE} *")
+        answers = [self.claim(self.client())]
+        ce = self.readyCE()
+        answers.append(self.claim(self.client()))
+        ce.control.abort()
+        self.patch(self.proxy.enrolment, "isRevoked", lambda site: True)
+        answers.append(self.claim(self.client()))
+        for answer in answers:
+            self.assertRefused(answer, NotYet, f"may start nothing at site {SITE}")
+
     def test_tooLate(self) -> None:
         """
         A question is good for 10 s.

@@ -63,6 +63,26 @@ class ProxyAccessTests(SynchronousTestCase):
         self.assertIn("start cat at site h as account eve", str(e))
         self.assertEqual(len(logs), 1)
 
+    def test_knows(self) -> None:
+        """
+        A site is known to who may start anything there, whatever that is and as whomever, and
+        to nobody else.
+        """
+        for text, expected in (
+            ("", False),
+            ("ALLOW START *", True),
+            ("ALLOW START site=h gahp=cat account=eve bob@x.org", True),
+            ("ALLOW START *\nDENY START gahp=cat *\nDENY START account=eve site=h *", True),
+            ("ALLOW START *\nDENY START site=h bob@x.org", False),
+            ("ALLOW START site=g *", False),
+            ("ALLOW START alice@x.org\nALLOW REGISTER site=h bob@x.org", False),
+        ):
+            self.assertEqual(access(text).knows(BOB, "h"), expected, text)
+        rules = access("")
+        rules.ownerOf = lambda site: "bob@x.org"
+        self.assertTrue(rules.knows(BOB, "h"))
+        self.assertFalse(access("ALLOW START *").knows(LocalUser(7, "b\nb", 7), "h"))
+
     def test_register(self) -> None:
         """
         A CE may register its own site; one without a site in its certificate any that a rule
