@@ -84,7 +84,7 @@ def addCommand(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _access(arguments: argparse.Namespace) -> int:
     from rvgahp.accessreader import SETTING, readAccessFile
     from rvgahp.accessrules import CE, PROXY, REGISTER
-    from rvgahp.accounts import ownAccount
+    from rvgahp.accountnames import ownAccount
     from rvgahp.names import siteName
     from rvgahp.settings import load
 

@@ -4,22 +4,20 @@ Reads the access file, and looks up the hosts that it names.
 
 Blocks, with a deadline: a daemon reads before it starts, or in a thread.
 
-Layer 3: L{rvgahp.accessrules}, L{rvgahp.lookups}, L{rvgahp.accounts}.
+Layer 3: L{rvgahp.accessrules}, L{rvgahp.lookups}, L{rvgahp.filesafety}.
 """
 
 from __future__ import annotations
 
 import os
-import pwd
 import stat
 from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rvgahp import maplimits
 from rvgahp.accessrules import CE, AccessRules, parse
-from rvgahp.accounts import accountName
 from rvgahp.errors import ConfigurationError
+from rvgahp.filesafety import checkSafe, daemonAccounts
 from rvgahp.lookups import addressesOf
 
 if TYPE_CHECKING:
@@ -41,7 +39,7 @@ def readAccessRules(settings: Settings) -> tuple[AccessRules, list[str]]:
         and is not there.
     """
     path = settings.get(SETTING)
-    rules, notes = readAccessFile(path, settings.role, owners=_daemons(settings))
+    rules, notes = readAccessFile(path, settings.role, owners=daemonAccounts(settings))
     if not rules.isThere and settings.isGiven(SETTING):
         raise ConfigurationError(
             f"{path} cannot be read: there is no such file; write one, or take {SETTING} out."
@@ -53,17 +51,6 @@ def readAccessRules(settings: Settings) -> tuple[AccessRules, list[str]]:
             " START owner@domain into it, and start rvgahp-ce again."
         )
     return rules, notes
-
-
-def _daemons(settings: Settings) -> set[int]:
-    """
-    @return: The accounts that the rules do not protect anything from: root, and those that a
-        daemon runs as.
-    """
-    own = {0, os.geteuid()}
-    with suppress(KeyError):
-        own.add(pwd.getpwnam(settings.get("RVGAHP_ACCOUNT")).pw_uid)
-    return own
 
 
 def readAccessFile(
@@ -101,7 +88,7 @@ def _read(path: str, owners: Collection[int] | None) -> str:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ConfigurationError(f"{path} cannot be read: it is no file.")
-        _checkSafe(path, status, owners)
+        checkSafe(path, status, owners)
         with open(descriptor, "rb", closefd=False) as file:
             content = file.read(maplimits.ACCESS_FILE_BYTES + 1)
     finally:
@@ -113,32 +100,6 @@ def _read(path: str, owners: Collection[int] | None) -> str:
         )
     # What is no text may stand in comments.
     return content.decode("utf-8", "surrogateescape")
-
-
-def _checkSafe(path: str, status: os.stat_result, owners: Collection[int] | None) -> None:
-    """
-    See that nobody but its owner and root can write a file, or put another in its place.
-
-    @raise ConfigurationError: Somebody can.
-    """
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise ConfigurationError(
-            f"{path} can be written by others than its owner: chmod go-w {path}"
-        )
-    for way in (os.path.abspath, os.path.realpath):
-        directory = os.path.dirname(way(path))
-        found = os.stat(directory)
-        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise ConfigurationError(
-                f"the directory {directory} of {path} can be written by others than its owner:"
-                f" chmod go-w {directory}"
-            )
-        if owners is not None and found.st_uid not in (status.st_uid, *owners):
-            raise ConfigurationError(
-                f"{path} is of {accountName(status.st_uid)}, and its directory {directory} of"
-                f" {accountName(found.st_uid)}, who could put another file in its place: chown"
-                " the one or the other"
-            )
 
 
 def _resolved(rules: AccessRules, lookup: Lookup) -> tuple[AccessRules, list[str]]:

@@ -1,17 +1,16 @@
 # -*- test-case-name: tests.test_accounts -*-
 """
-Accounts and their names; as which a CE starts a GAHP.
+As which account a CE starts a GAHP.
 
 Layer 3: the standard library, L{rvgahp.errors} and L{rvgahp.mapfile}.
 """
 
 from __future__ import annotations
 
-import os
-import pwd
 import re
 from typing import Protocol
 
+from rvgahp.accountnames import ownAccount
 from rvgahp.errors import NotAuthorized
 from rvgahp.mapfile import MapFile
 
@@ -20,23 +19,6 @@ _METHOD = "PROXY"
 
 #: What no account's name has.  C{@} has a meaning in maps and in grid_resource.
 _IMPOSSIBLE = re.compile(r"[\x00-\x20\x7f:/@]")
-
-
-def accountName(uid: int) -> str:
-    """
-    @return: an account's name, or its number where it has none.
-    """
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
-
-
-def ownAccount() -> str:
-    """
-    @return: the name of the account that this process runs as.
-    """
-    return accountName(os.geteuid())
 
 
 def checkAsked(account: str, site: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from rvgahp import maplimits
 from rvgahp.errors import NotAuthorized
+from rvgahp.filesafety import daemonAccounts
 from rvgahp.lookups import ownName
 from rvgahp.mapfile import MapFile
 from rvgahp.mapreader import readMapFile
@@ -69,4 +70,5 @@ def loadNames(settings: Any) -> CanonicalNames:
     path = settings.get("CERTIFICATE_MAPFILE")
     hashKeys = settings.get("CERTIFICATE_MAPFILE_ASSUME_HASH_KEYS")
     domain = settings.get("UID_DOMAIN") or ownName(maplimits.PEER_LOOKUP_TIMEOUT)
-    return CanonicalNames(readMapFile(path, hashKeys) if path else None, domain)
+    mapFile = readMapFile(path, hashKeys, daemonAccounts(settings)) if path else None
+    return CanonicalNames(mapFile, domain)

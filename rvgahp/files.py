@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_files -*-
 """
 Files of credentials: written whole or not at all, and never over another
-unasked.  Layer 3; the standard library and L{rvgahp.accounts}.
+unasked.  Layer 3; the standard library and L{rvgahp.accountnames}.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import secrets
 import stat
 from pathlib import Path
 
-from rvgahp.accounts import accountName, ownAccount
+from rvgahp.accountnames import accountName, ownAccount
 from rvgahp.errors import CredentialError
 
 __all__ = ["makeDirectory", "readFile", "refuseExisting", "writeFile"]

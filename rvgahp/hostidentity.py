@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from OpenSSL import crypto
 from twisted.logger import Logger
 
-from rvgahp.accounts import accountName
+from rvgahp.accountnames import accountName
 from rvgahp.certificaterequests import spkiOf
 from rvgahp.certificates import LEAF_LIFETIME, Authority, makeKey, renewalTime
 from rvgahp.credentials import Credentials, loadAuthority, loadCredentials, makeCA

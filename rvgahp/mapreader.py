@@ -2,16 +2,19 @@
 """
 Reads the files of a map.
 
-Layer 1: the standard library, L{rvgahp.mapfile} and below.
+Layer 1: the standard library, L{rvgahp.filesafety}, L{rvgahp.mapfile} and below.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable, Collection
+from functools import partial
 
 from rvgahp import maplimits
 from rvgahp.errors import ConfigurationError
+from rvgahp.filesafety import checkSafe
 from rvgahp.mapfile import MapFile, parse
 
 __all__ = ["readMapFile"]
@@ -23,31 +26,36 @@ _IGNORED_COPIES = ("~", ".rpmsave", ".rpmnew", ".dpkg-old", ".dpkg-dist", ".cfsa
 LOCAL_CONFIG_DIR_EXCLUDE_REGEXP (C{src/condor_utils/param_info.in})."""
 
 
-def readMapFile(path: str, hashKeys: bool = False) -> MapFile:
+def readMapFile(
+    path: str, hashKeys: bool = False, owners: Collection[int] | None = None
+) -> MapFile:
     """
     Read a map file and what it includes.  Blocks.
 
     @param path: Its path.
     @param hashKeys: As for L{parse}.
+    @param owners: For a daemon that goes by it, as for L{checkSafe}; L{None} for who only
+        looks: others may be able to write it.
     @raise ConfigurationError: Something of it cannot be read, or is refused.
     """
-    return parse(_read(path), path, hashKeys, _included)
+    read = partial(_read, owners=owners)
+    return parse(read(path), path, hashKeys, partial(_included, read=read))
 
 
-def _included(path: str) -> list[tuple[str, bytes]]:
+def _included(path: str, read: Callable[[str], bytes]) -> list[tuple[str, bytes]]:
     """
     What C{@include} of a path stands for: the file, or the files of the directory in the
     order of their paths' bytes (HTCondor: C{get_config_dir_file_list} in
     C{src/condor_utils/condor_config.cpp}).
     """
     if not os.path.isdir(path):
-        return [(path, _read(path))]
+        return [(path, read(path))]
     try:
         names = os.listdir(path)
     except OSError as e:
         raise ConfigurationError(f"{path} cannot be read: {e.strerror}.") from e
     paths = sorted((os.path.join(path, name) for name in names if _isRead(name)), key=os.fsencode)
-    return [(found, _read(found)) for found in paths if not os.path.isdir(found)]
+    return [(found, read(found)) for found in paths if not os.path.isdir(found)]
 
 
 def _isRead(name: str) -> bool:
@@ -56,16 +64,19 @@ def _isRead(name: str) -> bool:
     )
 
 
-def _read(path: str) -> bytes:
+def _read(path: str, owners: Collection[int] | None) -> bytes:
     """
     @return: The contents of a file, to one byte more than it may have.
-    @raise ConfigurationError: It cannot be read, or is no file.
+    @raise ConfigurationError: It cannot be read, or is no file, or not safe from others.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
                 raise ConfigurationError(f"{path} cannot be read: it is no file.")
+            if owners is not None:
+                checkSafe(path, status, owners)
             return file.read(maplimits.FILE_BYTES + 1)
     except (OSError, ValueError) as e:
         reason = e.strerror if isinstance(e, OSError) else str(e)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import pwd
 import select
 import signal
 import socket
@@ -18,6 +17,7 @@ import struct
 import time
 
 from rvgahp import limits
+from rvgahp.accountnames import accountName, ownAccount
 from rvgahp.errors import ConfigurationError, NotAuthorized
 
 #: Where a system-wide proxy listens.
@@ -124,18 +124,11 @@ def listenerUid(connection: socket.socket) -> int:
     return int(_PEERCRED.unpack(data)[1])
 
 
-def _accountName(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
-
-
 def _mayBeProxy(uid: int) -> bool:
     if uid in (0, os.getuid()):
         return True
     account = os.environ.get("_CONDOR_RVGAHP_ACCOUNT", "") or DEFAULT_ACCOUNT
-    name = _accountName(uid)
+    name = accountName(uid)
     return name == account or name == condorConfigVal("RVGAHP_ACCOUNT")
 
 
@@ -160,7 +153,7 @@ def connect(path: str, patience: float = limits.CONNECT_TIMEOUT) -> socket.socke
         connection.close()
         if e.errno == errno.EACCES:
             raise ConfigurationError(
-                f"{path} may not be used by account {_accountName(os.geteuid())}: ask the proxy's"
+                f"{path} may not be used by account {ownAccount()}: ask the proxy's"
                 " administrator, who lets accounts in by its RVGAHP_SOCKET_MODE and group"
             ) from None
         problem = ProxyAbsent if e.errno in _WHILE_RESTARTING else ConfigurationError
@@ -172,7 +165,7 @@ def connect(path: str, patience: float = limits.CONNECT_TIMEOUT) -> socket.socke
     if uid not in _known and not _mayBeProxy(uid):
         connection.close()
         raise NotAuthorized(
-            f"{path} belongs to a process of {_accountName(uid)}, who is neither root, nor you,"
+            f"{path} belongs to a process of {accountName(uid)}, who is neither root, nor you,"
             " nor the proxy's account (RVGAHP_ACCOUNT); nothing was said to it"
         )
     _known.add(uid)

@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from rvgahp import limits
 from rvgahp.accounts import MappedAccounts
 from rvgahp.errors import ConfigurationError
+from rvgahp.filesafety import daemonAccounts
 from rvgahp.gahpenvironment import Surroundings, sharedVariables
 from rvgahp.gahptable import GAHPTable
 from rvgahp.igahp import GAHPCommand
@@ -81,7 +82,7 @@ class Separation:
         """
         path = settings.get("CERTIFICATE_MAPFILE")
         hashKeys = settings.get("CERTIFICATE_MAPFILE_ASSUME_HASH_KEYS")
-        table = readMapFile(path, hashKeys) if path else None
+        table = readMapFile(path, hashKeys, daemonAccounts(settings)) if path else None
         return MappedAccounts(self._site, path or "", table)
 
     def rules(self, gahps: GAHPTable, descriptors: int) -> dict[str, Any]:

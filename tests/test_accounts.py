@@ -9,7 +9,8 @@ import pwd
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp.accounts import MappedAccounts, OwnAccount, checkAsked, ownAccount
+from rvgahp.accountnames import ownAccount
+from rvgahp.accounts import MappedAccounts, OwnAccount, checkAsked
 from rvgahp.errors import NotAuthorized
 from rvgahp.mapfile import parse
 

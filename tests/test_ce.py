@@ -21,7 +21,7 @@ from zope.interface.verify import verifyObject
 from rvgahp import commands, limits
 from rvgahp.access import Access
 from rvgahp.accessrules import parse
-from rvgahp.accounts import ownAccount
+from rvgahp.accountnames import ownAccount
 from rvgahp.backoff import Backoff
 from rvgahp.ce import CE
 from rvgahp.certificaterenewal import CertificateRenewal

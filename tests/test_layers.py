@@ -28,7 +28,8 @@ LAYERS = (
     " addresspattern authorizationlist invitecode enrolmentlimits accesssyntax accessrules"
     " accesssample tokenbucket occupancy penalties watchlimits",
     "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords"
-    " sinful forward splice tcpconnect bootclock mapreader lookups",
+    " sinful forward splice tcpconnect bootclock mapreader lookups"
+    " accountnames filesafety",
     "commands localcommands igahp launcher settingkinds settingrow sitesockets"
     " securitytable settingtable settingreader settings configuration condorconfig condorraw"
     " certificates certificaterequests launcherchild launcherrules onelinename peerchain"

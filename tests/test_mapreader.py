@@ -20,7 +20,7 @@ class ReadTests(SynchronousTestCase):
     """
 
     def setUp(self) -> None:
-        self.directory = Path(self.mktemp())
+        self.directory = Path(self.mktemp()).absolute()
         (self.directory / "mapfiles.d").mkdir(parents=True)
 
     def write(self, name: str, text: str) -> str:
@@ -88,6 +88,26 @@ class ReadTests(SynchronousTestCase):
             self.assertIn("cannot be read", str(error))
         self.assertRaises(ConfigurationError, readMapFile, str(self.directory))
         self.assertRaises(ConfigurationError, readMapFile, "a\0b")
+
+    def test_writable(self) -> None:
+        """
+        Where a daemon goes by it, no file of a map may be one that others could change, or put
+        another in its place, included ones among them; who only looks may.
+        """
+        self.directory.chmod(0o700)
+        included = self.directory / "mapfiles.d"
+        included.chmod(0o700)
+        path = self.write("map", "@include mapfiles.d")
+        one = self.write("mapfiles.d/one", "FS a b")
+        owners = {0, os.geteuid()}
+        for open_, mode in ((path, 0o664), (one, 0o646), (str(included), 0o770)):
+            before = os.stat(open_).st_mode
+            os.chmod(open_, mode)
+            error = self.assertRaises(ConfigurationError, readMapFile, path, False, owners)
+            self.assertTrue(str(error).endswith(f": chmod go-w {open_}"), error)
+            readMapFile(path)
+            os.chmod(open_, before)
+        self.assertEqual(len(readMapFile(path, False, owners).files), 2)
 
     def test_directoryClosed(self) -> None:
         """

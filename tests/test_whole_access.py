@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from rvgahp.accounts import ownAccount
+from rvgahp.accountnames import ownAccount
 from rvgahp.daemonprocess import Daemon
 from rvgahp.errors import StartFailed
 from rvgahp.sandbox import DOMAIN, SITE

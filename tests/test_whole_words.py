@@ -14,7 +14,7 @@ from pathlib import Path
 from unittest import SkipTest
 
 from rvgahp import limits
-from rvgahp.accounts import ownAccount
+from rvgahp.accountnames import ownAccount
 from tests.playground import Playground
 from tests.procfs import PATIENCE
 from tests.programs import Run, program, runProgram, speaker
