@@ -51,6 +51,8 @@ def rules(**changed: Any) -> dict[str, Any]:
         "lowest": 1000,
         "root": False,
         "ce": CE_UID,
+        "ceName": "rvgahp",
+        "pam": "",
         "most": 100,
         **changed,
     }
