@@ -170,7 +170,8 @@ class Launcher:
         try:
             if len(fds) != _STREAMS:  # the kernel drops those that we cannot have
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-            if self._rules and len(self._children) >= self._rules.most:
+            count = len(self._children) + len(self._closing)
+            if self._rules and count >= self._rules.most:
                 raise OSError(errno.EAGAIN, f"{self._rules.most} GAHPs run, RVGAHP_MAX_SESSIONS")
             read, write = status = os.pipe()
             pair = socket.socketpair() if self._pam else ()

@@ -153,7 +153,11 @@ def _hold(session: Session, hold: int, limits: list[tuple[int, tuple[int, int]]]
             name.write("pam-session")
         with suppress(OSError):
             os.read(hold, 1)
-        _closeInTime(session)
+        try:
+            _closeInTime(session)
+        except OSError:  # the account's limits, which we could not get rid of
+            signal.alarm(CLOSE_SECONDS)
+            session.close()
     finally:
         os._exit(0)
 
@@ -177,7 +181,12 @@ def _closeInTime(session: Session) -> None:
     has started.
     """
     read, write = os.pipe()
-    closer = os.fork()
+    try:
+        closer = os.fork()
+    except OSError:
+        os.close(read)
+        os.close(write)
+        raise
     if closer == 0:
         try:
             os.close(read)

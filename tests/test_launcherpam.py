@@ -394,6 +394,10 @@ class HangingTests(PAMTestCase):
         self.words = ("-I", "-S", "-c", code, launcher.__file__)
         super().setUp()
 
+    def begin(self) -> None:
+        self.changed["most"] = 3
+        super().begin()
+
     def scripts(self) -> list[int]:
         """
         @return: what modules have executed.
@@ -438,6 +442,19 @@ class HangingTests(PAMTestCase):
         self.assertEqual(self.report()["value"], 0)
         waitFor(lambda: not self.scripts() and not self.holders(), "the end of the holder")
         self.assertEqual(self.service.sessions(), (1, 1))
+
+    def test_most(self) -> None:
+        """
+        A session that is not closed yet counts as a GAHP: there cannot be ever more of them.
+        """
+        self.service.hold("close_session")
+        for name in (1, 2, 3):
+            self.begun(name, "env")
+            self.report()
+        self.assertRefused("3 GAHPs run, RVGAHP_MAX_SESSIONS", name=4)
+        (self.service.directory / "close_session").unlink()
+        waitFor(lambda: not self.holders(), "the ends of the holders")
+        self.assertIn("pid", self.begun(5))
 
     def test_closeGone(self) -> None:
         """
