@@ -59,6 +59,7 @@ class Service:
         @param directory: for its files; all accounts must be able to enter it.
         """
         self.directory = directory
+        self._released: list[int] = []
         self.services = directory / "pam.d"
         self.services.mkdir()
         (self.services / "other").write_text(
@@ -93,12 +94,19 @@ class Service:
 
     def release(self, kind: str) -> None:
         """
-        They do again, and so does one that waits.
+        They do again, and so do those that wait.
         """
         path = self.directory / kind
-        with path.open("w") as file:
-            file.write("\n")
+        self._released.append(os.open(path, os.O_RDWR))  # which waits for nobody
+        os.write(self._released[-1], b"\n" * 100)
         path.unlink()
+
+    def close(self) -> None:
+        """
+        Let go of what was released.
+        """
+        while self._released:
+            os.close(self._released.pop())
 
     def events(self) -> list[str]:
         """
