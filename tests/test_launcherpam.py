@@ -21,7 +21,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from rvgahp import launcher, launcherpam
 from rvgahp.launcherpam import PAM, Session
 from rvgahp.launcherrules import Refused
-from tests import test_launcher
+from tests import test_launcher, test_launcherrules
 from tests.pamservice import SERVICE, Service, holders, whyNot
 from tests.procfs import childrenOf, isAlive, isStopped, waitFor
 from tests.test_launcherrules import SOMEBODY, RootTestCase, rules
@@ -388,6 +388,12 @@ class EndTests(PAMTestCase):
         self.service.awaitClosed(20)
         fds = f"/proc/{self.process.pid}/fd"
         waitFor(lambda: len(os.listdir(fds)) == before, "the launcher's descriptors")
+
+
+class HostileTests(PAMTestCase, test_launcherrules.HostileTests):
+    """
+    A CE that is in other hands, and a launcher that asks PAM: all is as without.
+    """
 
 
 class HangingTests(PAMTestCase):
