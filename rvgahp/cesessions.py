@@ -84,7 +84,8 @@ class CESessions:
         If root has started us, leave root to the launcher, and let go of it.
 
         @raise OSError: the launcher cannot be started.
-        @raise rvgahp.errors.ConfigurationError: we cannot let go of root.
+        @raise rvgahp.errors.ConfigurationError: we cannot let go of root, or the launcher
+            cannot do what the settings say.
         """
         if self._separation is not None:
             self._launcher.startRuled(

@@ -39,7 +39,7 @@ from rvgahp.methodtable import MethodTable
 from rvgahp.notify import notify
 from rvgahp.policy import Policy, resolve
 from rvgahp.reload import Reloading
-from rvgahp.separation import Separation, separationOf
+from rvgahp.separation import Separation, notesOf, separationOf
 from rvgahp.tapoptions import DaemonOptions, keptStderr, parameters, refuseStart
 from rvgahp.trust import Trust, loadTrust
 
@@ -108,6 +108,7 @@ class Options(DaemonOptions):
         self.settings.notes += self.methods.notes
         self.gahps = GAHPTable(self.settings, getPlugins(IGAHPKind))
         self.separation = separationOf(self.settings, self.site, self.parent or {})
+        self.settings.notes += notesOf(self.settings, self.separation)
 
     def again(self) -> Options:
         """

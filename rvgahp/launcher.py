@@ -3,7 +3,7 @@
 The launcher: a small process of the CE's, whose children the GAHPs are.
 
 Layer 2: run as a program, C{python -I -S launcher.py}, with the standard library,
-L{rvgahp.launcherchild} and L{rvgahp.launcherrules} only.  It forks, and so each GAHP
+the modules whose names begin with C{launche} only.  It forks, and so each GAHP
 has a process group, signal dispositions, umask, limits and directory of its own, none of
 which Twisted's C{spawnProcess} sets.  It is small and has one thread, so that a fork
 costs little.  When the CE dies, whoever killed it, the launcher ends the GAHPs; when the
@@ -23,46 +23,35 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import select
 import signal
 import socket
 import sys
+import time
 
 if __name__ == "__main__":
     # Behind the standard library's, so that none of that is found here.
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from rvgahp.launchedprocess import ASKING, SETTLED, LaunchedProcess
 from rvgahp.launcherchild import deathBond, execute, leaveUnbound, ownKeyring, reasonOf
-from rvgahp.launcherrules import Rules, receive
+from rvgahp.launcherholder import CLOSE_SECONDS, OPEN_SECONDS, endTree, isolate, openHeld
+from rvgahp.launcherrules import LOOKUP_SECONDS, READY, Refused, Rules, receive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from rvgahp.launcherpam import PAM
+
 #: Bytes of one packet, at the most; the kernel's default allows a little more.
 PACKET_BYTES = 200_000
 
 _STREAMS = 3
 _LAST_SIGNAL = 64
-
-
-class Child:
-    """
-    One GAHP from its fork until it is reaped.
-
-    @ivar name: the id by which the CE knows it.
-    @ivar status: the descriptor that its successful exec closes; -1 afterwards.
-    @ivar said: what came from there: its uid and a C{;}, then why it could not be
-        executed.
-    """
-
-    def __init__(self, name: int, pid: int, status: int) -> None:
-        self.name = name
-        self.pid = pid
-        self.status = status
-        self.said = b""
 
 
 class Launcher:
@@ -77,21 +66,25 @@ class Launcher:
         grace: float,
         bind: Callable[[int], object],
         rules: Rules | None = None,
+        pam: PAM | None = None,
     ) -> None:
         """
         @param wake: becomes readable when a child has ended.
         @param grace: seconds from TERM to KILL when the CE is gone.
         @param bind: what L{deathBond} returned.
         @param rules: L{None}: we have the rights of the CE, and do what it says.
+        @param pam: is asked for each GAHP.
         """
         self._rules = rules
+        self._pam = pam
         self._newKeyring = ownKeyring()
         self._control = control
         self._wake = wake
         self._grace = grace
         self._bind = bind
         self._pid = os.getpid()
-        self._children: dict[int, Child] = {}  # by pid
+        self._children: dict[int, LaunchedProcess] = {}  # by pid
+        self._closing: dict[int, socket.socket] = {}  # of ended ones' sessions, by descriptor
         self._poll = select.poll()
         self._isOver = False
 
@@ -106,27 +99,46 @@ class Launcher:
         self._poll.unregister(self._control)
         for number, patience in ((signal.SIGTERM, self._grace), (signal.SIGKILL, self._grace)):
             for child in self._children.values():
-                _signalGroup(child.pid, signal.SIGCONT)
-                _signalGroup(child.pid, number)
-            self._waitForChildren(patience)
+                child.signal(signal.SIGCONT)
+                child.signal(number)
+            self._wait(patience, lambda: bool(self._children))
+        # What asks PAM is not interrupted, and then its session is closed.
+        patience = LOOKUP_SECONDS + OPEN_SECONDS + CLOSE_SECONDS if self._pam else 0
+        self._wait(patience, lambda: bool(self._children or self._closing))
 
-    def _waitForChildren(self, patience: float) -> None:
+    def _wait(self, patience: float, isLeft: Callable[[], bool]) -> None:
         steps = int(patience * 10) + 1
-        while self._children and steps:
+        while isLeft() and steps:
             self._turn(100)
             steps -= 1
 
     def _turn(self, timeout: int | None) -> None:
+        late = min((child.late for child in self._children.values()), default=math.inf)
+        if timeout is None and late < math.inf:
+            timeout = max(0, int((late - time.monotonic()) * 1000) + 1)
         for fd, _ in self._poll.poll(timeout):
             if fd == self._control.fileno():
                 self._requested()
             elif fd == self._wake:
                 os.read(fd, 4096)
                 self._reap()
+            elif fd in self._closing:
+                self._poll.unregister(fd)
+                self._closing.pop(fd).close()
             else:
                 for child in list(self._children.values()):
                     if child.status == fd:
                         self._executed(child)
+        if late <= time.monotonic():
+            self._endLate()
+
+    def _endLate(self) -> None:
+        assert self._pam is not None
+        for child in self._children.values():
+            if child.late <= time.monotonic():
+                child.late = math.inf
+                child.problem = self._pam.late(OPEN_SECONDS)
+                endTree(child.pid)
 
     # -- requests -----------------------------------------------------------
 
@@ -154,31 +166,39 @@ class Launcher:
 
     def _start(self, name: int, request: dict[str, Any], fds: list[int]) -> None:
         status: tuple[int, ...] = ()
+        pair: tuple[socket.socket, ...] = ()
         try:
             if len(fds) != _STREAMS:  # the kernel drops those that we cannot have
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-            if self._rules and len(self._children) >= self._rules.most:
+            count = len(self._children) + len(self._closing)
+            if self._rules and count >= self._rules.most:
                 raise OSError(errno.EAGAIN, f"{self._rules.most} GAHPs run, RVGAHP_MAX_SESSIONS")
             read, write = status = os.pipe()
+            pair = socket.socketpair() if self._pam else ()
             pid = os.fork()
         except OSError as e:
-            for fd in status:
+            for fd in (*status, *(one.detach() for one in pair)):
                 os.close(fd)
             self._report(id=name, problem=f"no process could be made ({e.strerror})")
             return
+        hold = pair[1].fileno() if pair else -1
         if pid == 0:
             try:
-                self._become(request, fds, write)
+                self._become(request, fds, write, hold)
             finally:
                 os._exit(127)
         os.close(write)
-        child = Child(name, pid, read)
+        for one in pair[1:]:
+            one.close()
+        child = LaunchedProcess(name, pid, read, pair[0] if pair else None)
         self._children[pid] = child
         self._poll.register(read, select.POLLIN)
 
-    def _become(self, request: dict[str, Any], fds: list[int], status: int) -> None:
+    def _become(self, request: dict[str, Any], fds: list[int], status: int, hold: int) -> None:
         """
         In the child: become the program, or say why not.
+
+        @param hold: what the holder of its session listens to, if PAM is asked.
         """
         program = ""
         try:
@@ -189,39 +209,52 @@ class Launcher:
                 # In one session accounts could join each other's groups, and send SIGCONT.
                 os.setsid()
                 self._newKeyring()  # as root: an account may have 200
-                request = self._rules.become(request)
+                ask = self._asking(fds, status, hold) if self._pam else None
+                request = self._rules.become(request, ask)
             self._bind(self._pid)  # now, for a change of the account would undo it
             program = request["program"]
-            os.write(status, b"%d;" % os.geteuid())
+            os.write(status, b"%d%s" % (os.geteuid(), SETTLED))
             execute(program, request, fds)
         except Exception as e:
             os.write(status, reasonOf(e, program).encode("utf-8", "replace"))
 
+    def _asking(
+        self, fds: list[int], status: int, hold: int
+    ) -> Callable[[str, int], dict[str, str]]:
+        """
+        @return: what asks PAM, in this child.
+        """
+        pam = self._pam
+        assert pam is not None
+        isolate([*fds, status, hold])
+
+        def ask(account: str, descriptors: int) -> dict[str, str]:
+            os.write(status, ASKING)
+            return openHeld(lambda: pam.open(account), hold, [*fds, status], descriptors)
+
+        return ask
+
     def _signal(self, name: int, number: int) -> None:
         for child in self._children.values():
             if child.name == name:
-                _signalGroup(child.pid, number)
+                child.signal(number)
 
     # -- reports ------------------------------------------------------------
 
-    def _executed(self, child: Child) -> None:
+    def _executed(self, child: LaunchedProcess) -> None:
         """
         A child has executed its program, or said why not, or is about to.
         """
-        part = os.read(child.status, 4096)
-        child.said += part
-        if part:
+        if not child.read(OPEN_SECONDS):
             return
         self._poll.unregister(child.status)
         os.close(child.status)
         child.status = -1
-        uid, _, problem = child.said.partition(b";")
-        if uid.isdigit() and not problem:
-            self._report(id=child.name, pid=child.pid, uid=int(uid))
+        uid, problem = child.outcome()
+        if not problem:
+            self._report(id=child.name, pid=child.pid, uid=uid)
             return
-        reason = problem if uid.isdigit() else child.said
-        words = reason.decode("utf-8", "replace") or "it was ended before its program ran"
-        self._report(id=child.name, problem=words)
+        self._report(id=child.name, problem=problem)
         child.name = -1  # nobody asks how it ends
 
     def _reap(self) -> None:
@@ -231,7 +264,11 @@ class Launcher:
                 del self._children[pid]
                 self._ended(child, status)
 
-    def _ended(self, child: Child, status: int) -> None:
+    def _ended(self, child: LaunchedProcess, status: int) -> None:
+        closing = child.reaped()
+        if closing is not None:
+            self._closing[closing.fileno()] = closing
+            self._poll.register(closing, select.POLLIN)
         while child.status >= 0:
             self._executed(child)
         code = os.waitstatus_to_exitcode(status)
@@ -243,15 +280,6 @@ class Launcher:
             self._control.send(json.dumps(report).encode(), socket.MSG_NOSIGNAL)
         except OSError:
             self._isOver = True  # the CE is gone
-
-
-def _signalGroup(pid: int, number: int) -> None:
-    for send in (os.killpg, os.kill):  # it may have no group of its own yet
-        try:
-            send(pid, number)
-            return
-        except (ProcessLookupError, PermissionError):
-            pass
 
 
 def _settleSignals() -> int:
@@ -272,15 +300,36 @@ def _settleSignals() -> int:
     return read
 
 
+def _loadPAM(rules: Rules) -> PAM | None:
+    """
+    Load what it takes now, so that no start has to wait for it.
+
+    @return: L{None}: it is not to be asked.
+    @raise Refused: it is, and cannot be.
+    @raise ImportError: this Python has no ctypes.
+    """
+    if not rules.pamService:
+        return None
+    from rvgahp.launcherpam import PAM
+
+    return PAM(rules.pamService, rules.ceName)
+
+
 def main() -> None:
     """
     The program.
     """
     control = socket.socket(fileno=0)
-    rules = None
+    rules = pam = None
     if sys.argv[2:] == ["rules"]:
         os.setsid()  # what may get at the CE's terminal could type there for root
         rules = receive(control)
+        try:
+            pam = _loadPAM(rules)
+        except (ImportError, Refused) as e:
+            control.send(json.dumps({"problem": str(e)}).encode())
+            return
+        control.send(READY)
     else:
         os.setpgid(0, 0)  # what the terminal sends to the CE is not for us
     try:
@@ -288,7 +337,7 @@ def main() -> None:
     except Exception as e:  # ctypes can fail in many ways; the GAHPs run without it, too
         print(f"GAHPs may outlive a launcher that is killed: {e}", file=sys.stderr)
         bind = leaveUnbound
-    Launcher(control, _settleSignals(), float(sys.argv[1]), bind, rules).run()
+    Launcher(control, _settleSignals(), float(sys.argv[1]), bind, rules, pam).run()
 
 
 if __name__ == "__main__":

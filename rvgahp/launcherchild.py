@@ -82,13 +82,21 @@ def execute(program: str, request: dict[str, Any], fds: list[int]) -> None:
     @raise ValueError: something in the request cannot be.
     """
     os.umask(request["umask"])
-    if request["descriptors"]:
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (request["descriptors"], hard))
+    limitDescriptors(request["descriptors"])
     for target, fd in enumerate(fds):
         os.dup2(fd, target)
     _enter(request["directory"])
     os.execve(program, [program, *request["arguments"]], request["environment"])
+
+
+def limitDescriptors(soft: int) -> None:
+    """
+    @param soft: the soft RLIMIT_NOFILE from now on; 0 leaves it.
+    @raise ValueError: it is higher than the hard one.
+    """
+    if soft:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def _enter(directory: str) -> None:
@@ -116,6 +124,7 @@ def reasonOf(problem: Exception, program: str) -> str:
     if problem.filename not in (None, program):
         return f"{problem.filename}: {problem.strerror}"
     known = {
+        errno.EAGAIN: "its account has as many processes as the site's limits allow it",
         errno.E2BIG: "its arguments and environment are more than the kernel takes",
         errno.ENOEXEC: "it is neither a program for this machine nor a script that begins with #!",
     }

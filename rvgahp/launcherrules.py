@@ -20,7 +20,7 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 #: Bytes of the packet that has the rules, at the most.
@@ -29,7 +29,7 @@ RULES_BYTES = 200_000
 #: Bytes of one request, at the most.
 REQUEST_BYTES = 4096
 
-#: What the launcher answers to the rules.
+#: What the launcher answers to the rules, or else a C{problem}.
 READY = b'{"ready": true}'
 
 #: Seconds for the account database.  It may ask a network.
@@ -61,6 +61,8 @@ class Rules:
     What may be started, and as whom.
 
     @ivar most: how many GAHPs may run at once.
+    @ivar pamService: what PAM is asked for; empty: it is not.
+    @ivar ceName: the name of the CE's account.
     """
 
     def __init__(self, given: dict[str, Any]) -> None:
@@ -75,6 +77,8 @@ class Rules:
         self._allowsRoot: bool = given["root"]
         self._ce: int = given["ce"]
         self.most: int = given["most"]
+        self.pamService: str = given["pam"]
+        self.ceName: str = given["ceName"]
 
     def read(self, data: bytes) -> dict[str, Any]:
         """
@@ -93,11 +97,18 @@ class Rules:
                 return request if _isProper(request, form) else {}
         return {}
 
-    def become(self, request: dict[str, Any]) -> dict[str, Any]:
+    def become(
+        self,
+        request: dict[str, Any],
+        ask: Callable[[str, int], dict[str, str]] | None = None,
+    ) -> dict[str, Any]:
         """
         Become the account that a start asks for: in a child, which ends if this fails.
 
         @param request: from L{read}.
+        @param ask: asks PAM, with the account's name and the soft RLIMIT_NOFILE where PAM
+            has none, as root and with the account's groups, to which it may add (login(1)
+            does it in this order); returns variables.
         @return: what is to be executed.
         @raise Refused: the account may not be had, or there is no such GAHP.
         @raise OSError: the kernel refuses.
@@ -109,6 +120,11 @@ class Rules:
         entry = self._entry(request["account"])
         groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
         signal.alarm(0)
+        descriptors, further = self._descriptors, dict[str, str]()
+        if ask is not None:
+            os.setgroups(groups)
+            further = ask(entry.pw_name, descriptors)
+            descriptors, groups = 0, os.getgroups()
         become(entry.pw_uid, entry.pw_gid, groups)
         _checkFiles(rule["files"], request["gahp"])
         program, *arguments = rule["words"]
@@ -120,10 +136,11 @@ class Rules:
         return {
             "program": program,
             "arguments": arguments,
-            "environment": {**self._variables, **own, **rule["environment"]},
+            # Of further ones only those that nobody here gives: see doc/accounts.rst.
+            "environment": {**further, **self._variables, **own, **rule["environment"]},
             "directory": home,
             "umask": self._umask,
-            "descriptors": self._descriptors,
+            "descriptors": descriptors,
         }
 
     def _entry(self, account: str) -> pwd.struct_passwd:
@@ -217,6 +234,4 @@ def receive(control: socket.socket) -> Rules:
     @param control: to the CE, which is still root.
     @return: the rules, which are the first packet.
     """
-    rules = Rules(json.loads(control.recv(RULES_BYTES)))
-    control.send(READY)
-    return rules
+    return Rules(json.loads(control.recv(RULES_BYTES)))

@@ -26,6 +26,7 @@ from twisted.python.failure import Failure
 
 from rvgahp import launcher, launcherrules, limits
 from rvgahp.descriptor import Descriptor
+from rvgahp.errors import ConfigurationError
 
 _GONE = "rvgahp-ce at the site has lost its launcher, and ends"
 _LOST = "the site's CE lost its launcher, the parent of all GAHPs, and they ended with it"
@@ -196,14 +197,18 @@ class ProcessLauncher:
         @param rules: for L{rvgahp.launcherrules}.
         @param lost: called when it is lost; there will be no other.
         @raise OSError: it cannot be started.
+        @raise ConfigurationError: it cannot do what the rules say.
         """
         self._lost = lost
         ours = self._spawn("rules")
         try:
             ours.settimeout(limits.LAUNCHER_TIMEOUT)
             ours.send(json.dumps(rules).encode())
-            if ours.recv(launcher.PACKET_BYTES) != launcherrules.READY:
+            answer = ours.recv(launcher.PACKET_BYTES)
+            if not answer:
                 raise OSError(errno.ECHILD, "it ended")
+            if answer != launcherrules.READY:
+                raise ConfigurationError(json.loads(answer)["problem"])
         except BaseException:
             ours.close()
             raise

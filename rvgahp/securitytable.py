@@ -40,6 +40,15 @@ def _parseAuthentication(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(words))
 
 
+def _parseService(text: str) -> str:
+    """
+    libpam knows no capitals (C{_pam_start_internal} in C{libpam/pam_start.c}).
+    """
+    if not re.fullmatch(r"[a-z0-9_][a-z0-9._-]{0,63}", text):
+        raise ValueError(text)
+    return text
+
+
 BOOLEAN = Kind("boolean", "true or false", _parseBoolean)
 """Yes or no.  Value: C{bool}."""
 
@@ -49,6 +58,14 @@ AUTHENTICATION = Kind(
     _parseAuthentication,
 )
 """Authentication methods, by HTCondor's names.  Value: a tuple of C{str}."""
+
+SERVICE = Kind(
+    "PAM service",
+    "the name of a file in /etc/pam.d: 1 to 64 small letters, digits, dots, hyphens and "
+    "underscores",
+    _parseService,
+)
+"""What PAM is asked for.  Value: C{str}."""
 
 _COMMON = PoolRule(
     AUTHENTICATION,
@@ -157,6 +174,14 @@ SECURITY_TABLE = (
         CE,
         "Whether such a CE may start GAHPs as root, too.",
         "false",
+        isFixed=True,
+    ),
+    Setting(
+        "RVGAHP_PAM_SERVICE",
+        SERVICE,
+        CE,
+        "Of such a CE: the PAM service that is asked whether an account may be used, and for a "
+        "session with the account's limits.  Where it is not set PAM is not asked.",
         isFixed=True,
     ),
     Setting(

@@ -106,6 +106,8 @@ class Separation:
             "lowest": settings.get("RVGAHP_LOWEST_UID"),
             "root": settings.get("RVGAHP_ALLOW_ROOT"),
             "ce": self._account.pw_uid,
+            "ceName": self._account.pw_name,
+            "pam": settings.get("RVGAHP_PAM_SERVICE") or "",
             "most": settings.get("RVGAHP_MAX_SESSIONS"),
         }
 
@@ -173,6 +175,18 @@ def separationOf(settings: Settings, site: str, twistd: Mapping[str, Any]) -> Se
             " true: name an account of the CE's own."
         )
     return None
+
+
+def notesOf(settings: Settings, separation: Separation | None) -> list[str]:
+    """
+    @return: what somebody may think that is done, and is not.
+    """
+    if separation is not None or not settings.get("RVGAHP_PAM_SERVICE"):
+        return []
+    return [
+        "RVGAHP_PAM_SERVICE is set, and PAM is not asked: that takes a CE that root starts, with"
+        " an account of its own (RVGAHP_ACCOUNT)"
+    ]
 
 
 def endWithoutLauncher(reactor: Any, sessions: Collection[Any]) -> None:

@@ -44,6 +44,7 @@ _ENTER = """\
 set -e
 mount --make-rprivate /
 for name in passwd group shadow; do mount --bind "$1/$name" /etc/$name; done
+if [ -d "$1/pam.d" ]; then mount --bind "$1/pam.d" /etc/pam.d; fi
 if [ -n "$2" ]; then
   mkdir "$1/python"
   mount --bind "$3" "$1/python"

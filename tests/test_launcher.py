@@ -68,7 +68,7 @@ class LauncherTestCase(SynchronousTestCase):
     @ivar expected: the exit status and the words that it must end with.
     """
 
-    words = ("-I", "-S", launcher.__file__)
+    words: tuple[str, ...] = ("-I", "-S", launcher.__file__)
     prelude = PRELUDE
     further: tuple[str, ...] = ()
 

@@ -51,6 +51,8 @@ def rules(**changed: Any) -> dict[str, Any]:
         "lowest": 1000,
         "root": False,
         "ce": CE_UID,
+        "ceName": "rvgahp",
+        "pam": "",
         "most": 100,
         **changed,
     }
@@ -332,6 +334,13 @@ class HostileTests(RootTestCase):
         self.assertRefused("RVGAHP_ALLOW_ROOT", account="root")
         self.assertIdle()
 
+    def awaitDescriptors(self, count: int) -> None:
+        """
+        The launcher has so many again.
+        """
+        fds = f"/proc/{self.process.pid}/fd"
+        waitFor(lambda: len(os.listdir(fds)) == count, f"{count} descriptors of the launcher")
+
     def isStopped(self, pid: int, expected: bool) -> bool:
         """
         @return: whether a process is stopped, or not, as is expected.
@@ -371,7 +380,7 @@ class HostileTests(RootTestCase):
         self.ask(b"rubbish", 5)
         self.control.send(json.dumps({"signal": 1, "number": 9}).encode())
         self.report()
-        self.assertEqual(len(os.listdir(f"/proc/{self.process.pid}/fd")), before)
+        self.awaitDescriptors(before)
 
     def test_rubbish(self) -> None:
         """
@@ -397,7 +406,7 @@ class HostileTests(RootTestCase):
         self.assertIdle()
         self.control.send(json.dumps({"signal": 999_999, "number": 9}).encode())
         self.report()
-        self.assertEqual(len(os.listdir(f"/proc/{self.process.pid}/fd")), before)
+        self.awaitDescriptors(before)
 
     def test_gone(self) -> None:
         """

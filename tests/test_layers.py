@@ -32,7 +32,8 @@ LAYERS = (
     " accountnames filesafety",
     "commands localcommands igahp launcher settingkinds settingrow sitesockets"
     " securitytable settingtable settingreader settings configuration condorconfig condorraw"
-    " certificates certificaterequests launcherchild launcherrules onelinename peerchain"
+    " certificates certificaterequests launcherchild launcherrules launcherpam"
+    " launcherholder launchedprocess onelinename peerchain"
     " iauthentication",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
     " processlauncher gahpenvironment gahpprocess gahptable gahpkinds accounts credentials"

@@ -60,6 +60,7 @@ NO_MESSAGES = """
     a connection from the site, in *
     a connection from the site, in *, by what listens there
     rvgahp_*_*_*
+    /proc/*/task/*/children
 """
 
 #: Calls whose texts are help.

@@ -14,6 +14,7 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SkipTest
 
 from rvgahp import launcherrules
+from rvgahp.errors import ConfigurationError
 from rvgahp.processlauncher import LaunchUser, ProcessLauncher
 from tests.privatereactor import ReactorTestCase
 from tests.procfs import childrenOf, isAlive
@@ -286,6 +287,8 @@ class RuledTests(LauncherTestCase):
             "lowest": 1000,
             "root": False,
             "ce": 4711,
+            "ceName": "cesar",
+            "pam": "",
             "most": 10,
         }
 
@@ -352,6 +355,16 @@ class RuledTests(LauncherTestCase):
         with capturedLogs():
             self.assertRaises(OSError, self.begin)
             self.until(lambda: not childrenOf(os.getpid()))
+
+    def test_cannot(self) -> None:
+        """
+        One that cannot do what its rules say tells why, and leaves nothing.
+        """
+        self.rules["pam"] = "no-such-service"
+        with capturedLogs():
+            e = self.assertRaises(ConfigurationError, self.begin)
+            self.until(lambda: not childrenOf(os.getpid()))
+        self.assertIn("/etc/pam.d/no-such-service, which RVGAHP_PAM_SERVICE names", str(e))
 
     def test_large(self) -> None:
         """

@@ -22,7 +22,13 @@ from rvgahp.errors import ConfigurationError, NotAuthorized, UnknownGAHP
 from rvgahp.gahptable import GAHPTable
 from rvgahp.igahp import GAHPCommand
 from rvgahp.launcherrules import Rules
-from rvgahp.separation import NamedStart, Separation, endWithoutLauncher, separationOf
+from rvgahp.separation import (
+    NamedStart,
+    Separation,
+    endWithoutLauncher,
+    notesOf,
+    separationOf,
+)
 from rvgahp.settings import Settings, settingsFrom
 from tests.procfs import PATIENCE
 
@@ -111,6 +117,17 @@ class ChoiceTests(SynchronousTestCase):
         given = settings(RVGAHP_ACCOUNT="root", RVGAHP_ALLOW_ROOT="true")
         self.assertIs(separationOf(given, "s", {}), None)
 
+    def test_notes(self) -> None:
+        """
+        A PAM service that will not be asked is told of.
+        """
+        given = settings(RVGAHP_PAM_SERVICE="rvgahp")
+        self.assertEqual(notesOf(given, separationOf(given, "s", {})), [])
+        self.assertEqual(notesOf(settings(), None), [])
+        self.patch(os, "geteuid", lambda: 1000)
+        (note,) = notesOf(given, separationOf(given, "s", {}))
+        self.assertIn("PAM is not asked", note)
+
     def test_map(self) -> None:
         """
         A map file that cannot be read is no start.
@@ -145,6 +162,7 @@ class RulesTests(SynchronousTestCase):
         self.assertEqual(rules["environment"], {"PATH": "/bin:/usr/bin", "LC_ALL": "C"})
         numbers = [rules[name] for name in ("umask", "descriptors", "lowest", "root", "ce", "most")]
         self.assertEqual(numbers, [0o77, 1024, 1000, False, 4711, 5000])
+        self.assertEqual((rules["ceName"], rules["pam"]), ("cesar", ""))
         Rules(json.loads(json.dumps(rules)))
 
     def test_request(self) -> None:
