@@ -14,6 +14,7 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, ensureDeferred, fail, succeed
 from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
@@ -147,6 +148,8 @@ class CE(Service, Responders):
         self._here.refuseStarts()
         told = [self._tellEnd(session, STOPPED) for session in self.sessions.values()]
         over = DeferredList(told).addCallback(lambda _: self._endAll())
+        # Not while the proxy's last answer is read: the reactor may end with this.
+        over.addCallback(lambda _: deferLater(self._reactor, 0))
         return over.addCallback(lambda _: self.audit.close())
 
     def _endAll(self) -> Deferred[None]:

@@ -5,11 +5,13 @@ Tests of L{rvgahp.ce}: real TLS and real GAHPs, on a reactor of the test's own.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from traceback import extract_stack
 from typing import Any
 
 from twisted.application.service import IService
@@ -736,6 +738,23 @@ class StartTests(CETestCase):
             self.assertEqual(connection.recv(1), b"")
         self.assertEqual(len(proxy.ended), 2)
         self.assertEqual({event["log_level"].name for event in logs}, {"info"})
+
+    def test_stoppedLater(self) -> None:
+        """
+        It has not been stopped before what is read of the proxy just now has been: the reactor,
+        which may end then, ends the connection.
+        """
+        proxy = self.accepted()
+        self.startGAHP(proxy)
+        (launcher,) = childrenOf(os.getpid())
+        assert self.ce is not None
+        stopped = self.ce.stopService()
+        os.kill(launcher, signal.SIGKILL)  # so that nothing else is waited for
+        frames: list[str] = []
+        stopped.addCallback(lambda _: frames.extend(one.name for one in extract_stack()))
+        self.until(lambda: frames)
+        self.assertNotIn("dataReceived", frames)
+        self.assertEqual(len(proxy.ended), 1)
 
     def test_stoppedUnheard(self) -> None:
         """
