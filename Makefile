@@ -67,4 +67,4 @@ $(VENV)/.doc: $(VENV)/.installed
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build rvgahp.egg-info doc/_build _trial_temp _trial_temp_0 _trial_temp_1 _trial_temp_2 .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build rvgahp.egg-info doc/_build _trial_temp* .mypy_cache .ruff_cache .hypothesis
