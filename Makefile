@@ -1,5 +1,5 @@
 # make demo   runs a real job through a throw-away proxy, CE and client
-# make test   ruff, mypy and the tests, five minutes on two cores
+# make test   ruff, mypy and the tests, four minutes on two cores
 # make soak   the tests of real processes with the full numbers
 # make faults everything that may break is broken, and nothing is lost
 #
