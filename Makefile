@@ -1,5 +1,5 @@
 # make demo   runs a real job through a throw-away proxy, CE and client
-# make test   ruff, mypy and the tests, five minutes on two cores
+# make test   ruff, mypy and the tests, four minutes on two cores
 # make soak   the tests of real processes with the full numbers
 # make faults everything that may break is broken, and nothing is lost
 #
@@ -67,4 +67,4 @@ $(VENV)/.doc: $(VENV)/.installed
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build rvgahp.egg-info doc/_build _trial_temp _trial_temp_0 _trial_temp_1 _trial_temp_2 .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build rvgahp.egg-info doc/_build _trial_temp* .mypy_cache .ruff_cache .hypothesis

@@ -49,7 +49,7 @@ def readRequest(request: bytes) -> ec.EllipticCurvePublicKey:
         asked = x509.load_der_x509_csr(request)
         public = asked.public_key()
         isSigned = asked.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm, InvalidSignature):
+    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm, InvalidSignature):
         raise CredentialError("What was sent is no certificate request.") from None
     if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name != "secp256r1":
         raise CredentialError("The certificate request is not for an ECDSA key on P-256.")
@@ -71,7 +71,7 @@ def readAnswer(
         certificate = x509.load_pem_x509_certificates(certificatePEM)[0]
         x509.load_pem_x509_certificates(authoritiesPEM)
         isGood = spkiOf(certificate.public_key()) == spkiOf(key.public_key())
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         isGood = False
     if not isGood or certificate.not_valid_after_utc <= now:
         raise CredentialError("What the proxy sent is no valid certificate for the new key.")

@@ -281,7 +281,7 @@ def _certificates(path: str, content: bytes) -> list[x509.Certificate]:
     """
     try:
         return x509.load_pem_x509_certificates(content)
-    except ValueError as e:
+    except (ValueError, x509.InvalidVersion) as e:
         raise CredentialError(f"{path} is no certificate in PEM.") from e
 
 

@@ -172,7 +172,7 @@ class JoinDirectory:
             former = x509.load_pem_x509_certificates(readFile(self.file("ce.crt")))[0]
             isSame = siteOf(former) == site
             return fittingKey(readFile(self.file("ce.key")), former), isSame
-        except (CredentialError, ValueError):
+        except (CredentialError, ValueError, x509.InvalidVersion):
             return b"", False
 
 

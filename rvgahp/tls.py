@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import InvalidVersion
 from OpenSSL.SSL import (
     OP_NO_TICKET,
     SESS_CACHE_OFF,
@@ -128,7 +129,7 @@ class _TLS:
                 self._checkLeaf(certificate)
         except PeerRefused:
             raise
-        except ValueError:  # malformed, such as a name in Latin-1: strangers can show that
+        except (ValueError, InvalidVersion):  # such as a name in Latin-1: strangers show that
             raise PeerRefused("its certificate cannot be read") from None
         except Exception:
             # Anything else would pass by those who wait for the end of the handshake.

@@ -37,7 +37,10 @@ def certificatesIn(pem: bytes) -> list[x509.Certificate]:
         not count.
     @raise ValueError: one of them is malformed.
     """
-    return [x509.load_pem_x509_certificate(_BEGIN + part) for part in pem.split(_BEGIN)[1:]]
+    try:
+        return [x509.load_pem_x509_certificate(_BEGIN + part) for part in pem.split(_BEGIN)[1:]]
+    except x509.InvalidVersion as e:
+        raise ValueError(str(e)) from e
 
 
 class Trust:
@@ -173,7 +176,7 @@ def _lists(path: str) -> list[x509.CertificateRevocationList]:
     parts = readFile(path).split(_BEGIN_LIST)[1:]
     try:
         found = [x509.load_pem_x509_crl(_BEGIN_LIST + part) for part in parts]
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         found = []
     if not found:
         raise CredentialError(f"{path} is no revocation list (CRL) in PEM.")

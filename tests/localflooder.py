@@ -15,6 +15,7 @@ import resource
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,9 @@ SAID = {
 #: Connections at one time.
 CONNECTIONS = 2000
 
+#: How long the kernel waits for a connection to be accepted: seconds and microseconds.
+_PATIENCE = struct.pack("ll", 10, 0)
+
 
 class _Flood:
     def __init__(self, kind: str, path: str) -> None:
@@ -49,7 +53,7 @@ class _Flood:
         self._open: dict[int, socket.socket] = {}
 
     def run(self) -> None:
-        while len(self._open) < CONNECTIONS and self._connect():
+        while len(self._open) < CONNECTIONS and self._connect(isPatient=True):
             pass
         print(json.dumps({"connections": len(self._open)}), flush=True)
         while True:
@@ -58,9 +62,17 @@ class _Flood:
             if len(self._open) < CONNECTIONS:
                 self._connect()
 
-    def _connect(self) -> bool:
+    def _connect(self, isPatient: bool = False) -> bool:
+        """
+        @param isPatient: whether to wait where the proxy has too many connections to accept.
+            Python's own time limits do not: with them the kernel says that at once.
+        @return: whether there is one more.
+        """
         connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(1)
+        if isPatient:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _PATIENCE)
+        else:
+            connection.setblocking(False)
         try:
             connection.connect(self._path)
         except OSError:

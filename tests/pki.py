@@ -5,6 +5,7 @@ revocation lists.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -161,6 +162,17 @@ class SiteCA:
         @return: a revocation list; see L{revocationList}.
         """
         return revocationList(Authority(self.certificate, self.key), *revoked, **times)
+
+
+def unknownVersion(pem: bytes) -> bytes:
+    """
+    @return: a certificate in PEM, of a version that there is not: OpenSSL reads it,
+        C{cryptography} does not.
+    """
+    der = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
+    third = bytes.fromhex("a003020102")
+    assert der.count(third) == 1
+    return ssl.DER_cert_to_PEM_cert(der.replace(third, third[:-1] + b"\x07")).encode()
 
 
 def revocationList(

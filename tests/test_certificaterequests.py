@@ -23,6 +23,7 @@ from rvgahp.certificaterequests import (
 )
 from rvgahp.certificates import Authority, makeKey
 from rvgahp.errors import CredentialError
+from tests.pki import unknownVersion
 
 NOW = datetime.now(timezone.utc)
 
@@ -72,6 +73,15 @@ class RequestTests(SynchronousTestCase):
         A long one is not even read.
         """
         self.assertIn("are allowed", self.refused(bytes(LONGEST_REQUEST + 1)))
+
+    def test_version(self) -> None:
+        """
+        One of a version that is not known is refused as all rubbish is.
+        """
+        request = makeRequest(makeKey())
+        self.assertEqual(request.count(b"\x02\x01\x00"), 1)
+        wrong = request.replace(b"\x02\x01\x00", b"\x02\x01\x07")
+        self.assertEqual(self.refused(wrong), "What was sent is no certificate request.")
 
     @settings(max_examples=100, deadline=None)
     @given(st.integers(0, 400), st.binary(max_size=3))
@@ -125,5 +135,7 @@ class AnswerTests(SynchronousTestCase):
             (good, self.authorities, later),
             (b"", self.authorities, NOW),
             (good, b"rubbish", NOW),
+            (unknownVersion(good), self.authorities, NOW),
+            (good, unknownVersion(self.authorities), NOW),
         ):
             self.assertRaises(CredentialError, readAnswer, pem, authorities, self.key, now)

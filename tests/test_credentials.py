@@ -36,6 +36,7 @@ from rvgahp.credentials import (
 )
 from rvgahp.errors import ConfigurationError, CredentialError
 from rvgahp.files import readFile
+from tests.pki import unknownVersion
 
 NOW = datetime.now(timezone.utc)
 DAY = timedelta(days=1)
@@ -262,6 +263,16 @@ class LoadingTests(CredentialsTestCase):
                 self.assertEqual(sentence, f"{self.ce}/{name} is no {what} in PEM.")
             self.write(name, whole)
         self.load()
+
+    def test_version(self) -> None:
+        """
+        A certificate of a version that is not known is named as rubbish is.
+        """
+        for name in ("ce.crt", "ca.crt"):
+            whole = readFile(f"{self.ce}/{name}")
+            self.write(name, unknownVersion(whole))
+            self.assertEqual(self.refusal(), f"{self.ce}/{name} is no certificate in PEM.")
+            self.write(name, whole)
 
     def test_exchanged(self) -> None:
         """

@@ -23,7 +23,7 @@ from tests.gridmanageroutages import WELL, OutageLife
 from tests.programs import SOAK
 
 #: Breaks of the network, and the seconds after which it is enough.
-BREAKS, SECONDS = (200_000, 3600.0) if SOAK else (5_000, 12.0)
+BREAKS, SECONDS = (200_000, 3600.0) if SOAK else (2_500, 6.0)
 
 #: Seconds of the longest outage that a session survives; and in which a mutant is found.
 LONG, PATIENCE = 49 * 60.0, 60.0

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import contextlib
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from OpenSSL.SSL import WantReadError
+from OpenSSL.SSL import TLS_METHOD, Connection, Context, WantReadError
 from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import (
     Certificate,
     CertificateOptions,
@@ -23,6 +25,7 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from rvgahp.certificates import makeKey
 from rvgahp.credentials import Credentials
@@ -39,7 +42,7 @@ from rvgahp.tls import (
 )
 from rvgahp.trust import Trust
 from tests.identities import HOST, SITE, authority, ceCredentials, oddCredentials, proxyCredentials
-from tests.pki import DAY, Entity, SiteCA, now, revocationList
+from tests.pki import DAY, Entity, SiteCA, now, revocationList, unknownVersion
 from tests.tlspair import TWISTED_WARNINGS, RawPeer, TLSPair
 
 CLOSED = "it closed the connection"
@@ -70,6 +73,19 @@ def expired(credentials: Credentials) -> str:
     (name,) = certificate.subject
     end = certificate.not_valid_after_utc
     return f"the certificate of /CN={name.value!s} expired on {end:%Y-%m-%d %H:%M} UTC"
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class Stranger:
+    """
+    A CE's half that is not ours.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def clientConnectionForTLS(self, tlsProtocol: object) -> Connection:
+        return Connection(self._context, None)
 
 
 class TLSTestCase(SynchronousTestCase):
@@ -416,6 +432,26 @@ class ChainTests(TLSTestCase):
         """
         with capturedLogs() as logs:
             self.assertSaid(SiteCA("another").issueLatin(), "cannot be read", "")
+        self.assertFalse([one for one in logs if "log_failure" in one])
+
+    def test_version(self) -> None:
+        """
+        One of a version that is not known is refused likewise.
+        """
+        credentials = self.user.credentials()
+        context, files = Context(TLS_METHOD), (self.mktemp(), self.mktemp())
+        for path, pem in zip(
+            files,
+            (unknownVersion(credentials.certificatePEM), credentials.keyPEM),
+            strict=True,
+        ):
+            Path(path).write_bytes(pem)
+        context.use_certificate_file(files[0])
+        context.use_privatekey_file(files[1])
+        with capturedLogs() as logs:
+            proxy, _ = self.shake(self.proxyTrusting(), Stranger(context))
+        assert proxy.reason is not None
+        self.assertIn("cannot be read", explain(proxy.reason))
         self.assertFalse([one for one in logs if "log_failure" in one])
 
     def test_impostor(self) -> None:

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rvgahp.errors import CredentialError
 from rvgahp.trust import Trust, loadTrust
 from tests.identities import authority, ceCredentials
-from tests.pki import DAY, SiteCA, now
+from tests.pki import DAY, SiteCA, now, unknownVersion
 
 OURS = authority("ours").certificate
 
@@ -66,10 +66,12 @@ class LoadTests(SynchronousTestCase):
         broken = self.file(
             "broken", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
         )
+        unknown = self.file("unknown", unknownVersion(OURS.public_bytes(Encoding.PEM)))
         brokenList = self.file("list", b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n")
         for files, words in (
             ((empty, None), f"{empty} is no certificate"),
             ((broken, None), f"{broken} is no certificate"),
+            ((unknown, None), f"{unknown} is no certificate"),
             ((None, self.ours), "is no revocation list"),
             ((None, brokenList), "is no revocation list"),
             ((None, "/no/such"), "/no/such"),

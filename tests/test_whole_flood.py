@@ -28,6 +28,10 @@ from tests.wholecase import PlaygroundTestCase
 #: Connections of one flood.
 COUNT = 10_000 if SOAK else 600
 
+#: Starts during the first half of a flood, and again during the second half and after it; and
+#: during a local user's.
+STARTS, FURTHER, LOCAL = (20, 5, 50) if SOAK else (8, 3, 8)
+
 #: Seconds that a start may take meanwhile.  A busy machine has others to serve.
 START = 1.0 if SOAK else 5.0
 
@@ -43,7 +47,7 @@ class FloodTestCase(PlaygroundTestCase):
 
     gahps = {"cat": "/bin/cat"}
 
-    def starts(self, count: int = 20) -> list[float]:
+    def starts(self, count: int) -> list[float]:
         """
         Start GAHPs, one after the other.
 
@@ -68,13 +72,13 @@ class FloodTestCase(PlaygroundTestCase):
         flooder = Flooder(kind, COUNT, source, sandbox.port, sandbox.directory)
         try:
             began = time.monotonic()
-            took = self.starts()
+            took = self.starts(STARTS)
             open_ = descriptors(playground.proxyPid)
             flooder.awaitLine()
-            took += self.starts(5)
+            took += self.starts(FURTHER)
             told = flooder.awaitLine()
             lasted = time.monotonic() - began
-            took += self.starts(5)
+            took += self.starts(FURTHER)
             open_ = max(open_, descriptors(playground.proxyPid))
         finally:
             flooder.close()
@@ -139,7 +143,7 @@ class LocalTests(FloodTestCase):
         flooder = LocalFlooder(kind, playground.sandbox.socket, pwd.getpwnam("nobody").pw_uid)
         began = time.monotonic()
         try:
-            took = self.starts(50 if SOAK else 15)
+            took = self.starts(LOCAL)
         finally:
             flooder.close()
         lasted = time.monotonic() - began

@@ -228,7 +228,7 @@ class ReloadTests(PlaygroundTestCase):
             self.assertEnded(client, "has been revoked")
         self.playground.awaitLog("ce", "not connected", start)
         self.assertRefused(self.playground.run("cat"), "is not connected")
-        self.restore()
         start = len(self.playground.log("ce"))
+        self.restore()
         self.playground.awaitLog("ce", "Accepted by the proxy", start, 30)
         self.assertServes()
