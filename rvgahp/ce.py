@@ -257,6 +257,7 @@ class CE(Service, Responders):
         self._greeting.methods = methods
         former = self._renewal.credentials
         if self._renewal.reread() == former or self._control is None:
+            self._renewal.look()
             return False
         self._refusal = "our certificate is another now"
         self._control.close()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 class CertificateRenewed(CredentialError):
     """
-    The certificate had ended.  There is another now, and the proxy has to be dialled again.
+    The certificate was not valid.  There is another now, and the proxy has to be dialled again.
     """
 
 
@@ -79,9 +79,12 @@ class Greeting:
     ) -> dict[str, Any]:
         call = partial(control.caller.call, timeout=limits.GREETING_TIMEOUT)
         await authenticate(call, self.methods, context)
-        if self._renewal.isExpired:
+        if self._renewal.isUntimely:
+            sentence = "the certificate had ended and has been renewed"
+            if self._renewal.isEarly:
+                sentence = "the certificate was not valid yet and has been renewed"
             await self._renewal.renew(control)
-            raise CertificateRenewed("the certificate had ended and has been renewed")
+            raise CertificateRenewed(sentence)
         answer: dict[str, Any] = await call(
             commands.Hello,
             versions=list(limits.PROTOCOL_VERSIONS),

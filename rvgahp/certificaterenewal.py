@@ -66,8 +66,10 @@ class CertificateRenewal:
         self._random = random
         self._now = now
         self._failures = 0
+        self._rest = 0.0
         self._timer: Any = None
         self._control: ControlConnection | None = None
+        self._isAsking = False
         self._take(credentials)
 
     def _take(self, credentials: Credentials) -> None:
@@ -81,11 +83,25 @@ class CertificateRenewal:
     @property
     def isExpired(self) -> bool:
         """
+        Whether the validity of the certificate is over.
+        """
+        return self._now() > self.credentials.certificate.not_valid_after_utc
+
+    @property
+    def isEarly(self) -> bool:
+        """
+        Whether it has not begun, by a clock that is behind, or was ahead.
+        """
+        return self._now() < self.credentials.certificate.not_valid_before_utc
+
+    @property
+    def isUntimely(self) -> bool:
+        """
         Whether the certificate will do for nothing but its renewal.  One of the site's own PKI
         is renewed there.
         """
-        certificate = self.credentials.certificate
-        return bool(_siteOf(certificate)) and self._now() > certificate.not_valid_after_utc
+        isOurs = bool(_siteOf(self.credentials.certificate))
+        return isOurs and (self.isExpired or self.isEarly)
 
     def reread(self) -> Credentials:
         """
@@ -118,40 +134,65 @@ class CertificateRenewal:
         if not _siteOf(self.credentials.certificate):
             return  # the site's own PKI renews it
         self._control = control
-        self._wait((self._due - self._now()).total_seconds())
+        self.look()
+
+    def look(self) -> None:
+        """
+        See at once whether it is time: somebody may have set the clock.
+        """
+        if self._control is None or self._isAsking:
+            return
+        self._rest = 0.0
+        self._cancel()
+        self._wait()
 
     def disconnected(self) -> None:
         """
         The connection is lost, or the CE ends.
         """
         self._control = None
+        self._isAsking = False
+        self._cancel()
+
+    def _cancel(self) -> None:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
 
-    def _wait(self, seconds: float) -> None:
-        delay = max(0.0, min(seconds, enrolmentlimits.CERTIFICATE_POLL))
+    @property
+    def _left(self) -> float:
+        """
+        Seconds until the certificate is to be renewed.
+        """
+        due = 0.0 if self.isEarly else (self._due - self._now()).total_seconds()
+        rest: float = self._rest - self._reactor.seconds()
+        return max(due, rest)
+
+    def _wait(self) -> None:
+        delay = max(0.0, min(self._left, enrolmentlimits.CERTIFICATE_POLL))
         self._timer = self._reactor.callLater(delay, self._look)
 
     def _look(self) -> None:
-        left = (self._due - self._now()).total_seconds()
-        if left > 0:
-            self._wait(left)
+        if self._left > 0:
+            self._wait()
         elif self._control is not None:
             control = self._control
+            self._isAsking = True
             self.renew(control).addCallbacks(
                 self._renewed, self._notRenewed, (control,), errbackArgs=(control,)
             )
 
     def _renewed(self, _: object, control: ControlConnection) -> None:
         self._failures = 0
+        # Not at once, whatever life the proxy gives it: their clocks may differ by more.
+        self._rest = self._reactor.seconds() + self._longestPause()
         if control is self._control:
-            # Not at once, whatever life the proxy gives it.
-            left = (self._due - self._now()).total_seconds()
-            self._wait(max(left, enrolmentlimits.CERTIFICATE_PAUSE))
+            self._isAsking = False
+            self._wait()
 
     def _notRenewed(self, failure: Failure, control: ControlConnection) -> None:
         if control is not self._control:
             return  # the next connection will try
+        self._isAsking = False
         if failure.check(NotAuthorized):
             # Not before the next connection: it would say the same.
             self.log.warn(
@@ -168,17 +209,20 @@ class CertificateRenewal:
             problem=failure.getErrorMessage(),
             delay=delay,
         )
-        self._wait(delay)
+        self._rest = self._reactor.seconds() + delay
+        self._wait()
 
     def _retryDelay(self) -> float:
         grown = enrolmentlimits.CERTIFICATE_RETRY_FIRST * 2.0 ** min(self._failures, 16)
         self._failures += 1
+        return min(grown, self._longestPause()) * self._random.uniform(0.5, 1.0)
+
+    def _longestPause(self) -> float:
         part = max(
             self._lifetime / enrolmentlimits.CERTIFICATE_RETRY_PARTS,
             enrolmentlimits.CERTIFICATE_PAUSE,
         )
-        longest = min(enrolmentlimits.CERTIFICATE_RETRY_LONGEST, part)
-        return min(grown, longest) * self._random.uniform(0.5, 1.0)
+        return min(enrolmentlimits.CERTIFICATE_RETRY_LONGEST, part)
 
     # -- how ----------------------------------------------------------------
 
@@ -194,6 +238,12 @@ class CertificateRenewal:
             self.log.warn(
                 "The certificate has ended, on {end}; asking the proxy for another",
                 end=self.credentials.certificate.not_valid_after_utc,
+            )
+        elif self.isEarly:
+            self.log.warn(
+                "The certificate is not valid before {begin}: is this machine's clock right?"
+                " Asking the proxy for another",
+                begin=self.credentials.certificate.not_valid_before_utc,
             )
         key = makeKey()
         asked = control.caller.call(commands.RenewCertificate, request=makeRequest(key))

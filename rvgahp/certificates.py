@@ -34,6 +34,7 @@ __all__ = [
     "Authority",
     "makeKey",
     "renewalTime",
+    "renewedLifetime",
     "siteOf",
 ]
 
@@ -65,6 +66,20 @@ def renewalTime(certificate: x509.Certificate) -> datetime:
     """
     begin = certificate.not_valid_before_utc + BACKDATED
     return begin + (certificate.not_valid_after_utc - begin) / 3
+
+
+def renewedLifetime(former: x509.Certificate, now: datetime, lifetime: timedelta) -> timedelta:
+    """
+    Where a certificate is not valid yet, this machine's clock is behind, or was ahead when it
+    was made.  Nobody can tell which, so what takes its place must be good in both cases.
+
+    @param former: the one that is renewed.
+    @param lifetime: for how long certificates are to be valid.
+    @return: for how long the next one is to be.
+    """
+    if now >= former.not_valid_before_utc:
+        return lifetime
+    return max(lifetime, former.not_valid_after_utc - now)
 
 
 def siteOf(certificate: x509.Certificate) -> str:

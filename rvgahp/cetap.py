@@ -41,6 +41,7 @@ from rvgahp.policy import Policy, resolve
 from rvgahp.reload import Reloading
 from rvgahp.separation import Separation, notesOf, separationOf
 from rvgahp.tapoptions import DaemonOptions, keptStderr, parameters, refuseStart
+from rvgahp.tls import utcNow
 from rvgahp.trust import Trust, loadTrust
 
 
@@ -102,6 +103,12 @@ class Options(DaemonOptions):
                 f"RVGAHP_SITE is {wanted}, and the certificate"
                 f" {self.settings.get('RVGAHP_CERTFILE')} is of site {self.site}; mend the one"
                 " or replace the other."
+            )
+        begin = self.credentials.certificate.not_valid_before_utc
+        if utcNow() < begin:
+            self.settings.notes.append(
+                f"The certificate {self.settings.get('RVGAHP_CERTFILE')} is not valid before"
+                f" {begin:%Y-%m-%d %H:%M} UTC: is this machine's clock right?"
             )
         self.trust = loadTrust(None, self.settings.get("RVGAHP_CRLFILE"))
         self.methods = MethodTable(self.settings, getPlugins(IAuthenticationMethod))

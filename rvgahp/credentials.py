@@ -175,7 +175,7 @@ def loadCredentials(
     caFile: str,
     role: str | None = None,
     now: datetime | None = None,
-    grace: timedelta = timedelta(),
+    grace: timedelta | None = None,
 ) -> Credentials:
     """
     A daemon's credentials.
@@ -186,7 +186,8 @@ def loadCredentials(
     @param role: C{"proxy"} or C{"ce"}, to see that the certificate is of the
         kind that the other side lets pass for it.
     @param now: The time, with its zone; by default the clock's.
-    @param grace: For how long after its end the daemon's certificate will do.
+    @param grace: For how long after its end the daemon's certificate will do, which then
+        does before its beginning, too; L{None}: it must be valid.
     @raise CredentialError: A file cannot be read, is not what it should be, or
         is not valid now; or the key is not the certificate's, or can be read by
         others.  The sentence names the file, and the remedy.
@@ -332,15 +333,15 @@ def _checkPurpose(certFile: str, certificate: x509.Certificate, role: str) -> No
 
 
 def _validityProblem(
-    certificate: x509.Certificate, now: datetime, grace: timedelta = timedelta()
+    certificate: x509.Certificate, now: datetime, grace: timedelta | None = None
 ) -> str:
     """
     The end of a sentence about a certificate that is not valid now, C{""} for
     one that is.
     """
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    if now < begin:
+    if now < begin and grace is None:
         return f"is not valid before {begin:%Y-%m-%d %H:%M} UTC: is this machine's clock right?"
-    if now - grace > end:
+    if now - (grace or timedelta()) > end:
         return f"has expired, on {end:%Y-%m-%d %H:%M} UTC: have a new one made."
     return ""

@@ -20,6 +20,7 @@ from twisted.logger import Logger
 
 from rvgahp import enrolmentlimits
 from rvgahp.certificaterequests import readRequest, spkiOf
+from rvgahp.certificates import renewedLifetime
 from rvgahp.closedenrolment import ClosedEnrolment
 from rvgahp.errors import Busy, ConfigurationError, CredentialError, NoSuchSite, NotAuthorized
 from rvgahp.invitecode import SECRET_BYTES, InviteCode
@@ -197,7 +198,7 @@ class Enrolment(ClosedEnrolment):
             raise Busy(f"the certificate of site {site} has only just been renewed")
         self._renewed[site] = now
         try:
-            made = self._issue(public, site)
+            made = self._issue(public, site, certificate)
             self.registry.addSerial(site, made.serial_number, certificate.serial_number)
         except CredentialError as e:
             raise self._unable(e) from None
@@ -215,9 +216,13 @@ class Enrolment(ClosedEnrolment):
         self.log.error("No certificate can be made: {problem}", problem=problem)
         return Busy("the proxy can make no certificate now, and its log says why; try again later")
 
-    def _issue(self, public: ec.EllipticCurvePublicKey, site: str) -> Certificate:
+    def _issue(
+        self, public: ec.EllipticCurvePublicKey, site: str, former: Certificate | None = None
+    ) -> Certificate:
         lifetime = timedelta(seconds=self._proxy.settings.get("RVGAHP_CERTIFICATE_LIFETIME"))
         now = datetime.now(timezone.utc)
+        if former is not None:
+            lifetime = renewedLifetime(former, now, lifetime)
         return self._identity.authority.issueCE(public, site, now, lifetime)
 
     def _answer(self, certificate: Certificate) -> dict[str, Any]:

@@ -21,8 +21,9 @@ SITE_SERIALS = 64
 CERTIFICATE_PAUSE = 1.0
 
 #: Seconds between two looks whether a certificate's time has come: clocks are set, and
-#: machines sleep.
-CERTIFICATE_POLL = 3600.0
+#: machines sleep.  While a proxy shows one that is not valid by a clock that has been put
+#: right, no site can come.
+CERTIFICATE_POLL = 60.0
 
 #: Seconds until a failed renewal of a certificate is tried again, at first and at the most;
 #: each time it is twice as long, and never more than a part of the certificate's life.

@@ -25,7 +25,13 @@ from twisted.logger import Logger
 
 from rvgahp.accountnames import accountName
 from rvgahp.certificaterequests import spkiOf
-from rvgahp.certificates import LEAF_LIFETIME, Authority, makeKey, renewalTime
+from rvgahp.certificates import (
+    LEAF_LIFETIME,
+    Authority,
+    makeKey,
+    renewalTime,
+    renewedLifetime,
+)
 from rvgahp.credentials import Credentials, loadAuthority, loadCredentials, makeCA
 from rvgahp.errors import CredentialError
 from rvgahp.files import makeDirectory, writeFile
@@ -100,12 +106,13 @@ class HostIdentity:
         self._names = [name for name in dict.fromkeys(names) if _isName(name)]
         self._now = now
         self._lifetime = lifetime
+        self._problem = ""
         self.isOwn = given is None
         self.authority = self._readAuthority()
         self._ownPEM = self.authority.certificate.public_bytes(Encoding.PEM)
         if given is None:
             self._key = self._readKey()
-            self.credentials = self._read() or self._renewed()
+            self.credentials = self._read() or self._renewed(lifetime)
         else:
             self.take(given)
 
@@ -157,14 +164,14 @@ class HostIdentity:
         isNamed = all(isFor(found.certificate, name) for name in self._names)
         return found if isOurs and isNamed else None
 
-    def _renewed(self) -> Credentials:
+    def _renewed(self, lifetime: timedelta) -> Credentials:
         if not self._names:
             raise CredentialError(
                 "This host has no name that could be in a certificate: set RVGAHP_PUBLIC_ADDRESS"
                 " to the name or address and the port that sites dial."
             )
         certificate = self.authority.issueHost(
-            self._key.public_key(), self._names[0], self._names[1:], self._now(), self._lifetime
+            self._key.public_key(), self._names[0], self._names[1:], self._now(), lifetime
         )
         pem = certificate.public_bytes(Encoding.PEM)
         path = self._path("host.crt")
@@ -179,17 +186,22 @@ class HostIdentity:
 
     def renewIfDue(self) -> bool:
         """
-        Renew the host's certificate if it was made here, and its time has come.
+        Renew the host's certificate if it was made here, and its time has come, or has not
+        come yet by a clock that has been set back.
 
         @return: whether there are other credentials now.
         """
-        if not self.isOwn or self._now() < renewalTime(self.credentials.certificate):
+        former, now = self.credentials.certificate, self._now()
+        if not self.isOwn or former.not_valid_before_utc <= now < renewalTime(former):
             return False
         try:
-            self.credentials = self._renewed()
+            self.credentials = self._renewed(renewedLifetime(former, now, self._lifetime))
         except CredentialError as e:
-            self.log.error("The host's certificate is not renewed: {problem}", problem=e)
+            if str(e) != self._problem:  # else it has been said
+                self._problem = str(e)
+                self.log.error("The host's certificate is not renewed: {problem}", problem=e)
             return False
+        self._problem = ""
         return True
 
     # -- for sites ----------------------------------------------------------

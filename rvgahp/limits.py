@@ -103,7 +103,7 @@ TLS_CONTEXT_AGE = 10.0
 
 #: Seconds between two looks at the clock while a certificate's end is waited for: the clock
 #: may be set meanwhile, and a timer of months is more than some reactors can take.
-CERTIFICATE_LOOK = 3600.0
+CERTIFICATE_LOOK = 60.0
 
 # -- local: proxy -----------------------------------------------------------
 

@@ -82,6 +82,13 @@ class PeerChain:
             return ""
 
     @property
+    def begin(self) -> datetime:
+        """
+        When the last of the certificates begins to be valid.
+        """
+        return max(one.not_valid_before_utc for one in self.certificates)
+
+    @property
     def end(self) -> datetime:
         """
         When the first of the certificates stops being valid.

@@ -131,7 +131,7 @@ class ProxyEnrolment:
         """
         if self._identity is None or self._registry is None:
             return ClosedEnrolment(self._problem)
-        self._look()
+        self.look()
         return Enrolment(proxy, self._identity, self._registry, self._place(port))
 
     def replace(self, credentials: Credentials | None, trust: Trust, settings: Settings) -> None:
@@ -171,12 +171,13 @@ class ProxyEnrolment:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """
         New connections get a new certificate when the old one's time has come.
         """
-        assert self._identity is not None
+        self.close()
+        if self._identity is None or not self._identity.isOwn:
+            return
         if self._identity.renewIfDue():
             self.tls.replace(*self._shown())
-        if self._identity.isOwn:
-            self._timer = self._reactor.callLater(enrolmentlimits.CERTIFICATE_POLL, self._look)
+        self._timer = self._reactor.callLater(enrolmentlimits.CERTIFICATE_POLL, self.look)

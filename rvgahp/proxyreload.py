@@ -79,11 +79,22 @@ class ProxyReload:
         said += [f"{name} stays as it was until rvgahp-proxy is started again" for name in waiting]
         said += [f"session {name}: withdrawn" for name in self._reviewSessions()]
         said += self._reviewSites()
+        self._enrolment.look()
+        said += [f"site {one.site}: closed: {end}" for one, end in self._ended()]
         return said
 
     def _reviewSessions(self) -> list[str]:
         records = list(self._proxy.sessions.values())
         return [record.sessionId for record in records if not record.allowed()]
+
+    def _ended(self) -> list[tuple[SiteConnection, str]]:
+        """
+        Somebody may have set the clock.
+
+        @return: the sites whose certificates have ended, each with a sentence.
+        """
+        looked = [(site, site.look()) for site in list(self._proxy.sites.values())]
+        return [(site, sentence) for site, sentence in looked if sentence]
 
     def _reviewSites(self) -> list[str]:
         """

@@ -47,6 +47,7 @@ class SiteAuthentication(Responders):
         self.address = address
         self._exchange: ServerAuthentication | None = None
         self._timer: Any = None
+        self._over: Callable[[str], object] | None = None
         self._isTold = False
         self._edition = authenticator.edition
         self.chain: PeerChain | None = None
@@ -80,12 +81,23 @@ class SiteAuthentication(Responders):
         return self.identity.canonical if self.identity is not None else ""
 
     @property
-    def isExpired(self) -> bool:
+    def untimely(self) -> str:
         """
-        Whether the CE has shown a certificate whose validity is over, and which is good for
-        C{RenewCertificate} only.
+        Why the certificate that the CE has shown is good for C{RenewCertificate} only; empty
+        if it is valid now, or there is none.
         """
-        return self.chain is not None and self.chain.end <= self._authenticator.now()
+        now, chain = self._authenticator.now(), self.chain
+        if chain is not None and chain.end <= now:
+            return (
+                f"the CE's certificate expired on {chain.end:%Y-%m-%d %H:%M} UTC, and is good for"
+                f" its own renewal only; at the proxy it is {now:%Y-%m-%d %H:%M} UTC"
+            )
+        if chain is not None and now < chain.begin:
+            return (
+                f"the CE's certificate is not valid before {chain.begin:%Y-%m-%d %H:%M} UTC, and at"
+                f" the proxy it is {now:%Y-%m-%d %H:%M} UTC: are both clocks right?"
+            )
+        return ""
 
     def checkCurrent(self) -> None:
         """
@@ -108,12 +120,8 @@ class SiteAuthentication(Responders):
         identity = self.identity
         if identity is None:
             raise NotAuthorized("Authenticate comes first")
-        if self.isExpired:
-            assert self.chain is not None
-            raise NotAuthorized(
-                f"the CE's certificate expired on {self.chain.end:%Y-%m-%d %H:%M} UTC, and is"
-                " good for its own renewal only"
-            )
+        if self.untimely:
+            raise NotAuthorized(self.untimely)
         return identity
 
     # -- the CE calls -------------------------------------------------------
@@ -162,24 +170,39 @@ class SiteAuthentication(Responders):
         """
         @param over: called with a sentence when the validity of what the CE has shown ends.
         """
-        if self.until is None:
-            return
-        end = self.until
-        left = (end - self._authenticator.now()).total_seconds()
+        self._over = over
+        self.look()
+
+    def look(self) -> str:
+        """
+        See at once whether that is so.
+
+        @return: the sentence, if it is.
+        """
+        self._cancel()
+        if self.until is None or self._over is None:
+            return ""
+        left = (self.until - self._authenticator.now()).total_seconds()
         if left > 0:
-            delay = min(left, limits.CERTIFICATE_LOOK)
-            self._timer = self._clock.callLater(delay, self.awaitEnd, over)
-        else:
-            over(
-                f"the CE's certificate is valid until {end:%Y-%m-%d %H:%M} UTC, and no newer one"
-                " has come"
-            )
+            self._timer = self._clock.callLater(min(left, limits.CERTIFICATE_LOOK), self.look)
+            return ""
+        over, self._over = self._over, None
+        sentence = (
+            f"the CE's certificate is valid until {self.until:%Y-%m-%d %H:%M} UTC, and no newer"
+            " one has come"
+        )
+        over(sentence)
+        return sentence
+
+    def _cancel(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
 
     def forget(self) -> None:
         """
         The connection has ended.
         """
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
+        self._over = None
+        self._cancel()
         if self._exchange is not None:
             self._exchange.cancel()

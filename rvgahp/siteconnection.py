@@ -137,7 +137,7 @@ class SiteConnection(EnrolledSite):
         gahps: list[str],
         policy: str,
     ) -> Deferred[dict[str, Any]]:
-        identity = self.checkAuthenticated()
+        identity = self._logged(self.checkAuthenticated)
         if self.instance:
             raise NotAuthorized("Hello has been said already")
         version = commonVersion(versions)

@@ -166,7 +166,7 @@ class DaemonOptions(Options):
             self.settings.get("RVGAHP_KEYFILE"),
             self.settings.get("RVGAHP_CAFILE"),
             role=self.role,
-            grace=grace if self.role == "ce" else timedelta(),
+            grace=grace if self.role == "ce" else None,
         )
 
     def check(self) -> None:

@@ -141,7 +141,7 @@ class _TLS:
         if code == Codes.ERR_UNABLE_TO_GET_CRL and not trust.hasListOf(certificate.issuer):
             return  # that authority publishes none
         if depth or not self._passes(trust, certificate, code):
-            raise refusal(code, certificate, trust)
+            raise refusal(code, certificate, trust, self._now())
 
     def _passes(self, trust: Trust, certificate: Certificate, code: int) -> bool:
         """
@@ -162,7 +162,8 @@ class ServerTLS(_TLS):
     The proxy's half: the CE may show a certificate.
 
     @ivar grace: for how long after its end a certificate passes that one of our own
-        authorities has signed.  Whoever it is for has to look at L{PeerChain.end}.
+        authorities has signed; it does before its beginning, too, for clocks are set back.
+        Whoever it is for has to look at L{PeerChain.begin} and L{PeerChain.end}.
     """
 
     grace = timedelta()
@@ -171,11 +172,11 @@ class ServerTLS(_TLS):
         return self._connection()
 
     def _passes(self, trust: Trust, certificate: Certificate, code: int) -> bool:
-        return (
-            code == Codes.ERR_CERT_HAS_EXPIRED
-            and self._now() - certificate.not_valid_after_utc < self.grace
-            and trust.hasSigned(certificate)
+        late = self._now() - certificate.not_valid_after_utc
+        isNear = code == Codes.ERR_CERT_NOT_YET_VALID or (
+            code == Codes.ERR_CERT_HAS_EXPIRED and late < self.grace
         )
+        return isNear and trust.hasSigned(certificate)
 
 
 @implementer(IOpenSSLClientConnectionCreator)

@@ -29,7 +29,10 @@ _EXPLANATIONS = (
     ),
     ("certificate revoked", "our certificate has been revoked, it says"),
     ("unknown ca", "it does not know the authority (CA) that signed our certificate"),
-    ("bad certificate", "it refuses our certificate"),
+    (
+        "bad certificate",
+        "it refuses our certificate; its log says why, and perhaps its clock is wrong",
+    ),
     ("certificate unknown", "it refuses our certificate"),
     ("alert internal error", "it refuses our certificate; its log says why"),
     ("certificate required", "it wants a certificate of ours"),
@@ -55,9 +58,10 @@ _NO_AUTHORITY = "the certificate of {issuer}, which signed another, is not an au
 
 #: What OpenSSL finds wrong with a certificate, or with the revocation list that it needs.
 _REASONS = {
-    Codes.ERR_CERT_HAS_EXPIRED: "the certificate of {subject} expired on {end}",
+    Codes.ERR_CERT_HAS_EXPIRED: "the certificate of {subject} expired on {end}; here it is {now}",
     Codes.ERR_CERT_NOT_YET_VALID: (
-        "the certificate of {subject} is not valid before {begin}: are both clocks right?"
+        "the certificate of {subject} is not valid before {begin}, and here it is {now}: are both"
+        " clocks right?"
     ),
     Codes.ERR_CERT_REVOKED: "the certificate of {subject} has been revoked",
     Codes.ERR_UNABLE_TO_GET_ISSUER_CERT: _UNKNOWN,
@@ -106,9 +110,10 @@ class PeerRefused(CredentialError, OpenSSLError):
         return self._sentence
 
 
-def refusal(code: int, certificate: x509.Certificate, trust: Trust) -> PeerRefused:
+def refusal(code: int, certificate: x509.Certificate, trust: Trust, now: datetime) -> PeerRefused:
     """
     @param code: what OpenSSL says of it.
+    @param now: the time by which that is so.
     @return: the same for people, as a clause.
     """
     template = _REASONS.get(code)
@@ -121,6 +126,7 @@ def refusal(code: int, certificate: x509.Certificate, trust: Trust) -> PeerRefus
             issuer=_shown(certificate.issuer),
             begin=_time(certificate.not_valid_before_utc),
             end=_time(certificate.not_valid_after_utc),
+            now=_time(now),
             listEnd=_time(revoked.next_update_utc) if revoked is not None else "",
         )
     )

@@ -117,6 +117,14 @@ def threads(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/task"))
 
 
+def cpuSeconds(pid: int) -> float:
+    """
+    @return: the time that it has spent on a CPU.
+    """
+    user, system = _stat(pid)[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def residentBytes(pid: int) -> int:
     """
     @return: the memory it holds; 0 if it is gone.

@@ -258,6 +258,92 @@ class TimeTests(RenewalTestCase):
         self.assertEqual(self.inForce(), self.first)
 
 
+class ClockTests(RenewalTestCase):
+    """
+    The clock is set while a CE runs.
+    """
+
+    def test_forward(self) -> None:
+        """
+        Where it is set forward past the time of the renewal, that comes within a minute.
+        """
+        self.renewal.connected(self.ce)
+        self.spend(1.0)
+        self.start += timedelta(seconds=LIFETIME / 2)
+        self.spend(enrolmentlimits.CERTIFICATE_POLL)
+        self.assertEqual(len(self.signer.requests), 1)
+
+    def test_told(self) -> None:
+        """
+        Who is told to look does so at once, after failures, too, but asks for one at a time;
+        without a connection nothing is asked.
+        """
+        self.renewal.look()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.renewal.connected(self.ce)
+        self.start += timedelta(seconds=LIFETIME / 2)
+        for count in range(1, 9):
+            self.signer.answer = self.refuse
+            self.renewal.look()
+            self.clock.advance(0)
+            self.renewal.look()  # the proxy has not answered yet
+            self.spend(0.0)
+            self.assertEqual(len(self.signer.requests), count)
+        self.signer.answer = self.signer.good
+        self.renewal.look()
+        self.spend(0.0)
+        self.assertEqual(self.inForce().certificate, self.made)
+
+    def refuse(self) -> dict[str, bytes]:
+        """
+        Not now.
+        """
+        raise Busy("not now")
+
+    def test_back(self) -> None:
+        """
+        A certificate that is not valid yet, since the clock was ahead when it was made or is
+        behind now, does for nothing but its renewal, which comes within a minute.
+        """
+        self.renewal.connected(self.ce)
+        self.start -= timedelta(days=20)
+        self.assertTrue(self.renewal.isUntimely)
+        self.assertTrue(self.make().isUntimely)
+        with capturedLogs() as logs:
+            self.spend(enrolmentlimits.CERTIFICATE_POLL)
+        self.assertIn("is not valid before {begin}: is this machine's", logs[0]["log_format"])
+        self.assertEqual(len(self.signer.requests), 1)
+        self.assertFalse(self.renewal.isUntimely)
+        self.assertEqual(self.inForce().certificate, self.made)
+
+    def test_aheadOfProxy(self) -> None:
+        """
+        A CE whose clock is further ahead of the proxy's than a certificate's time to its
+        renewal asks for one now and then, not all the time.
+        """
+        ahead = timedelta(seconds=LIFETIME / 2)
+        self.signer.answer = self.behind(ahead)
+        self.start += ahead
+        self.renewal.connected(self.ce)
+        pause = LIFETIME / enrolmentlimits.CERTIFICATE_RETRY_PARTS
+        self.spend(3.5 * pause)
+        self.assertEqual(len(self.signer.requests), 4)
+
+    def behind(self, by: timedelta) -> Callable[[], dict[str, bytes]]:
+        """
+        @return: makes the answers of a proxy whose clock is behind.
+        """
+
+        def answer() -> dict[str, bytes]:
+            self.start -= by
+            try:
+                return self.signer.good()
+            finally:
+                self.start += by
+
+        return answer
+
+
 class OwnPKITests(RenewalTestCase):
     """
     A CE with a certificate of the site's own PKI, such as a proxy certificate (RFC 3820).
@@ -279,7 +365,7 @@ class OwnPKITests(RenewalTestCase):
                 self.spend((end - self.now()).total_seconds() + 60)
             self.assertEqual((logs, self.signer.requests), ([], []))
             self.assertGreater(self.now(), self.renewal.credentials.certificate.not_valid_after_utc)
-            self.assertFalse(self.renewal.isExpired)
+            self.assertFalse(self.renewal.isUntimely)
             self.clock.rightNow = 0.0
         newer = user.proxy().credentials()
         written(newer, self.directory)
@@ -420,12 +506,12 @@ class AnswerTests(RenewalTestCase):
         """
         A certificate that has ended is known as such, and is renewed like any other.
         """
-        self.assertFalse(self.renewal.isExpired)
+        self.assertFalse(self.renewal.isUntimely)
         self.spend(LIFETIME + 2)
-        self.assertTrue(self.renewal.isExpired)
-        self.assertTrue(self.make().isExpired)
+        self.assertTrue(self.renewal.isUntimely)
+        self.assertTrue(self.make().isUntimely)
         asked = self.renewal.renew(self.ce)
         self.pair.flush()
         self.successResultOf(asked)
-        self.assertFalse(self.renewal.isExpired)
+        self.assertFalse(self.renewal.isUntimely)
         self.inForce()

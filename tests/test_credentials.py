@@ -324,7 +324,12 @@ class LoadingTests(CredentialsTestCase):
         self.load(now=end)
         sentence = self.refusal(now=end + timedelta(seconds=1))
         self.assertIn(f"{self.ce}/ce.crt has expired, on {end:%Y-%m-%d}", sentence)
-        self.assertIn("clock", self.refusal(now=NOW - timedelta(minutes=30)))
+        early = NOW - timedelta(minutes=30)
+        self.assertIn(f"{self.ce}/ce.crt is not valid before", self.refusal(now=early))
+        # Where there is a grace, only the authority's counts.
+        sentence = self.refusal(now=early, grace=timedelta())
+        self.assertIn(f"{self.ce}/ca.crt is not valid before", sentence)
+        self.assertIn("clock", sentence)
         old = Authority.new(keyOf(f"{self.ca}/ca.key"), NOW - 20 * DAY, 10 * DAY)
         expired = old.certificate.public_bytes(Encoding.PEM)
         valid = readFile(f"{self.ce}/ca.crt")

@@ -464,6 +464,23 @@ class RenewalTests(EnrolmentTestCase):
         self.failureResultOf(ce.hello(), NotAuthorized)
         self.greeted(new)
 
+    def test_early(self) -> None:
+        """
+        So is one that is not valid yet: the clock was ahead when it was made, or is behind.  The
+        next one is good in both cases.
+        """
+        self.enrol(self.invite())
+        key, begin = makeKey(), datetime.now(timezone.utc) + timedelta(days=20)
+        made = self.identity.authority.issueCE(key.public_key(), SITE, begin)
+        self.registry.addSerial(SITE, made.serial_number, made.serial_number)
+        early = Credentials(
+            made.public_bytes(Encoding.PEM), pemOf(key), self.identity.authorities, made
+        )
+        self.assertIn("are both clocks right?", self.notGreeted(early))
+        new = self.renewed(self.dial(early)[0])
+        self.assertEqual(new.certificate.not_valid_after_utc, made.not_valid_after_utc)
+        self.greeted(new)
+
     def test_tooLate(self) -> None:
         """
         After the grace it is good for nothing; already TLS refuses it.

@@ -124,6 +124,37 @@ class IdentityTests(DirectoryTestCase):
         self.assertEqual(made.fingerprint, fingerprint)
         self.assertEqual(self.identity().credentials, made.credentials)
 
+    def test_early(self) -> None:
+        """
+        One that is not valid yet, since the clock was ahead or is behind, is renewed, too, and
+        what takes its place is good in both cases.
+        """
+        made = self.identity()
+        self.now += timedelta(days=20)
+        self.assertTrue(made.renewIfDue())
+        end = made.credentials.certificate.not_valid_after_utc
+        self.now -= timedelta(days=20)
+        self.assertTrue(made.renewIfDue())
+        self.assertFalse(made.renewIfDue())
+        renewed = made.credentials.certificate
+        self.assertLessEqual(renewed.not_valid_before_utc, self.now)
+        self.assertEqual(renewed.not_valid_after_utc, end)
+
+    def test_beforeAuthority(self) -> None:
+        """
+        Where the clock is so far behind that none can be made the log says so once, and the old
+        one serves on.
+        """
+        made = self.identity()
+        first = made.credentials
+        self.now -= timedelta(days=20)
+        with capturedLogs() as logs:
+            for _ in range(3):
+                self.assertFalse(made.renewIfDue())
+        self.assertEqual(len(logs), 1)
+        self.assertIn("set the clock", str(logs[0]["problem"]))
+        self.assertEqual(made.credentials, first)
+
     def test_notWritten(self) -> None:
         """
         A certificate that cannot be renewed is said in the log, and the old one serves on.

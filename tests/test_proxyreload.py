@@ -4,6 +4,7 @@ Tests of L{rvgahp.proxyreload}: what becomes of sites and sessions when the file
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from rvgahp import accessrules, commands
@@ -67,15 +68,20 @@ class EnrolmentDouble:
     Stands for the proxy's credentials.
 
     @ivar believed: whose word counts.
+    @ivar looks: how often the clock was looked at.
     """
 
     def __init__(self) -> None:
         self.problem = ""
+        self.looks = 0
         self.believed = Trust([authority("ours").certificate])
 
     def replace(self, credentials: object, trust: Trust, settings: object) -> None:
         if self.problem:
             raise CredentialError(self.problem)
+
+    def look(self) -> None:
+        self.looks += 1
 
     def objection(self, chain: Any) -> str:
         return self.believed.objection(chain)
@@ -243,6 +249,21 @@ class SiteTests(ReloadTestCase):
         self.adopt()
         failure = self.failureResultOf(ce.call(commands.RenewCertificate, request=b""))
         self.assertNotIn("meanwhile", str(failure.value))
+
+    def test_clock(self) -> None:
+        """
+        The clock is looked at: a site whose certificate has ended by it is closed, and what
+        runs there goes on.
+        """
+        ce = self.readyCE()
+        self.started()
+        now = self.authenticator.now
+        self.authenticator.now = lambda: now() + timedelta(days=365)
+        (said,) = self.adopt()
+        self.assertIn(f"site {SITE}: closed: the CE's certificate is valid until", said)
+        self.assertEqual(self.enrolment.looks, 1)
+        self.assertIsNotNone(ce.reason)
+        self.assertEqual((len(self.proxy.sessions), ce.ends), (1, []))
 
     def test_methodsName(self) -> None:
         """

@@ -440,20 +440,59 @@ class EndTests(AuthenticationTestCase):
         )
         assert connection.identity is not None
         self.assertEqual(connection.identity.canonical, f"{SITE}@site.rvgahp")
-        self.assertTrue(connection.isExpired)
+        self.assertIn("expired on", connection.untimely)
         failure = self.failureResultOf(ce.hello(), NotAuthorized)
         self.assertIn("is good for its own renewal only", str(failure.value))
         self.failureResultOf(ce.list("s"), NotAuthorized)
         self.assertEqual(self.proxy.sites, {})
         self.end(ce)
 
+    def test_early(self) -> None:
+        """
+        One that is not valid yet is as good, and both sides are told of clocks.
+        """
+        self.offset -= 20 * DAY
+        ce, connection = self.dialCE()
+        assert connection.identity is not None
+        with capturedLogs() as logs:
+            failure = self.failureResultOf(ce.hello(), NotAuthorized)
+        words = f"at the proxy it is {self.authenticator.now():%Y-%m-%d %H:%M} UTC: are both clocks"
+        self.assertIn(words, str(failure.value))
+        self.assertIn(words, sentences(logs))
+        self.assertEqual(self.proxy.sites, {})
+        self.end(ce)
+
+    def test_setBack(self) -> None:
+        """
+        Where the clock is set back while a site is connected, that stays.
+        """
+        ce = self.readyCE()
+        self.offset -= 400 * DAY
+        self.spend(3 * limits.CERTIFICATE_LOOK)
+        self.assertIsNone(ce.reason)
+
+    def test_told(self) -> None:
+        """
+        Who is told to look sees the end at once, and says it once.
+        """
+        ce = self.readyCE()
+        told = self.dismissals(ce)
+        (site,) = self.proxy.sites.values()
+        self.assertEqual(site.look(), "")
+        self.offset += 100 * DAY
+        self.assertIn("no newer one has come", site.look())
+        self.assertEqual(site.look(), "")
+        self.settle()
+        self.assertEqual(len(told), 1)
+        self.assertIsNotNone(ce.reason)
+
     def test_notExpired(self) -> None:
         """
         Others are not expired, with or without a certificate.
         """
         (ce, connection), (other, none) = self.dialCE(), self.anonymous()
-        self.assertFalse(connection.isExpired)
-        self.assertFalse(none.isExpired)
+        self.assertEqual(connection.untimely, "")
+        self.assertEqual(none.untimely, "")
         self.end(ce, other)
 
     def test_proxyCertificate(self) -> None:
@@ -461,7 +500,7 @@ class EndTests(AuthenticationTestCase):
         A proxy certificate ends before its owner's does.
         """
         ce, connection = self.dial(self.user.proxy(lifetime=DAY / 4))
-        self.assertFalse(connection.isExpired)
+        self.assertEqual(connection.untimely, "")
         self.offset += DAY / 3
-        self.assertTrue(connection.isExpired)
+        self.assertIn("expired on", connection.untimely)
         self.end(ce)

@@ -16,6 +16,7 @@ import socket
 import sys
 import tempfile
 import threading
+from datetime import datetime, timedelta, timezone
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -36,9 +37,11 @@ from rvgahp.authentication import Authenticator
 from rvgahp.canonicalnames import CanonicalNames
 from rvgahp.ce import CE
 from rvgahp.certificaterenewal import CertificateRenewal
+from rvgahp.certificates import makeKey
 from rvgahp.configuration import Configuration
-from rvgahp.credentials import makeCA, makeCECredentials, makeHostCredentials
+from rvgahp.credentials import loadAuthority, makeCA, makeCECredentials, makeHostCredentials
 from rvgahp.gahptable import GAHPTable
+from rvgahp.keyexchange import pemOf
 from rvgahp.policy import Level, Policy
 from rvgahp.proxytap import ProxyService
 from rvgahp.sandbox import STAYS_ROOT
@@ -263,6 +266,33 @@ class OptionsTests(SynchronousTestCase):
         self.assertNotIn("PRIVATE", repr(made.credentials))
         options = clientOptions(made.credentials, "x", made.trust)
         self.assertIsNotNone(options.clientConnectionForTLS(None))
+
+    def test_early(self) -> None:
+        """
+        A CE whose certificate is not valid yet starts, for the proxy can renew it, and its log
+        says so; a proxy does not.
+        """
+        begin = datetime.now(timezone.utc) + timedelta(days=9)
+        ours, key = loadAuthority(self.directory), makeKey()
+        names = "RVGAHP_CERTFILE", "RVGAHP_KEYFILE"
+        for made, start in (
+            (ours.issueCE(key.public_key(), SITE, begin), None),
+            (ours.issueHost(key.public_key(), HOST, (), begin), self.proxy),
+        ):
+            files = (made.public_bytes(Encoding.PEM), pemOf(key))
+            lines = []
+            for name, content in zip(names, files, strict=True):
+                path = self.directory / f"early{name}"
+                path.write_bytes(content)
+                path.chmod(0o600)
+                lines.append(f"{name} = {path}")
+            if start is not None:
+                self.assertIn("is this machine's clock right?", start(*lines))
+                continue
+            config = self.config("RVGAHP_BROKER_HOST = x", *lines)
+            options = self.parsed(cetap.Options(), f"--config={config}")
+            (note,) = (one for one in options.settings.notes if "clock" in one)
+            self.assertIn("earlyRVGAHP_CERTFILE is not valid before", note)
 
     def test_authentication(self) -> None:
         """

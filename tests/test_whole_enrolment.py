@@ -5,29 +5,19 @@ Real processes: a fresh proxy, an invitation, a site that joins, is renewed, and
 from __future__ import annotations
 
 import json
-import re
-import shutil
 import signal
-import subprocess
-import tempfile
 import time
-from pathlib import Path
 
-from rvgahp.credentials import loadCredentials
-from rvgahp.daemonprocess import Daemon
 from rvgahp.invitecode import InviteCode
-from rvgahp.sandbox import STAYS_ROOT
+from tests.enrolledcase import SITE, EnrolledTestCase
 from tests.procfs import PATIENCE, waitFor
-from tests.programs import SOAK, Run, program, runProgram
-from tests.wholecase import WholeTestCase
+from tests.programs import SOAK
 
 #: Seconds for which certificates are good here.
 LIFETIME = 12 if SOAK else 6
 
 #: GAHPs that run meanwhile.
 SESSIONS = 100 if SOAK else 3
-
-SITE = "cluster.example"
 
 
 def _otherThan(code: str) -> str:
@@ -38,94 +28,15 @@ def _otherThan(code: str) -> str:
     return InviteCode(found.host, found.port, bytes(13), found.fingerprint).encode()
 
 
-class EnrolmentTests(WholeTestCase):
+class EnrolmentTests(EnrolledTestCase):
     """
     From nothing to a GAHP, and to the end of it.
     """
 
-    def setUp(self) -> None:
-        """
-        Begin with an empty directory.
-        """
-        self.directory = Path(tempfile.mkdtemp(prefix="rvgahp-"))
-        self.addCleanup(shutil.rmtree, self.directory)
-        self.socket = str(self.directory / "proxy.sock")
-        self.site = self.directory / "site"
-        config = self.directory / "condor_config"
-        config.write_text(
-            "RVGAHP_PORT = 0\n"
-            f"RVGAHP_SOCKET = {self.socket}\n"
-            f"RVGAHP_STATE_DIR = {self.directory}/state\n"
-            f"RVGAHP_CERTIFICATE_LIFETIME = {LIFETIME}\n"
-            "RVGAHP_PENALTY_EXEMPT = 127.0.0.1\n"  # a wrong code is one of the tests
-            f"RVGAHP_AUDIT_LOG = {self.directory}/audit\n"
-        )
-        self.proxy = Daemon(self.directory, "rvgahp-proxy", config)
-        self.addCleanup(self.proxy.stop)
-        self.proxy.start()
-        self.ce = Daemon(self.directory, "rvgahp-ce", self.site / "condor_config.rvgahp")
-        self.addCleanup(self.ce.stop)
-
-    def rvgahp(self, *words: str) -> Run:
-        """
-        Run the command for people.
-        """
-        return runProgram([program("rvgahp"), *words], b"")
-
-    def invite(self) -> str:
-        """
-        @return: a code.
-        """
-        run = self.rvgahp("invite", SITE, "--socket", self.socket)
-        self.assertEqual((run.status, run.errors), (0, ""), run)
-        found = re.search(r"^    rvgahp join (\S+)$", run.output.decode(), re.MULTILINE)
-        assert found is not None, run
-        return found[1]
-
-    def join(self, code: str, *words: str) -> Run:
-        """
-        The site joins.
-        """
-        target = f"127.0.0.1:{self.proxy.said['X_RVGAHP_PORT']}"
-        return self.rvgahp("join", code, "--dir", str(self.site), "--connect-to", target, *words)
-
-    def configure(self) -> None:
-        """
-        What whoever runs the CE adds to what C{rvgahp join} has written.
-        """
-        with (self.site / "condor_config.rvgahp").open("a") as file:
-            file.write(f"RVGAHP_GAHP_NAMES = cat\nRVGAHP_GAHP_cat = /bin/cat\n{STAYS_ROOT}")
-
-    def client(self) -> subprocess.Popen[bytes]:
-        """
-        @return: a client whose GAHP is cat.
-        """
-        words = [program("rvgahp_client"), "--socket", self.socket, SITE, "cat"]
-        process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            assert pipe is not None
-            self.addCleanup(pipe.close)
-        return process
-
-    def echo(self, client: subprocess.Popen[bytes], line: bytes) -> None:
-        """
-        A line goes there and back.
-        """
-        assert client.stdin is not None and client.stdout is not None
-        client.stdin.write(line + b"\n")
-        client.stdin.flush()
-        self.assertEqual(client.stdout.readline(), line + b"\n")
-
-    def serial(self) -> int:
-        """
-        @return: that of the certificate that the CE has.
-        """
-        paths = [str(self.site / name) for name in ("ce.crt", "ce.key", "ca.crt")]
-        return loadCredentials(paths[0], paths[1], paths[2], "ce").certificate.serial_number
+    proxySettings = (
+        f"RVGAHP_CERTIFICATE_LIFETIME = {LIFETIME}\n"
+        "RVGAHP_PENALTY_EXEMPT = 127.0.0.1\n"  # a wrong code is one of the tests
+    )
 
     def checkAudit(self) -> None:
         """
