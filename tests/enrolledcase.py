@@ -13,6 +13,8 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
+from cryptography.x509 import Certificate
+
 from rvgahp.credentials import loadCredentials
 from rvgahp.daemonprocess import Daemon
 from rvgahp.sandbox import STAYS_ROOT
@@ -121,7 +123,13 @@ class EnrolledTestCase(WholeTestCase):
         """
         @return: that of the certificate that the CE has.
         """
+        return self.certificate().serial_number
+
+    def certificate(self) -> Certificate:
+        """
+        @return: the one that the CE has.
+        """
         paths = [str(self.site / name) for name in ("ce.crt", "ce.key", "ca.crt")]
         whenever = timedelta(days=9999)
         found = loadCredentials(paths[0], paths[1], paths[2], "ce", grace=whenever)
-        return found.certificate.serial_number
+        return found.certificate

@@ -8,6 +8,7 @@ import json
 import signal
 import time
 
+from rvgahp import limits
 from rvgahp.invitecode import InviteCode
 from tests.enrolledcase import SITE, EnrolledTestCase
 from tests.procfs import PATIENCE, waitFor
@@ -100,6 +101,9 @@ class EnrolmentTests(EnrolledTestCase):
         for client in clients:
             self.echo(client, b"before")
         assert self.ce.process is not None
+        # The proxy gives up a CE that does not answer pings after 10 s at the earliest: its
+        # certificate has to end before that.
+        waitFor(lambda: self._left() < limits.CONTROL_PING_TIMEOUT - 1, "an older certificate")
         self.ce.process.send_signal(signal.SIGSTOP)
         words = "closed: the CE's certificate is valid until"
         limit = 3 * LIFETIME
@@ -109,8 +113,14 @@ class EnrolmentTests(EnrolledTestCase):
         for client in clients:
             self.echo(client, b"after")
         words = "the certificate had ended and has been renewed"
-        waitFor(lambda: words in self.ce.log.read_text(), "the renewal", PATIENCE)
+        waitFor(lambda: "Accepted by" in self.ce.log.read_text().partition(words)[2], "the renewal")
         self.echo(self.client(), b"and others can be started")
+
+    def _left(self) -> float:
+        """
+        @return: seconds until the CE's certificate ends.
+        """
+        return self.certificate().not_valid_after_utc.timestamp() - time.time()
 
     def test_late(self) -> None:
         """
