@@ -59,6 +59,7 @@ class Carrier:
 
     @ivar stream: what is carried.
     @ivar generation: of the last confirmed channel; 0 before the first.
+    @ivar channels: how many were confirmed; those that were dialled in vain have a generation, too.
     @ivar lastHeard: when, by the loop's clock, the last valid record came.
     @ivar problem: what the peer, or somebody between, has done to the last channel that
         broke for that; empty if it was the network.
@@ -77,7 +78,7 @@ class Carrier:
         self._isClosed = self.isRefused = False
         self.problem = ""
         self._signs = (0, 0)  # of life, at the last tick
-        self.generation = 0
+        self.generation = self.channels = 0
         self.lastHeard = loop.seconds()
         self._lastSent = self.lastHeard
         self._tick = loop.callLater(limits.PING_INTERVAL, self._ticked)
@@ -206,6 +207,7 @@ class Carrier:
             self._former.close()
         self._former, self._channel = self._channel, channel
         self.generation = channel.generation
+        self.channels += 1
         self.lastHeard = self._lastSent = self._loop.seconds()
         self.acknowledge()
         self._user.channelOpened()

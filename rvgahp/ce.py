@@ -33,7 +33,9 @@ from rvgahp.errors import ChannelLost, CredentialError, SiteTaken, StartFailed
 from rvgahp.gahpsession import STOPPED, GAHPSession
 from rvgahp.gahptable import GAHPTable
 from rvgahp.policy import Policy
+from rvgahp.proxystate import ProxyState
 from rvgahp.separation import Separation
+from rvgahp.sessionnews import SessionNews
 from rvgahp.settings import Settings
 from rvgahp.tcpdial import dialTCP
 from rvgahp.tls import clientOptions, explain
@@ -45,9 +47,11 @@ class CE(Service, Responders):
     """
     One CE and one proxy.
 
-    @ivar sessions: what runs here, by session id.
+    @ivar sessions: that, by session id.
     @ivar audit: the audit log; who runs us opens it.
-    @ivar proxyAddress: where the proxy was last; empty before that.
+    @ivar here: what runs here, and may.
+    @ivar proxy: how we stand with it.
+    @ivar renewal: of our certificate.
     """
 
     log = Logger()
@@ -81,41 +85,38 @@ class CE(Service, Responders):
         self._settings = settings
         self._site = site
         self._host: str = settings.get("RVGAHP_BROKER_HOST")
-        self._target: tuple[str, int] = settings.get("RVGAHP_CONNECT_TO") or (
-            self._host,
-            settings.get("RVGAHP_BROKER_PORT"),
-        )
+        target = settings.get("RVGAHP_CONNECT_TO")
+        self.proxy = ProxyState(*(target or (self._host, settings.get("RVGAHP_BROKER_PORT"))))
         self._gahps = gahps
-        self._renewal = renewal
+        self.renewal = renewal
         self._trust = trust
         self._greeted: Deferred[Any] | None = None
         self._ready = ready
-        self._here = CESessions(
+        self.here = CESessions(
             reactor,
             settings,
             site,
             gahps,
             descriptors,
             Way(
-                lambda: ensureDeferred(dialTCP(reactor, *self._target)),
+                lambda: ensureDeferred(dialTCP(reactor, self.proxy.host, self.proxy.port)),
                 self._openChannel,
-                lambda: self._accepted and self._control is not None,
+                lambda: self.proxy.isAccepted and self._control is not None,
             ),
             self._over,
             access,
             separation,
         )
-        self.sessions = self._here.running
-        self._greeting = Greeting(settings, site, gahps, methods, renewal, self._here)
+        self.sessions = self.here.running
+        self._news = SessionNews(self.sessions)
+        self._greeting = Greeting(settings, site, gahps, methods, renewal, self.here)
         self.audit = AuditLog(reactor, lambda: self._settings.get("RVGAHP_AUDIT_LOG"))
         self._recorder = CEAudit(reactor, self.audit, site)
         self._backoff = Backoff(SystemRandom())
         self._control: ControlConnection | None = None
-        self.proxyAddress = ""
         self._refusal = ""
         self._timer: Any = None
         self._connecting: Deferred[Any] | None = None
-        self._accepted = False
         self._proxyPolicy: Policy = settings.policy  # until it says its own
 
     # -- service ------------------------------------------------------------
@@ -126,11 +127,11 @@ class CE(Service, Responders):
         @raise rvgahp.errors.ConfigurationError: we cannot let go of root.
         """
         super().privilegedStartService()
-        self._here.separate()
+        self.here.separate()
 
     def startService(self) -> None:
         super().startService()
-        self._here.open()
+        self.here.open()
         self._connect()
 
     def stopService(self) -> Deferred[None]:
@@ -145,7 +146,7 @@ class CE(Service, Responders):
             self._timer.cancel()
         if self._connecting is not None:
             self._connecting.cancel()
-        self._here.refuseStarts()
+        self.here.refuseStarts()
         told = [self._tellEnd(session, STOPPED) for session in self.sessions.values()]
         over = DeferredList(told).addCallback(lambda _: self._endAll())
         # Not while the proxy's last answer is read: the reactor may end with this.
@@ -153,7 +154,7 @@ class CE(Service, Responders):
         return over.addCallback(lambda _: self.audit.close())
 
     def _endAll(self) -> Deferred[None]:
-        ended = self._here.close()
+        ended = self.here.close()
         if self._control is not None:
             self._control.close()
         return ended
@@ -161,16 +162,16 @@ class CE(Service, Responders):
     # -- the control connection ---------------------------------------------
 
     def _connect(self) -> None:
-        self._accepted = False
         self._refusal = ""
-        host, port = self._target
+        self._news.forget()
+        host, port = self.proxy.host, self.proxy.port
         endpoint = HostnameEndpoint(self._reactor, host, port, timeout=limits.DIAL_TIMEOUT)
         control = ControlConnection(self._reactor, self, self._secured, self._lost)
         self._timer = self._reactor.callLater(
             limits.DIAL_TIMEOUT + limits.GREETING_TIMEOUT, self._late, control
         )
         factory = QuietFactory.forProtocol(lambda: control)
-        credentials = self._renewal.reread()
+        credentials = self.renewal.reread()
         trust = self._trust.withOurs(certificatesIn(credentials.caPEM))
         options = clientOptions(credentials, self._host, trust)
         # wrapClientTLS would take the global reactor for its timers.
@@ -202,7 +203,7 @@ class CE(Service, Responders):
         self._greeted = greeted
 
     def _nowReady(self, answer: dict[str, Any], control: ControlConnection) -> None:
-        self._accepted = True
+        self.proxy.accepted(answer["software"])
         self._proxyPolicy = Policy.decode(answer["policy"])
         self._timer.cancel()
         self.log.info(
@@ -211,7 +212,7 @@ class CE(Service, Responders):
             software=answer["software"],
             site=self._site,
         )
-        self._renewal.connected(control)
+        self.renewal.connected(control)
         self._ready(control, answer)
         self._backoff.succeeded()
 
@@ -226,7 +227,7 @@ class CE(Service, Responders):
 
     def _lost(self, reason: Failure) -> None:
         self._control = None
-        self._renewal.disconnected()
+        self.renewal.disconnected()
         if self._greeted is not None:
             self._greeted.cancel()
         if self._timer is not None and self._timer.active():
@@ -234,13 +235,14 @@ class CE(Service, Responders):
         if not self.running:
             return
         delay = self._backoff.delay()
-        host, port = self._target
+        what = "connection lost" if self.proxy.isAccepted else "not connected"
+        self.proxy.lost(self._refusal or explain(reason))
         self.log.warn(
             "Proxy {host} port {port}: {what}: {reason}; dialling again in {delay:.2f} s",
-            host=host,
-            port=port,
-            what="connection lost" if self._accepted else "not connected",
-            reason=self._refusal or explain(reason),
+            host=self.proxy.host,
+            port=self.proxy.port,
+            what=what,
+            reason=self.proxy.problem,
             delay=delay,
         )
         self._timer = self._reactor.callLater(delay, self._connect)
@@ -255,9 +257,9 @@ class CE(Service, Responders):
         """
         self._trust = trust
         self._greeting.methods = methods
-        former = self._renewal.credentials
-        if self._renewal.reread() == former or self._control is None:
-            self._renewal.look()
+        former = self.renewal.credentials
+        if self.renewal.reread() == former or self._control is None:
+            self.renewal.look()
             return False
         self._refusal = "our certificate is another now"
         self._control.close()
@@ -267,7 +269,7 @@ class CE(Service, Responders):
 
     @commands.Ping.responder
     def ping(self) -> dict[str, Any]:
-        return {}
+        return {"sessions": self._news.take(self._reactor.seconds()) or None}
 
     @commands.Dismiss.responder
     def dismiss(self, reason: str) -> dict[str, Any]:
@@ -279,28 +281,28 @@ class CE(Service, Responders):
         if not self.running:
             raise StartFailed("rvgahp-ce at the site is being stopped")
         return self._recorder.start(
-            arguments, lambda: self._here.start(self._peer(), **arguments), self.sessions.get
+            arguments, lambda: self.here.start(self._peer(), **arguments), self.sessions.get
         )
 
     @commands.RenewKey.responder
     def renewKey(self, **arguments: Any) -> dict[str, Any]:
-        return self._here.renewKey(self._peer(), self._proxyPolicy, **arguments)
+        return self.here.renewKey(self._peer(), self._proxyPolicy, **arguments)
 
     @commands.DialTunnel.responder
     def dialTunnel(self, **arguments: Any) -> Deferred[dict[str, Any]]:
-        return self._here.dialTunnel(**arguments)
+        return self.here.dialTunnel(**arguments)
 
     def _peer(self) -> str:
         """
         @return: the IP address of the proxy, which has just called.
         """
         assert self._control is not None
-        self.proxyAddress = str(self._control.transport.getPeer().host)
-        return self.proxyAddress
+        self.proxy.address = str(self._control.transport.getPeer().host)
+        return self.proxy.address
 
     @commands.Redial.responder
     def redial(self, session: str, stream: int, generation: int) -> dict[str, Any]:
-        self._here.redial(session, stream, generation)
+        self.here.redial(session, stream, generation)
         return {}
 
     @commands.EndSession.responder
@@ -315,7 +317,7 @@ class CE(Service, Responders):
         """
         Ask the proxy for a ticket.
         """
-        if self._control is None or not self._accepted:
+        if self._control is None or not self.proxy.isAccepted:
             return fail(ChannelLost("the site is not connected to the proxy"))
         asked = self._control.caller.call(commands.OpenChannel, session=sessionId, stream=stream)
         return asked.addCallback(lambda answer: answer["ticket"])

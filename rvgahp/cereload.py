@@ -78,7 +78,7 @@ class CEReload:
 
     def _review(self, session: GAHPSession) -> None:
         things = {"gahp": session.request.gahp, "account": session.request.runsAs}
-        asked = self._access.checkPeer(START, session.request.owner, self._ce.proxyAddress, things)
+        asked = self._access.checkPeer(START, session.request.owner, self._ce.proxy.address, things)
         asked.addErrback(self._withdraw, session)
 
     def _withdraw(self, failure: Failure, session: GAHPSession) -> None:

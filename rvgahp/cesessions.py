@@ -19,6 +19,7 @@ from rvgahp.accessrules import START
 from rvgahp.accounts import Accounts, OwnAccount
 from rvgahp.budget import Budget
 from rvgahp.cetunnels import CETunnels, openTunnelPort
+from rvgahp.drains import Drains
 from rvgahp.errors import NotAuthorized, RvgahpError, SessionGone, StartFailed
 from rvgahp.gahpenvironment import GAHPEnvironment, Surroundings
 from rvgahp.gahprequest import GAHPRequest
@@ -40,6 +41,7 @@ class CESessions:
     The sessions of one CE.
 
     @ivar running: by id.
+    @ivar drains: whether starts are taken.
     """
 
     log = Logger()
@@ -74,6 +76,7 @@ class CESessions:
         self._over = over
         self._access = access
         self._isStopping = False
+        self.drains = Drains()
         self._budget = Budget(settings.get("RVGAHP_REPLAY_TOTAL"))
         self._launcher = ProcessLauncher(reactor, settings.get("RVGAHP_KILL_GRACE"))
         self._limits = CELimits(reactor.seconds, lambda: self._settings)
@@ -172,6 +175,7 @@ class CESessions:
         """
         if self._isStopping:
             raise StartFailed("rvgahp-ce at the site is being stopped")
+        self.drains.check(self._site, "the site's administrator")
         command = self._gahps.find(gahp)
         server = Policy.decode(serverPolicy)
         agreed = SecuritySession(

@@ -22,6 +22,7 @@ from rvgahp.bootclock import useBootClock
 from rvgahp.ce import CE
 from rvgahp.cereload import CEReload
 from rvgahp.certificaterenewal import CertificateRenewal
+from rvgahp.cestatus import CEStatus
 from rvgahp.control import ControlConnection
 from rvgahp.credentials import siteOf
 from rvgahp.descriptorlimit import raiseDescriptorLimit
@@ -40,6 +41,7 @@ from rvgahp.notify import notify
 from rvgahp.policy import Policy, resolve
 from rvgahp.reload import Reloading
 from rvgahp.separation import Separation, notesOf, separationOf
+from rvgahp.statussocket import StatusSocket
 from rvgahp.tapoptions import DaemonOptions, keptStderr, parameters, refuseStart
 from rvgahp.tls import utcNow
 from rvgahp.trust import Trust, loadTrust
@@ -135,7 +137,12 @@ class CEService(MultiService):
     log = Logger()
 
     def __init__(
-        self, options: Options, audit: AuditLog, reloading: Reloading, stderr: TextIO | None
+        self,
+        options: Options,
+        audit: AuditLog,
+        reloading: Reloading,
+        status: StatusSocket,
+        stderr: TextIO | None,
     ) -> None:
         """
         @param reloading: reads all files again, at SIGHUP.
@@ -146,6 +153,7 @@ class CEService(MultiService):
         self._options = options
         self._audit = audit
         self._reloading = reloading
+        self._status = status
         self._stderr = stderr
 
     def privilegedStartService(self) -> None:
@@ -154,6 +162,7 @@ class CEService(MultiService):
             is wanted.
         """
         try:
+            self._status.bind()
             super().privilegedStartService()
             self._audit.open()
         except OSError as e:
@@ -173,10 +182,12 @@ class CEService(MultiService):
             gahps=", ".join(self._options.gahps.names()),
         )
         super().startService()
+        self._status.open()
         self._reloading.watchHangup()
 
     def stopService(self) -> Any:
         self._reloading.ignoreHangup()
+        self._status.close()
         return super().stopService()
 
 
@@ -235,6 +246,8 @@ def makeService(options: Options) -> CEService:
     )
     adopt = CEReload(options.settings, ce, access, options.separation).adopt
     reloading = Reloading(reactor, options.again, adopt, ce.audit)
-    service = CEService(options, ce.audit, reloading, keptStderr(options))
+    operator = CEStatus(reactor, options.settings, options.site, ce)
+    status = StatusSocket(reactor, options.settings, operator)
+    service = CEService(options, ce.audit, reloading, status, keptStderr(options))
     ce.setServiceParent(service)
     return service

@@ -144,6 +144,7 @@ class CETunnels:
         self._session = session
         self.owner = os.geteuid()
         self._last = 0
+        self._received = self._sent = 0  # by tunnels that are over
         self._tunnels: dict[int, CETunnel] = {}
         self._refusals = Refusals(reactor, self._sayRefused)
         self._probe: TunnelProbe | None = None
@@ -158,6 +159,15 @@ class CETunnels:
 
     def __len__(self) -> int:
         return len(self._tunnels)
+
+    def carried(self) -> tuple[int, int]:
+        """
+        @return: bytes that came from the submit host, and that were sent there, by all tunnels
+            that there were.
+        """
+        present = self._tunnels.values()
+        received = self._received + sum(tunnel.received for tunnel in present)
+        return received, self._sent + sum(tunnel.sent for tunnel in present)
 
     def redial(self, number: int, generation: int) -> None:
         """
@@ -257,6 +267,8 @@ class CETunnels:
 
     def _over(self, number: int, tunnel: CETunnel, reason: str) -> None:
         del self._tunnels[number]
+        self._received += tunnel.received
+        self._sent += tunnel.sent
         if self._probe is not None and self._probe.tunnel == number:
             self._probe.ended(reason)
         self.log.info(

@@ -9,6 +9,7 @@ Layer 4.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
@@ -85,6 +86,19 @@ class Claims:
         """
         entry = self._listed.get(sessionId)
         return entry is not None and entry["site"] == site
+
+    def entry(self, sessionId: str) -> dict[str, Any] | None:
+        """
+        @return: what was listed of a session that nobody has claimed.  The claim key in it is
+            B{secret}.
+        """
+        return self._listed.get(sessionId)
+
+    def entries(self) -> Iterable[dict[str, Any]]:
+        """
+        @return: all of them.
+        """
+        return self._listed.values()
 
     def count(self, site: str) -> int:
         """

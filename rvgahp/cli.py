@@ -105,6 +105,7 @@ def makeParser() -> argparse.ArgumentParser:
     from rvgahp.enrolmentcli import addCommands as addEnrolment
     from rvgahp.mapcli import addCommand as addMap
     from rvgahp.reloadcli import addCommand as addReload
+    from rvgahp.statuscli import addCommands as addStatus
     from rvgahp.tracecli import addCommand
 
     addCommand(commands, _wakeBySignals)
@@ -113,6 +114,7 @@ def makeParser() -> argparse.ArgumentParser:
     addMap(commands)
     addReload(commands, _wakeBySignals)
     addAccess(commands)
+    addStatus(commands)
     return parser
 
 

@@ -7,6 +7,7 @@ Layer 4.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -56,6 +57,12 @@ class ClosedEnrolment:
         @return: the canonical name of who has invited it; L{None}: nobody has.
         """
         return None
+
+    def enrolled(self) -> Collection[str]:
+        """
+        @return: the sites that may come with a certificate of ours.
+        """
+        return ()
 
     def isKnown(self, site: str) -> bool:
         """

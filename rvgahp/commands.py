@@ -153,9 +153,30 @@ class Sessions(Command):
 
 class Ping(Command):
     """
-    Either way: are you there?
+    Either way: are you there?  A CE answers with news of its sessions
+    (L{rvgahp.sessionnews}).
     """
 
+    response = [
+        (
+            b"sessions",
+            BoxList(
+                [
+                    (b"session", Unicode()),
+                    (b"phase", Words()),
+                    (b"pid", Integer()),
+                    (b"stalled", Integer()),
+                    (b"channels", Integer()),
+                    (b"received", Integer()),
+                    (b"sent", Integer()),
+                    (b"tunnels", Integer()),
+                    (b"tunnelsReceived", Integer()),
+                    (b"tunnelsSent", Integer()),
+                ],
+                optional=True,
+            ),
+        )
+    ]
     errors = ERRORS
 
 

@@ -168,7 +168,9 @@ class ControlConnection(Protocol):
         self._reader = BoxReader(limits.GREETING_BOX_BYTES)
         self._left = watchlimits.CALLS_PER_TURN
         self._turn: Any = None
+        self._heard: Callable[[dict[str, Any], float], object] | None = None
         self._pinging: Any = None
+        self._asked: float | None = None
         self._aborting: Any = None
         self._isAborted = self._isFull = False
         self._unsent = 0
@@ -225,18 +227,35 @@ class ControlConnection(Protocol):
         address = self.transport.getPeer()
         return f"{address.host}:{address.port}"
 
-    def greeted(self) -> None:
+    def greeted(self, heard: Callable[[dict[str, Any], float], object] | None = None) -> None:
         """
         Hello has been answered: larger boxes may come, and pings begin.
+
+        @param heard: called with each answer to a ping, and the seconds that it took.
         """
+        self._heard = heard
         self._reader.longest = limits.CONTROL_BOX_BYTES
         self._pinging = self._clock.callLater(limits.CONTROL_PING_INTERVAL, self._ping)
 
+    def waiting(self) -> float:
+        """
+        @return: seconds for which the answer to a ping has been waited for; 0 if none is.
+        """
+        return 0.0 if self._asked is None else self._clock.seconds() - self._asked
+
     def _ping(self) -> None:
+        self._asked = self._clock.seconds()
         asked = self.caller.call(Ping, limits.CONTROL_PING_TIMEOUT)
         asked.addCallbacks(self._pinged, self._unanswered)
 
-    def _pinged(self, _: object) -> None:
+    def _pinged(self, answer: dict[str, Any]) -> None:
+        took = self.waiting()
+        self._pingLater()
+        if self._heard is not None:
+            self._heard(answer, took)
+
+    def _pingLater(self) -> None:
+        self._asked = None
         self._pinging = self._clock.callLater(limits.CONTROL_PING_INTERVAL, self._ping)
 
     def _unanswered(self, failure: Failure) -> None:
@@ -245,7 +264,7 @@ class ControlConnection(Protocol):
         if failure.check(TimeoutError):
             self._dropped("no answer to a ping")
         else:
-            self._pinged(None)  # a refusal is a sign of life too
+            self._pingLater()  # a refusal is a sign of life too
 
     def close(self) -> None:
         """

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 import secrets
+from collections.abc import Collection
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +119,10 @@ class Enrolment(ClosedEnrolment):
 
     def ownerOf(self, site: str) -> str | None:
         return self.registry.ownerOf(site)
+
+    def enrolled(self) -> Collection[str]:
+        names = self.registry.names()
+        return [name for name in names if not self.registry.isRevoked(name)]
 
     def isKnown(self, site: str) -> bool:
         return site in self.registry.names()

@@ -9,6 +9,7 @@ Layer 4: a reactor is passed in.
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -56,6 +57,8 @@ class GAHPSession:
     @ivar tunnels: of the GAHP's connections to the submit host, if it has any.
     @ivar way: to the proxy.
     @ivar makeStream: makes our end of one more stream.
+    @ivar carrier: of the GAHP's stream.
+    @ivar since: when that was, in seconds since 1970.
     @ivar isAbandoned: the proxy has said that its client is gone.
     """
 
@@ -88,25 +91,25 @@ class GAHPSession:
         self.way = way
         self.request = request
         self._over = over
+        self.since = time.time()
         self.phase = Phase.STARTING
         self.started: Deferred[None] = Deferred()
         self.makeStream = partial(Stream, settings.get("RVGAHP_REPLAY_LIMIT"), budget)
-        self._carrier = Carrier(reactor, self.makeStream(), self)
+        self.carrier = Carrier(reactor, self.makeStream(), self)
         self.tunnels: CETunnels | None = None
         self._dialer = ChannelDialer(
             reactor,
             self.keys,
-            self._carrier,
+            self.carrier,
             way.dial,
             lambda: way.openChannel(self.sessionId, 0),
             self._unreachable,
             tickets,
         )
-        self.output = GAHPOutput(self._carrier)
+        self.output = GAHPOutput(self.carrier)
         self.status: tuple[bool, int] | None = None
         self.isAbandoned = self._discarding = self._stdinOver = False
-        self._endReason = ""
-        self._lastOutput = 0.0
+        self._endReason, self._lastOutput = "", 0.0
         self._calls = DelayedCalls(reactor)
 
     # -- requests -----------------------------------------------------------
@@ -131,11 +134,10 @@ class GAHPSession:
 
     def isReachable(self) -> bool:
         """
-        @return: whether the submit host is: something was heard of the client just now, and
-            the proxy is there.
+        @return: whether the submit host is: the proxy is, and of the client something was heard.
         """
-        quiet = self._reactor.seconds() - self._carrier.lastHeard
-        return self._carrier.isConnected() and quiet < limits.PAUSE_AFTER and self.way.isUp()
+        quiet = self._reactor.seconds() - self.carrier.lastHeard
+        return self.carrier.isConnected() and quiet < limits.PAUSE_AFTER and self.way.isUp()
 
     def clientGone(self, reason: str) -> None:
         """
@@ -179,7 +181,7 @@ class GAHPSession:
         self._discarding = True
         self._dialer.close()
         if self.phase is Phase.EXITED:
-            isDone = self.isAbandoned or self._carrier.stream.isAcknowledged()
+            isDone = self.isAbandoned or self.carrier.stream.isAcknowledged()
             self._finish("" if isDone else reason)
         else:
             self.process.stdout.resumeReading()
@@ -195,10 +197,10 @@ class GAHPSession:
     def roomMade(self) -> None:
         if self.phase is Phase.OVER:
             return
-        if self._carrier.room():
+        if self.carrier.room():
             self.process.stdout.resumeReading()
             self.output.sendStderr()
-        if self.output.isComplete and self._carrier.stream.isAcknowledged():
+        if self.output.isComplete and self.carrier.stream.isAcknowledged():
             self._finish("")
 
     def framesReceived(self, received: list[Frame]) -> None:
@@ -210,14 +212,14 @@ class GAHPSession:
                 self.process.stdin.endWriting()
                 self._stdinEnded()
             elif frame.kind == frames.STOP:
-                self._carrier.deliver(frame.cost)
+                self.carrier.deliver(frame.cost)
                 self._end("its client was told to end", "")
             else:
                 raise StreamBroken(f"a frame of kind {frame.kind} is not for a CE")
 
     def stdinDelivered(self, cost: int) -> None:
         if self.phase is not Phase.OVER:
-            self._carrier.deliver(cost)
+            self.carrier.deliver(cost)
 
     def _stdinEnded(self) -> None:
         self._stdinOver = True
@@ -230,7 +232,7 @@ class GAHPSession:
         """
         if self.phase not in (Phase.STARTING, Phase.RUNNING):
             return
-        if self.phase is Phase.STARTING or not self._carrier.room():
+        if self.phase is Phase.STARTING or not self.carrier.room():
             self._lastOutput = self._reactor.seconds()  # it may be waiting for us
         grace = self._settings.get("RVGAHP_STDIN_GRACE")
         left = self._lastOutput + grace - self._reactor.seconds()
@@ -292,7 +294,7 @@ class GAHPSession:
         """
         if self.phase is not Phase.EXITED or self.output.isComplete:
             return
-        blocked = self.output.isStdoutOpen and not self._carrier.room()
+        blocked = self.output.isStdoutOpen and not self.carrier.room()
         left = self._lastOutput + limits.OUTPUT_GRACE - self._reactor.seconds()
         if blocked or left > 0:
             wait = limits.OUTPUT_GRACE if blocked else max(left, 0.01)
@@ -343,6 +345,6 @@ class GAHPSession:
         if self.tunnels is not None:
             self.tunnels.close("its session is over")
         self._dialer.close()
-        self._carrier.close()
+        self.carrier.close()
         self.process.close()
         self._over(self, reason)

@@ -224,8 +224,9 @@ class Proxy:
     def _notStarted(
         self, failure: Failure, record: ProxySession, connection: SiteConnection
     ) -> Failure:
-        record.close()
         reason = startProblem(failure, connection, self.startTimeout)
+        self.watch.notStarted(record, reason)
+        record.close()
         self.log.warn(
             "Session {session}: not started: {reason}", session=record.sessionId, reason=reason
         )
@@ -235,12 +236,16 @@ class Proxy:
         connection.end(record.sessionId, "its start was given up")
         return Failure(StartFailed(reason))
 
-    def endAtSite(self, site: str, sessionId: str, reason: str = "its client is gone") -> None:
+    def endAtSite(
+        self, site: str, sessionId: str, reason: str = "its client is gone", by: str = "client"
+    ) -> None:
         """
         A session's client has gone, or may have it no longer: its GAHP must end.
+
+        @param by: who or what ends it (L{rvgahp.sessionaudit.SessionAudit.ended}).
         """
         connection = self.sites.get(site)
-        self.watch.ends.clientGone(sessionId, reason)
+        self.watch.ends.clientGone(sessionId, reason, by)
         if connection is not None:
             connection.end(sessionId, reason)
         else:

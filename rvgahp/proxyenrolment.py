@@ -156,6 +156,13 @@ class ProxyEnrolment:
         self.tls.replace(*self._shown())
         self.tls.grace = timedelta(seconds=settings.get("RVGAHP_RENEWAL_GRACE"))
 
+    def ends(self) -> datetime:
+        """
+        @return: when the certificate that we show does.
+        """
+        credentials, _ = self._shown()
+        return credentials.certificate.not_valid_after_utc
+
     def objection(self, chain: PeerChain) -> str:
         """
         @return: why what a CE has shown at its handshake counts no longer, for people; empty

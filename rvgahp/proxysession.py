@@ -9,6 +9,7 @@ Layer 4.
 from __future__ import annotations
 
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -17,6 +18,7 @@ from twisted.python.failure import Failure
 
 from rvgahp import commands, limits, localcommands, tunnellimits
 from rvgahp.errors import Busy, NoSuchSite, NotAuthorized, RvgahpError
+from rvgahp.history import LARGEST
 from rvgahp.renewal import Renewal
 from rvgahp.session import SecuritySession
 
@@ -40,6 +42,11 @@ class ProxySession:
     @ivar grant: by which its client has it.
     @ivar hasTunnels: whether its client serves tunnels.
     @ivar isProbed: whether its CE is at a probe of them.
+    @ivar since: when it was asked for, or claimed, in seconds since 1970.
+    @ivar isIntroduced: its client has the site's answer.
+    @ivar news: what its CE has told of it last, as in the answer to L{commands.Ping}; nothing
+        before that.
+    @ivar newsCame: when that was, by the reactor's clock.
     """
 
     log = Logger()
@@ -60,7 +67,10 @@ class ProxySession:
         self._proxy = proxy
         self.hasTunnels = hasTunnels
         self._isRenewable = isRenewable
-        self.isProbed = False
+        self.isProbed = self.isIntroduced = False
+        self.since = time.time()
+        self.news: dict[str, Any] = {}
+        self.newsCame = 0.0
         self.session = session
         self.site = site
         self.client = client
@@ -94,6 +104,18 @@ class ProxySession:
         """
         return self.grant.rule
 
+    def heard(self, news: dict[str, Any]) -> None:
+        """
+        Its CE has told of it.  A number that can be none is the nearest that can.
+        """
+        former = self.news
+        self.news = {
+            name: min(max(0, value), LARGEST) if isinstance(value, int) else value
+            for name, value in news.items()
+        }
+        self._proxy.watch.counts.told(former, self.news)
+        self.newsCame = self._proxy.reactor.seconds()
+
     # -- channels -----------------------------------------------------------
 
     def channelArrived(self, stream: int, connection: socket.socket) -> None:
@@ -114,6 +136,7 @@ class ProxySession:
         """
         The client has its answer.
         """
+        self.isIntroduced = True
         if not self._over:
             if self._isRenewable:
                 self.renewal.start()

@@ -33,14 +33,18 @@ from rvgahp.listener import Listener, listenTCP, listenUNIX, removeSocket
 from rvgahp.localclients import Clients
 from rvgahp.localnames import LocalNames
 from rvgahp.methodtable import MethodTable
+from rvgahp.metricsport import MetricsPort
 from rvgahp.notify import notify
 from rvgahp.proxy import Proxy
 from rvgahp.proxyaccess import ProxyAccess
 from rvgahp.proxyenrolment import ProxyEnrolment, needsOwnCredentials
+from rvgahp.proxyoperator import ProxyOperator
 from rvgahp.proxyreload import ProxyFiles, ProxyReload
+from rvgahp.proxystatus import ProxyStatus
 from rvgahp.reload import Reloading
 from rvgahp.settings import Settings
 from rvgahp.sitearrival import accept
+from rvgahp.statussocket import StatusSocket
 from rvgahp.tapoptions import DaemonOptions, keptStderr, parameters, refuseStart
 from rvgahp.trust import Trust, loadTrust
 
@@ -137,6 +141,7 @@ class ProxyService(Service):
         self._enrolment = ProxyEnrolment(reactor, settings, credentials, trust, account)
         self._listeners: list[Listener] = []
         self._sockets: list[tuple[str, int]] = []
+        self._views: list[StatusSocket | MetricsPort] = []
 
     def privilegedStartService(self) -> None:
         """
@@ -190,11 +195,28 @@ class ProxyService(Service):
         self._access.ownerOf = self._proxy.enrolment.ownerOf
         adopt = ProxyReload(self._proxy, self._enrolment, self._authenticator).adopt
         self._clients.reloading = Reloading(self._reactor, self._again, adopt, watch.audit)
+        self._openViews()
         path = self._settings.get("RVGAHP_SOCKET")
         self._listenUNIX(path)
         for site, further in self._settings.get("RVGAHP_SITE_SOCKETS").items():
             self._listenUNIX(further, site)
         self._tell(port.getsockname()[1], path)
+
+    def _openViews(self) -> None:
+        """
+        Let people and programs look.
+        """
+        status = ProxyStatus(self._proxy, self._enrolment.ends)
+        operator = ProxyOperator(self._proxy, status)
+        view = StatusSocket(self._reactor, self._settings, operator)
+        self._views.append(view)
+        view.bind()
+        view.open()
+        counts = self._proxy.watch.counts
+        metrics = MetricsPort(self._reactor, self._settings, counts, status.whole)
+        self._views.append(metrics)
+        if metrics.open():
+            self.log.info("Metrics are on {address}", address=metrics.address)
 
     def _listenUNIX(self, path: str, site: str = "") -> None:
         """
@@ -223,6 +245,8 @@ class ProxyService(Service):
         No more arrivals.
         """
         self._enrolment.close()
+        for view in self._views:
+            view.close()
         for listener in self._listeners:
             listener.close()
         for path, inode in self._sockets:

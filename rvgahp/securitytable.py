@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 
-from rvgahp.settingkinds import HOST, HOST_PORT, NETWORKS, Kind, integer, path, seconds
+from rvgahp.listkinds import NETWORKS
+from rvgahp.settingkinds import HOST, HOST_PORT, Kind, integer, path, seconds
 from rvgahp.settingrow import BOTH, CE, PROXY, PoolRule, Setting
 
 __all__ = ["SECURITY_TABLE"]

@@ -25,6 +25,7 @@ class _Open:
     @ivar fields: what is said of it in each line.
     @ivar since: when it was started; L{None} if that was before this proxy.
     @ivar reason: why it is about to end.
+    @ivar by: who or what ends it.
     @ivar until: when its client went.
     @ivar timer: until its CE has told of its end.
     """
@@ -33,6 +34,7 @@ class _Open:
         self.fields = fields
         self.since = since
         self.reason = ""
+        self.by = "client"
         self.until = 0.0
         self.timer: Any = None
 
@@ -42,13 +44,21 @@ class SessionAudit:
     The sessions that one proxy knows.
     """
 
-    def __init__(self, clock: IReactorTime, audit: AuditLog, patience: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        audit: AuditLog,
+        patience: Callable[[], float],
+        over: Callable[[dict[str, Any]], object],
+    ) -> None:
         """
         @param patience: seconds for which a CE is waited for after a client has gone.
+        @param over: called with what is recorded of each session that has ended.
         """
         self._clock = clock
         self._audit = audit
         self._patience = patience
+        self._over = over
         self._open: dict[str, _Open] = {}
 
     def __len__(self) -> int:
@@ -69,17 +79,18 @@ class SessionAudit:
         self._audit.record("claim", decision="allowed", session=session, **fields)
         self._open[session] = _Open(fields, None)
 
-    def clientGone(self, session: str, reason: str) -> None:
+    def clientGone(self, session: str, reason: str, by: str = "client") -> None:
         """
-        Its client's connection has ended.  What its CE will say of it is waited for.
+        Its client's connection has ended, or somebody ends it.  What its CE will say of it is
+        waited for.
+
+        @param by: as for L{ended}.
         """
         entry = self._open.get(session)
         if entry is not None and entry.timer is None:
-            entry.reason = reason
+            entry.reason, entry.by = reason, by
             entry.until = self._clock.seconds()
-            entry.timer = self._clock.callLater(
-                self._patience(), self.ended, session, "client", reason
-            )
+            entry.timer = self._clock.callLater(self._patience(), self.ended, session, by, reason)
 
     def siteEnded(
         self, session: str, site: str, reason: str, received: int, sent: int, isListed: bool
@@ -100,7 +111,7 @@ class SessionAudit:
         if reason.startswith(LEASE_OVER):
             by = "lease"
         else:
-            by = "client" if entry.timer is not None and reason else "site"
+            by = entry.by if entry.timer is not None and reason else "site"
         self.ended(session, by, reason, received, sent)
 
     def ended(
@@ -114,8 +125,8 @@ class SessionAudit:
         """
         It is over.
 
-        @param by: who or what has ended it: C{client}, C{site}, C{lease}, C{lost} or
-            C{revoked}.
+        @param by: who or what has ended it: C{client}, C{site}, C{lease}, C{lost},
+            C{revoked} or C{killed}.
         @param received: bytes of its GAHP's stdin, as its CE says.
         @param sent: bytes of its GAHP's stdout.
         """
@@ -128,8 +139,17 @@ class SessionAudit:
         if entry.timer is not None and sent is None:
             until = entry.until
         seconds = None if entry.since is None else until - entry.since
-        told = {"session": session, "seconds": seconds, "received": received, "sent": sent}
-        self._audit.record("end", by=by, reason=reason, **entry.fields, **told)
+        told = {
+            **entry.fields,
+            "session": session,
+            "seconds": seconds,
+            "received": received,
+            "sent": sent,
+            "by": by,
+            "reason": reason,
+        }
+        self._audit.record("end", **told)
+        self._over(told)
 
     def close(self) -> None:
         """
@@ -146,4 +166,4 @@ class SessionAudit:
         """
         entry = self._open.get(session)
         if entry is not None and entry.timer is not None:
-            self.ended(session, "client", entry.reason)
+            self.ended(session, entry.by, entry.reason)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from rvgahp.errors import RvgahpError
-from rvgahp.names import checkGAHPName, checkSite
+from rvgahp.names import checkSite
 from rvgahp.policy import Level
 
 __all__ = [
@@ -27,16 +27,14 @@ __all__ = [
     "ADDRESS",
     "ADDRESS_PORT",
     "COMMAND",
-    "GAHP_NAMES",
     "HOST",
     "LEVEL",
-    "METHODS",
     "MODE",
-    "NETWORKS",
     "SITE",
     "Kind",
     "amount",
     "integer",
+    "passing",
     "path",
     "seconds",
 ]
@@ -193,43 +191,12 @@ def _parseAddress(text: str) -> str:
     return "" if text == "*" else str(ipaddress.ip_address(text))
 
 
-def _parseNetworks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    """
-    Networks; a single address is one too.
-    """
-    return tuple(map(ipaddress.ip_network, _words(text)))
-
-
-def _parseGAHPNames(text: str) -> tuple[str, ...]:
-    """
-    Names of GAHPs.
-    """
-    return tuple(_passing(checkGAHPName, name) for name in _words(text))
-
-
 def _parseCommand(text: str) -> list[str]:
     """
     Words, parted as a POSIX shell would part them; no shell is run.
     """
     words = shlex.split(text)
     if not words or not words[0] or not text.isprintable():
-        raise ValueError(text)
-    return words
-
-
-def _parseMethods(text: str) -> tuple[str, ...]:
-    """
-    Names in capitals, each once, those that rvgahp does not have included.
-    """
-    return tuple(dict.fromkeys(word.upper() for word in _words(text)))
-
-
-def _words(text: str) -> list[str]:
-    """
-    The items of a list, which HTCondor parts by commas, blanks or both.
-    """
-    words = [word for word in re.split(r"[,\s]+", text) if word]
-    if not words:
         raise ValueError(text)
     return words
 
@@ -243,7 +210,7 @@ def _inRange(value: _Number, low: float, high: float) -> _Number:
     return value
 
 
-def _passing(check: Callable[[str], Any], text: str) -> Any:
+def passing(check: Callable[[str], Any], text: str) -> Any:
     """
     What a check of layer 0 gives; its refusal becomes a L{ValueError}.
     """
@@ -299,31 +266,13 @@ ADDRESS = Kind(
 )
 """Where to listen.  Value: C{str}, C{""} for all interfaces."""
 
-NETWORKS = Kind(
-    "list of networks",
-    "a list of IP addresses and networks such as 192.0.2.7, 192.0.2.0/24, "
-    "192.0.2.0/255.255.255.0 and 2001:db8::/32, with no bit set beyond the mask",
-    _parseNetworks,
-    unset=(),
-)
-"""IP networks.  Value: a tuple of C{ipaddress} networks."""
-
 SITE = Kind(
     "site",
     "1 to 253 letters, digits, dots, hyphens, underscores and at most one @, with a letter or "
     "digit first and last",
-    lambda text: _passing(checkSite, text),
+    lambda text: passing(checkSite, text),
 )
 """The name of a site, by L{checkSite}.  Value: C{str}."""
-
-GAHP_NAMES = Kind(
-    "list of names",
-    "a list of names, each 1 to 64 letters, digits, dots, hyphens, underscores and plus signs "
-    "with a letter or digit first",
-    _parseGAHPNames,
-    unset=(),
-)
-"""Names of GAHPs, by L{checkGAHPName}.  Value: a tuple of C{str}."""
 
 COMMAND = Kind(
     "command line",
@@ -336,13 +285,6 @@ COMMAND = Kind(
 LEVEL = Kind(
     "level",
     "REQUIRED, PREFERRED, OPTIONAL or NEVER",
-    lambda text: _passing(Level.parse, text),
+    lambda text: passing(Level.parse, text),
 )
 """How much a protection is wanted.  Value: a L{Level}."""
-
-METHODS = Kind(
-    "list of methods",
-    "a list of crypto methods with AES among them, the only one that rvgahp has",
-    _parseMethods,
-)
-"""Crypto methods, by HTCondor's names.  Value: a tuple of C{str}."""

@@ -15,7 +15,8 @@ from typing import Any
 
 from rvgahp.configuration import Configuration
 from rvgahp.errors import ConfigurationError
-from rvgahp.settingkinds import COMMAND, GAHP_NAMES, Kind
+from rvgahp.listkinds import GAHP_NAMES
+from rvgahp.settingkinds import COMMAND, Kind
 from rvgahp.settingrow import BUILT_IN_GAHPS, GAHP_PREFIX, PREFIX, SUBSYSTEM_PREFIX, Setting
 from rvgahp.settingtable import TABLE
 from rvgahp.sitesockets import checkMainSocket

@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_settingtable -*-
 """
 The table of every setting, one row each.  Layer 2: pure;
-L{rvgahp.securitytable}, L{rvgahp.settingrow}, L{rvgahp.settingkinds},
+L{rvgahp.securitytable}, L{rvgahp.viewtable}, L{rvgahp.settingrow}, L{rvgahp.settingkinds},
 L{rvgahp.sitesockets} and L{rvgahp.policy}.
 
 To add a setting, add a row here, and the row that C{tests/test_settingtable.py}
@@ -10,19 +10,17 @@ then asks for to C{doc/settings.rst}.
 
 from __future__ import annotations
 
+from rvgahp.listkinds import GAHP_NAMES, METHODS, NETWORKS
 from rvgahp.policy import Level
 from rvgahp.securitytable import SECURITY_TABLE
 from rvgahp.settingkinds import (
     ACCOUNT,
     ADDRESS,
     ADDRESS_PORT,
-    GAHP_NAMES,
     HOST,
     HOST_PORT,
     LEVEL,
-    METHODS,
     MODE,
-    NETWORKS,
     SITE,
     amount,
     integer,
@@ -31,6 +29,7 @@ from rvgahp.settingkinds import (
 )
 from rvgahp.settingrow import BOTH, CE, LONGEST_SOCKET_PATH, PROXY, PoolRule, Setting
 from rvgahp.sitesockets import siteSockets
+from rvgahp.viewtable import VIEW_TABLE
 
 __all__ = ["TABLE"]
 
@@ -171,6 +170,7 @@ TABLE = (
         "0666",
         isFixed=True,
     ),
+    *VIEW_TABLE,
     Setting(
         "RVGAHP_FORWARD_TO",
         ADDRESS_PORT,

@@ -42,6 +42,7 @@ class SiteConnection(EnrolledSite):
     @ivar rule: the rule that lets it register the site.
     @ivar isReady: it has listed its sessions and takes starts.
     @ivar listed: the sessions that it has listed.
+    @ivar roundTrip: seconds until it answered the last ping; L{None} before the first.
     """
 
     log = Logger()
@@ -59,6 +60,7 @@ class SiteConnection(EnrolledSite):
         self.software = ""
         self.isReady = False
         self.listed: set[str] = set()
+        self.roundTrip: float | None = None
         self._calls = 0
         self.control = ControlConnection(proxy.reactor, self, self._secured, self._lost)
         self._deadline = proxy.reactor.callLater(limits.GREETING_TIMEOUT, self._late)
@@ -103,11 +105,10 @@ class SiteConnection(EnrolledSite):
         self._proxy.watch.siteWent(self, reason)
         if self._proxy.sites.get(self.site) is self:
             del self._proxy.sites[self.site]
-            self.log.warn(
-                "Site {site}: disconnected: {reason}",
-                site=self.site,
-                reason=explain(reason),
-            )
+            why = explain(reason)
+            ends = self.chain.end.timestamp() if self.chain is not None else None
+            self._proxy.watch.history.siteWent(self.site, self.address, why, ends)
+            self.log.warn("Site {site}: disconnected: {reason}", site=self.site, reason=why)
         elif not self.instance and not self.hasAnswer:
             self.warn("CE at {who}: refused or broken off before Hello: {what}", explain(reason))
 
@@ -215,7 +216,7 @@ class SiteConnection(EnrolledSite):
         self.software = software
         self.since = time.time()
         self.abandon()
-        self.control.greeted()
+        self.control.greeted(self._heard)
         self.awaitEnd(self.dismiss)
         self._proxy.watch.siteCame(self)
         self.log.info(
@@ -227,6 +228,16 @@ class SiteConnection(EnrolledSite):
             gahps=", ".join(self.gahps) or "nothing",
         )
         return answer
+
+    def _heard(self, answer: dict[str, Any], seconds: float) -> None:
+        """
+        It has answered a ping.
+        """
+        self.roundTrip = seconds
+        for news in answer["sessions"] or ():
+            record = self._proxy.sessions.get(news["session"])
+            if record is not None and record.site == self.site:
+                record.heard(news)
 
     def _checkGreeted(self) -> None:
         if self._proxy.sites.get(self.site) is not self:

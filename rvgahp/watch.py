@@ -21,7 +21,10 @@ from twisted.python.failure import Failure
 
 from rvgahp import watchlimits
 from rvgahp.auditlog import AuditLog
+from rvgahp.counts import Counts
+from rvgahp.drains import Drains
 from rvgahp.errors import Busy, NotAuthorized, RvgahpError
+from rvgahp.history import History
 from rvgahp.occupancy import Occupancy
 from rvgahp.penalties import Penalties
 from rvgahp.refusals import Warnings
@@ -62,6 +65,9 @@ class Watch:
     @ivar penalties: of addresses.
     @ivar sessions: the proxy's sessions, by id; counted by uid and by site.
     @ivar ends: what is recorded of them.
+    @ivar history: of sites and sessions.
+    @ivar counts: of all that comes and goes.
+    @ivar drains: what takes no new sessions.
     @ivar warnings: those that strangers and users can cause.
     """
 
@@ -80,7 +86,12 @@ class Watch:
         self.sessions: Occupancy[ProxySession] = Occupancy(
             lambda record: (record.client.user.uid, record.site)
         )
-        self.ends = SessionAudit(clock, self.audit, lambda: watchlimits.AUDIT_END_TIMEOUT)
+        self.history = History()
+        self.counts = Counts()
+        self.drains = Drains()
+        self.ends = SessionAudit(
+            clock, self.audit, lambda: watchlimits.AUDIT_END_TIMEOUT, self._ended
+        )
         self._asked = TokenBuckets(watchlimits.STARTING_USERS)
         self._limits = ProxyLimits(clock.seconds, lambda: proxy.settings)
 
@@ -104,6 +115,7 @@ class Watch:
         @raise Busy: there are too many already; the sentence says of what.
         """
         user = client.user
+        self.drains.check(site, "the proxy's administrator")
         ofSite = self.sessions.count(site) + self._proxy.claims.count(site)
         ofUser = self.sessions.count(user.uid)
         self._limits.check(user.uid, user.name, ofUser, site, ofSite)
@@ -112,14 +124,24 @@ class Watch:
         """
         L{Proxy.requestGAHP}, and what comes of it is recorded.
         """
+        began = self._proxy.reactor.seconds()
         asked = maybeDeferred(self._proxy.requestGAHP, client, **arguments)
         fields = {
             **self.userFields(client.user),
             **{name: arguments[name] for name in ("site", "gahp", "account")},
         }
-        return asked.addCallbacks(self._started, self._notStarted, (fields,), errbackArgs=(fields,))
+        return asked.addCallbacks(
+            self._started, self._notStarted, (fields, began), errbackArgs=(fields,)
+        )
 
-    def _started(self, answer: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    def _ended(self, fields: dict[str, Any]) -> None:
+        self.history.ended(fields)
+        self.counts.ends[fields["by"]] += 1
+
+    def _started(
+        self, answer: dict[str, Any], fields: dict[str, Any], began: float
+    ) -> dict[str, Any]:
+        self.counts.started(fields["gahp"], self._proxy.reactor.seconds() - began)
         record = self.sessions.get(answer["session"])
         rule = record.rule if record is not None else ""
         self.ends.started(answer["session"], {**fields, "site": answer["site"], "rule": rule})
@@ -127,8 +149,20 @@ class Watch:
 
     def _notStarted(self, failure: Failure, fields: dict[str, Any]) -> Failure:
         reason = failure.getErrorMessage()
+        self.counts.failures[type(failure.value).__name__] += 1
         self.audit.record("refused", decision="refused", action="start", reason=reason, **fields)
         return failure
+
+    def notStarted(self, record: ProxySession, reason: str) -> None:
+        """
+        A site has not started a GAHP, for this reason.  Where its client has gone meanwhile, or
+        the session was ended, that is none.
+        """
+        if record.sessionId not in self.sessions:
+            return
+        what = {"session": record.sessionId, "site": record.site, "gahp": record.grant.gahp}
+        how = {"seconds": 0.0, "by": "start", "reason": reason, "received": 0, "sent": 0}
+        self.history.ended({**self.userFields(record.client.user), **what, **how})
 
     def claimed(self, record: ProxySession, gahp: str) -> None:
         """
@@ -180,6 +214,7 @@ class Watch:
         A CE's Hello is accepted.
         """
         self.penalties.siteCame(site.address)
+        self.history.siteCame(site.site)
         self.audit.record("register", decision="allowed", **_siteFields(site))
 
     def siteWent(self, site: SiteConnection, reason: Failure) -> None:
@@ -203,6 +238,7 @@ class Watch:
             return
         if command in _PENALTIES:
             site.fault = _PENALTIES[command] if problem.errorCode in _FAULTS else ""
+        self.counts.refusals[_ACTIONS[command]] += 1
         self.audit.record(
             "refused",
             decision="refused",

@@ -25,6 +25,26 @@ STARTS_BURST = 10
 #: connections, and those of one control connection: about a millisecond.
 CALLS_PER_TURN = 16
 
+#: Sessions of which a CE tells in one answer to a ping: 200 bytes each, and a value of a box has
+#: 64 KiB.
+NEWS = 200
+
+#: Sites that have gone, and sessions that have ended, which a proxy remembers for people.
+REMEMBERED_SITES = 1000
+REMEMBERED_ENDS = 500
+
+#: Of the local HTTP interface: connections of one user, seconds that one may last, bytes of a
+#: request's body, and requests of one user in a second, in the long run, and at once: with
+#: thousands of sessions and hundreds of sites an answer takes 20 ms.
+STATUS_CONNECTIONS = 16
+STATUS_TIMEOUT = 30.0
+STATUS_BODY_BYTES = 16 * 1024
+STATUS_RATE = 10.0
+STATUS_BURST = 60.0
+
+#: Connections to the port of the metrics.
+METRICS_CONNECTIONS = 32
+
 #: TLS handshakes begun in one turn: each takes half a millisecond or more.
 HANDSHAKES_PER_TURN = 8
 

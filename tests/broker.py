@@ -83,6 +83,7 @@ class CEDouble(Responders):
     @ivar probes: the arguments of each DialTunnel.
     @ivar answerProbe: makes the answer to DialTunnel.
     @ivar answersPings: whether it seems alive.
+    @ivar news: of its sessions, for its answers to pings.
     @ivar answersEnds: whether it answers EndSession.
     @ivar reason: why its connection ended, once it has.
     """
@@ -101,6 +102,7 @@ class CEDouble(Responders):
         self.probes: list[dict[str, Any]] = []
         self.answerProbe: Callable[[], Any] = lambda: {"answer": b"", "problem": ""}
         self.answersPings = True
+        self.news: list[dict[str, Any]] | None = None
         self.answersEnds = True
         self.reason: Failure | None = None
         self.control = ControlConnection(clock, self, lambda _: None, self._lost)
@@ -180,7 +182,7 @@ class CEDouble(Responders):
 
     @commands.Ping.responder
     def ping(self) -> Any:
-        return {} if self.answersPings else Deferred()
+        return {"sessions": self.news} if self.answersPings else Deferred()
 
 
 class BrokerTestCase(SynchronousTestCase):

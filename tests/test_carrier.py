@@ -586,6 +586,16 @@ class ReplacementTests(CarrierTestCase):
         self.assertEqual([channel.isOpen for channel in new], [True, True])
         self.assertEqual((ends.ce.generation, ends.client.generation), (2, 2))
 
+    def test_count(self) -> None:
+        """
+        Channels that were confirmed are counted, and not those that were dialled in vain.
+        """
+        ends = self.ends()
+        for generation in (3, 9):
+            ends.connect(generation=generation)
+            ends.loop.settle()
+        self.assertEqual((ends.ce.generation, ends.ce.channels), (9, 2))
+
     def test_replayedGeneration(self) -> None:
         """
         A dial with the generation of the present channel does not replace it.

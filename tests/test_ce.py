@@ -623,7 +623,7 @@ class StartTests(CETestCase):
         """
         self.accepted()
         assert self.ce is not None
-        here = self.ce._here
+        here = self.ce.here
         here.refuseStarts()
         refusal = self.called(here.start(HOST, **START))
         self.assertIsInstance(refusal, StartFailed)

@@ -4,6 +4,7 @@ Tests of L{rvgahp.control}: both ends over real TLS in memory.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -224,7 +225,7 @@ class CallTests(ControlTestCase):
         self.assertNotIn(repr(SECRET), repr(logs))
         again = proxy.control.caller.call(commands.Ping)
         self.wire.flush()
-        self.assertEqual(self.successResultOf(again), {})
+        self.assertEqual(self.successResultOf(again), {"sessions": None})
 
     def test_badAnswer(self) -> None:
         """
@@ -563,6 +564,61 @@ class LivenessTests(ControlTestCase):
             peer.send({b"_error": peer.boxes[-1][b"_ask"], **refusal})
             self.wire.flush()
         self.assertEqual(proxy.reasons, [])
+
+    def test_absurdNews(self) -> None:
+        """
+        Of an answer that cannot be read nothing is believed, and the pings go on.
+        """
+        proxy, peer = self.raw()
+        heard: list[Any] = []
+        proxy.control.greeted(lambda answer, seconds: heard.append(answer["sessions"]))
+        whole = {"session": "s", "phase": "\x1b[2J" * 1000, "pid": 1, "stalled": 0, "channels": 1}
+        whole |= {"received": 1, "sent": 1, "tunnels": 0, "tunnelsReceived": 0, "tunnelsSent": 0}
+        good = commands.Ping.makeResponse({"sessions": [whole]}, None)[b"sessions"]
+        for news, count in (
+            (b"", 1),
+            (b"\xff" * 60_000, 1),
+            (good[:-3], 2),
+            (good.replace(b"\0\x03pid\0\x011", b"\0\x03pid\0\x01x"), 2),
+            (good.replace(b"\0\x03pid\0\x011", b""), 2),
+            (good.replace(b"\0\x01s", b"\0\x01\xff"), 2),
+            (good, 3),
+        ):
+            self.clock.advance(limits.CONTROL_PING_INTERVAL)
+            self.wire.flush()
+            peer.send({b"_answer": peer.boxes[-1][b"_ask"], b"sessions": news})
+            self.wire.flush()
+            self.assertEqual(len(heard), count, repr(news[:60]))
+        self.assertEqual(proxy.reasons, [])
+        self.assertEqual(heard[:2], [[], []])
+        self.assertNotIn("\x1b", heard[2][0]["phase"])
+
+    def test_waiting(self) -> None:
+        """
+        It is known for how long an answer is waited for, and who wants to know is told how long
+        it took; his bug is no end of the pings.
+        """
+        proxy, peer = self.raw()
+        took: list[float] = []
+
+        def heard(answer: dict[str, Any], seconds: float) -> None:
+            took.append(seconds)
+            raise ZeroDivisionError
+
+        proxy.control.greeted(heard)
+        self.assertEqual(proxy.control.waiting(), 0.0)
+        for count in (1, 2):
+            self.clock.advance(limits.CONTROL_PING_INTERVAL)
+            self.wire.flush()
+            self.assertEqual(len(peer.boxes), count)
+            self.clock.advance(3)
+            self.assertEqual(proxy.control.waiting(), 3.0)
+            peer.send({b"_answer": peer.boxes[-1][b"_ask"]})
+            self.wire.flush()
+            self.assertEqual(proxy.control.waiting(), 0.0)
+        self.assertEqual(took, [3.0, 3.0])
+        gc.collect()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
 
 
 class EndTests(ControlTestCase):

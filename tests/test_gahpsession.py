@@ -496,9 +496,9 @@ class ResumptionTests(SessionTestCase):
         self.isUp = False
         self.assertFalse(self.session.isReachable())
         self.isUp = True
-        self.session._carrier.lastHeard -= limits.PAUSE_AFTER
+        self.session.carrier.lastHeard -= limits.PAUSE_AFTER
         self.assertFalse(self.session.isReachable())
-        self.session._carrier.lastHeard += limits.PAUSE_AFTER
+        self.session.carrier.lastHeard += limits.PAUSE_AFTER
         self.ticket = lambda: fail(NotYet("nobody has claimed it"))
         self.cut()
         self.until(lambda: not self.session.isReachable())

@@ -26,11 +26,11 @@ LAYERS = (
     " frontbanner frontlimits frontoutput frontpaths frontqueue frontreplies frontresults"
     " frontrules frontsent frontsite cedarpeek phase mapsyntax mapregex mapfields mapfile"
     " addresspattern authorizationlist invitecode enrolmentlimits accesssyntax accessrules"
-    " accesssample tokenbucket occupancy penalties watchlimits",
+    " accesssample tokenbucket occupancy penalties watchlimits attention drains counts",
     "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords"
     " sinful forward splice tcpconnect bootclock mapreader lookups"
     " accountnames filesafety",
-    "commands localcommands igahp launcher settingkinds settingrow sitesockets"
+    "commands localcommands igahp launcher settingkinds listkinds viewtable settingrow sitesockets"
     " securitytable settingtable settingreader settings configuration condorconfig condorraw"
     " certificates certificaterequests launcherchild launcherrules launcherpam"
     " launcherholder launchedprocess onelinename peerchain"
@@ -40,18 +40,20 @@ LAYERS = (
     " files protection socketowner delayedcalls refusals reload keyexchange registry"
     " registryentries hostidentity separation accessreader peernames localnames access"
     " auditlog startlimits trust tlsreasons canonicalnames methodtable authentication"
-    " sslmethod",
+    " sslmethod history viewer smallsite",
     "proxy proxysession renewal claims sites siteconnection description local localrequests"
     " ce gahpsession gahpoutput way channeldialer cesessions cetunnels transferpause"
     " tunnelprobe client clientrun clientsession clientclaim clientface clientcopy"
     " clientfront clientlink clientstdio clienttunnels enrolment siteenrolment"
     " closedenrolment proxyenrolment certificaterenewal cegreeting sitearrival siteend"
     " proxyreload cereload proxyaccess introduction localclients startproblem watch"
-    " sessionaudit ceaudit siteauthentication gahprequest",
+    " sessionaudit ceaudit siteauthentication gahprequest sessionnews"
+    " proxystatus cestatus proxystate proxyoperator statusweb statussocket"
+    " metrics metricsport",
     "tapoptions proxytap cetap",
     "cli credentialscli mapcli sandbox daemonprocess demo screen patience inquiry"
     " gahpdialogue gahpjob trace tracewords tracejob traceport tracetunnel tracesteps"
-    " tracecli enrolmentcli reloadcli join joinfiles accesscli",
+    " tracecli enrolmentcli reloadcli join joinfiles accesscli statuscli statusclient statustables",
 )
 
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

@@ -26,13 +26,18 @@ ELSEWHERE = {
     "cli": "the playground's words, and help",
     "credentialscli": "help, and doc/credentials.rst",
     "daemonprocess": "the playground's words",
+    "metrics": "help of metrics, doc/metrics.rst",
     "onelinename": "types of attributes",
     "demo": "the playground's words",
     "enrolmentcli": "help, and doc/enrolment.rst",
     "sandbox": "the playground's words",
     "screen": "how lines are painted",
     "securitytable": "the table of doc/settings.rst",
+    "statuscli": "help, and doc/status.rst",
+    "statustables": "tables, of doc/status.rst",
     "settingkinds": "what is allowed, in the table of doc/settings.rst",
+    "listkinds": "the same",
+    "viewtable": "the same",
     "settingtable": "the table of doc/settings.rst",
 }
 

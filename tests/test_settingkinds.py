@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import settingkinds
+from rvgahp import listkinds, settingkinds
 from rvgahp.policy import Level
 from rvgahp.settingkinds import Kind, amount, integer, path, seconds
 from rvgahp.sinful import parseAddress
@@ -24,7 +24,11 @@ KINDS = [
     seconds(1, 60, whole=True),
     amount(65536, 1 << 30),
     path(20),
-    *(kind for kind in vars(settingkinds).values() if isinstance(kind, Kind)),
+    *(
+        kind
+        for kind in (*vars(settingkinds).values(), *vars(listkinds).values())
+        if isinstance(kind, Kind)
+    ),
 ]
 
 
@@ -172,7 +176,7 @@ class KindTests(SynchronousTestCase):
         no network.
         """
         self.assertTakes(
-            settingkinds.NETWORKS,
+            listkinds.NETWORKS,
             ("192.0.2.7", (ip_network("192.0.2.7/32"),)),
             (
                 "192.0.2.0/24, 198.51.100.0/255.255.255.0  2001:db8::/32",
@@ -184,9 +188,9 @@ class KindTests(SynchronousTestCase):
             ),
         )
         self.assertRefuses(
-            settingkinds.NETWORKS, "192.0.2.7/24", "192.0.2.*", "host", ",", "192.0.2.0/33"
+            listkinds.NETWORKS, "192.0.2.7/24", "192.0.2.*", "host", ",", "192.0.2.0/33"
         )
-        self.assertEqual(settingkinds.NETWORKS.unset, ())
+        self.assertEqual(listkinds.NETWORKS.unset, ())
 
     def test_names(self) -> None:
         """
@@ -194,8 +198,8 @@ class KindTests(SynchronousTestCase):
         """
         self.assertTakes(settingkinds.SITE, ("hpcc", "hpcc"))
         self.assertRefuses(settingkinds.SITE, "a b", "a/b")
-        self.assertTakes(settingkinds.GAHP_NAMES, ("a, b-c d", ("a", "b-c", "d")))
-        self.assertRefuses(settingkinds.GAHP_NAMES, "a b/c", ",")
+        self.assertTakes(listkinds.GAHP_NAMES, ("a, b-c d", ("a", "b-c", "d")))
+        self.assertRefuses(listkinds.GAHP_NAMES, "a b/c", ",")
 
     def test_command(self) -> None:
         """
@@ -220,8 +224,8 @@ class KindTests(SynchronousTestCase):
         """
         Methods in capitals and once each, unknown ones too.
         """
-        self.assertTakes(settingkinds.METHODS, ("aes, BLOWFISH AES", ("AES", "BLOWFISH")))
-        self.assertRefuses(settingkinds.METHODS, ",")
+        self.assertTakes(listkinds.METHODS, ("aes, BLOWFISH AES", ("AES", "BLOWFISH")))
+        self.assertRefuses(listkinds.METHODS, ",")
 
     @given(
         st.sampled_from(KINDS),

@@ -1,0 +1,176 @@
+# -*- test-case-name: tests.test_attention -*-
+"""
+What needs somebody's attention, said in sentences: from what a daemon shows of itself.
+
+Layer 0: pure.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+__all__ = ["NEAR", "sentences", "span"]
+
+_SLOW = 0.5
+"""Seconds for a ping that a site is slow with."""
+
+_WEEK = 7 * 86400
+
+_SHORT = 10
+"""Seconds that a GAHP lives that is of no use to anybody."""
+
+_RECENT = 3600
+"""Seconds for which an end counts as recent."""
+
+NEAR = 0.9
+"""The part of a limit from which on it is near."""
+
+_TIMES = 3
+"""Ends after each other that are no accident."""
+
+_NAMED = 3
+"""Stalled sessions of one site that are told one by one."""
+
+
+def sentences(seen: dict[str, Any]) -> list[str]:
+    """
+    @param seen: as in C{doc/status.rst}.
+    @return: what is wrong or soon will be, the most urgent first.
+    """
+    steps = (_proxies, _absent, _stalled, _dying, _limits, _certificates, _slow, _draining)
+    return [sentence for step in steps for sentence in step(seen)]
+
+
+def _proxies(seen: dict[str, Any]) -> Iterator[str]:
+    for proxy in seen.get("proxies", ()):
+        if not proxy["connected"]:
+            away = span(seen["now"] - proxy["since"])
+            where = f"{proxy['host']} port {proxy['port']}"
+            reason = proxy["reason"] or "it is being dialled"
+            yield f"The proxy {where} is away for {away}: {reason}."
+
+
+def _absent(seen: dict[str, Any]) -> Iterator[str]:
+    for site in seen.get("sites", ()):
+        if site["connected"]:
+            continue
+        if site["since"] is None:
+            yield f"Site {site['site']} has not been connected since this proxy was started."
+            continue
+        away = span(seen["now"] - site["since"])
+        waiting = site["sessions"] + site["unclaimed"]
+        sessions = f" (sessions that wait for it: {waiting})" if waiting else ""
+        yield f"Site {site['site']} is away for {away}{sessions}: {site['reason']}."
+
+
+def _stalled(seen: dict[str, Any]) -> Iterator[str]:
+    sites: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for one in seen.get("sessions", ()):
+        if one["state"] == "stalled":
+            sites[one.get("site", "")].append(one)
+    for site, stalled in sites.items():
+        if len(stalled) > _NAMED:
+            longest = span(max(one["stalled"] for one in stalled))
+            where = f" at site {site}" if site else ""
+            yield f"{len(stalled)} sessions{where} have had no channel, the longest for {longest}."
+            continue
+        for one in stalled:
+            yield (
+                f"Session {one['session']} of {one.get('user') or one['owner']} ({one['gahp']}) has"
+                f" had no channel for {span(one['stalled'])}; it is dialled again and again."
+            )
+
+
+def _dying(seen: dict[str, Any]) -> Iterator[str]:
+    lives: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for end in seen.get("ends", ()):
+        if end["when"] >= seen["now"] - _RECENT:
+            lives[end["site"], end["gahp"]].append(end)
+    for (site, gahp), ends in lives.items():
+        where = f"{gahp} at site {site}"
+        if _isDying(ends):
+            yield _howDying(where, ends[-1], seen["now"])
+            continue
+        # What fails for one may be hidden by what goes well for others.
+        for owner in sorted({end["owner"] for end in ends}):
+            his = [end for end in ends if end["owner"] == owner]
+            if _isDying(his):
+                yield _howDying(f"{gahp} at site {site}, for {owner},", his[-1], seen["now"])
+
+
+def _isDying(ends: Sequence[dict[str, Any]]) -> bool:
+    return len(ends) >= _TIMES and all(map(_isFailure, ends[-_TIMES:]))
+
+
+def _isFailure(end: dict[str, Any]) -> bool:
+    """
+    @return: whether a GAHP was of no use: it could not be started, or ended by itself before it
+        had said or heard anything.
+    """
+    if end["by"] == "start":
+        return True
+    isShort = end["seconds"] is not None and end["seconds"] < _SHORT
+    isMute = not end["sent"] or not end["received"]
+    return end["by"] == "site" and not end["reason"] and isShort and isMute
+
+
+def _howDying(where: str, last: dict[str, Any], now: int) -> str:
+    ago = span(now - last["when"])
+    if last["by"] == "start":
+        return f"{where} cannot be started, last {ago} ago: {last['reason']}"
+    said = "after its first words" if last["sent"] else "without a word"
+    return f"{where} dies at once, {said}, last {ago} ago; rvgahp trace may tell why."
+
+
+def _limits(seen: dict[str, Any]) -> Iterator[str]:
+    for limit in seen.get("limits", ()):
+        if limit["most"] and limit["used"] >= NEAR * limit["most"]:
+            used, most = limit["used"], limit["most"]
+            where = "at" if used >= most else "near"
+            yield f"{limit['by']} is {where} its limit: {used} of {most} ({limit['limit']})."
+
+
+def _certificates(seen: dict[str, Any]) -> Iterator[str]:
+    ends = [("this daemon", seen.get("certificateExpires"))]
+    ends += [
+        (f"site {site['site']}", site.get("certificateExpires")) for site in seen.get("sites", ())
+    ]
+    for whose, end in ends:
+        if end is None or end - seen["now"] > _WEEK:
+            continue
+        left = end - seen["now"]
+        when = "has ended" if left <= 0 else f"ends in {span(left)}"
+        yield f"The certificate of {whose} {when}."
+
+
+def _slow(seen: dict[str, Any]) -> Iterator[str]:
+    for site in seen.get("sites", ()):
+        if (site.get("roundTrip") or 0) >= _SLOW:
+            yield f"Site {site['site']} is slow: it took {site['roundTrip']:.1f} s for a ping."
+
+
+def _draining(seen: dict[str, Any]) -> Iterator[str]:
+    if seen.get("draining"):
+        yield "Nothing new is started: it is drained (rvgahp resume)."
+        return
+    for site in seen.get("sites", ()):
+        if site["draining"]:
+            yield f"Nothing new is started at site {site['site']}: it is drained."
+
+
+def span(seconds: float) -> str:
+    """
+    @return: a time as people say it: C{"45 s"}, C{"12 min"}, C{"3 h 20 min"}, C{"5 d"}.
+    """
+    seconds = max(0, int(seconds))
+    if seconds < 90:
+        return f"{seconds} s"
+    minutes = seconds // 60
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{hours // 24} d"

@@ -1,0 +1,99 @@
+# -*- test-case-name: tests.test_statusweb -*-
+"""
+The UNIX socket of a daemon's local HTTP interface.
+
+Layer 4; L{rvgahp.statusweb} is behind it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, Any
+
+from twisted.logger import Logger
+
+from rvgahp.errors import ConfigurationError
+from rvgahp.listener import Listener, listenUNIX, removeSocket
+from rvgahp.statusweb import StatusDoor, StatusSource
+
+if TYPE_CHECKING:
+    from rvgahp.settings import Settings
+
+__all__ = ["StatusSocket", "statusPath"]
+
+_SETTING = "RVGAHP_STATUS_SOCKET"
+
+_MODE = 0o666
+"""Who may see what is decided by who connects."""
+
+
+def statusPath(settings: Settings) -> str:
+    """
+    @param settings: a daemon's.
+    @return: the socket's path; empty where there is none.
+    """
+    given: str | None = settings.get(_SETTING)
+    if given:
+        return given
+    if settings.role == "proxy":
+        socket: str = settings.get("RVGAHP_SOCKET")
+        return os.path.splitext(socket)[0] + ".status"
+    if settings.configFile is None:
+        return ""
+    return os.path.join(os.path.dirname(settings.configFile), "rvgahp-ce.status")
+
+
+class StatusSocket:
+    """
+    One daemon's.
+    """
+
+    log = Logger()
+
+    def __init__(self, reactor: Any, settings: Settings, source: StatusSource) -> None:
+        self._settings = settings
+        self._reactor = reactor
+        self._door = StatusDoor(reactor, source, lambda: settings.get("RVGAHP_ADMINISTRATORS"))
+        self._port: Any = None
+        self._listener: Listener | None = None
+        self._path = ""
+        self._inode = 0
+
+    def bind(self) -> None:
+        """
+        Have the socket, before a daemon changes its account.  Where nobody has named a path and
+        there can be none, that is only said in the log.
+
+        @raise ConfigurationError: the path that the setting names cannot be had.
+        """
+        path = statusPath(self._settings)
+        if not path:
+            return
+        try:
+            self._port = listenUNIX(path, _MODE)
+        except ConfigurationError as e:
+            if self._settings.isGiven(_SETTING):
+                raise
+            self.log.warn("rvgahp status will find nothing here: {problem}", problem=str(e))
+            return
+        self._path, self._inode = path, os.stat(path)[stat.ST_INO]
+
+    def open(self) -> None:
+        """
+        Answer.
+        """
+        if self._port is not None:
+            self._listener = Listener(self._reactor, self._port, self._door.arrived)
+
+    def close(self) -> None:
+        """
+        Answer no more.
+        """
+        if self._listener is not None:
+            self._listener.close()
+        elif self._port is not None:
+            self._port.close()
+        self._door.close()
+        if self._path:
+            removeSocket(self._path, self._inode)
