@@ -226,6 +226,7 @@ class CE(Service, Responders):
         control.abort()
 
     def _lost(self, reason: Failure) -> None:
+        dropped = self._control.problem if self._control is not None else ""
         self._control = None
         self.renewal.disconnected()
         if self._greeted is not None:
@@ -236,7 +237,7 @@ class CE(Service, Responders):
             return
         delay = self._backoff.delay()
         what = "connection lost" if self.proxy.isAccepted else "not connected"
-        self.proxy.lost(self._refusal or explain(reason))
+        self.proxy.lost(self._refusal or dropped or explain(reason))
         self.log.warn(
             "Proxy {host} port {port}: {what}: {reason}; dialling again in {delay:.2f} s",
             host=self.proxy.host,

@@ -143,6 +143,7 @@ class ControlConnection(Protocol):
     One end of a control connection.
 
     @ivar caller: calls the peer's commands.
+    @ivar problem: why we have dropped the connection; empty if we have not.
     """
 
     log = Logger()
@@ -174,6 +175,7 @@ class ControlConnection(Protocol):
         self._aborting: Any = None
         self._isAborted = self._isFull = False
         self._unsent = 0
+        self.problem = ""
         self.caller = Caller(self._dispatcher, clock)
 
     def handshakeCompleted(self) -> None:
@@ -214,6 +216,7 @@ class ControlConnection(Protocol):
         self._obey()
 
     def _dropped(self, problem: str) -> None:
+        self.problem = problem
         self.log.warn(
             "Control connection with {peer}: {problem}; dropped", peer=self.peer, problem=problem
         )

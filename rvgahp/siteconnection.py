@@ -105,7 +105,7 @@ class SiteConnection(EnrolledSite):
         self._proxy.watch.siteWent(self, reason)
         if self._proxy.sites.get(self.site) is self:
             del self._proxy.sites[self.site]
-            why = explain(reason)
+            why = self.control.problem or explain(reason)
             ends = self.chain.end.timestamp() if self.chain is not None else None
             self._proxy.watch.history.siteWent(self.site, self.address, why, ends)
             self.log.warn("Site {site}: disconnected: {reason}", site=self.site, reason=why)

@@ -548,6 +548,7 @@ class LivenessTests(ControlTestCase):
         self.clock.advance(0.2)
         self.wire.flush()
         self.assertEqual(len(proxy.reasons), 1)
+        self.assertEqual(proxy.control.problem, "no answer to a ping")
         self.assertNothingLeft()
 
     def test_refusedPing(self) -> None:

@@ -140,6 +140,16 @@ class DocumentTests(StatusTestCase):
         states = {one["site"]: one["connected"] for one in self.seen()["sites"]}
         self.assertEqual(states, {SITE: True, "never.example": False})
 
+    def test_silent(self) -> None:
+        """
+        Of a site that did not answer a ping that is the reason, not the end of its connection.
+        """
+        ce = self.readyCE()
+        ce.answersPings = False
+        self.spend(limits.CONTROL_PING_INTERVAL + limits.CONTROL_PING_TIMEOUT + 1)
+        (site,) = self.seen()["sites"]
+        self.assertEqual((site["connected"], site["reason"]), (False, "no answer to a ping"))
+
     def test_session(self) -> None:
         """
         A session is starting, runs, and has what its CE tells with each ping; another user
