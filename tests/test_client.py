@@ -190,7 +190,7 @@ class RequestTests(ClientTestCase):
         A signal ends the wait.
         """
         self.unlisten()
-        self.start()
+        self.start(RESTART_GRACE=30)  # which shall not be over before the signal comes
         process = self.process
         assert process is not None
         self.until(lambda: catches(process.pid, signal.SIGTERM))

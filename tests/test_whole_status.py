@@ -259,7 +259,7 @@ class StatusTests(PlaygroundTestCase):
         """
         environment = {**os.environ, "_CONDOR_RVGAHP_SOCKET": self.playground.sandbox.socket}
         run = runProgram([program("rvgahp"), "status"], env=environment)
-        self.assertIn(b"rvgahp-proxy (rvgahp", run.output)
+        self.assertIn(b"rvgahp-proxy (rvgahp", run.output, run)
         home = Path(self.mktemp()).absolute()
         (home / ".rvgahp").mkdir(parents=True)
         environment |= {"_CONDOR_RVGAHP_SOCKET": "/no/such/proxy.sock", "HOME": str(home)}
@@ -267,4 +267,4 @@ class StatusTests(PlaygroundTestCase):
         self.assertIn("neither /no/such/proxy.status, ", run.errors)
         (home / ".rvgahp" / "rvgahp-ce.status").symlink_to(self.sockets["ce"])
         run = runProgram([program("rvgahp"), "status"], env=environment)
-        self.assertIn(b"rvgahp-ce of site sandbox", run.output)
+        self.assertIn(b"rvgahp-ce of site sandbox", run.output, run)
