@@ -22,6 +22,7 @@ from zope.interface import implementer
 
 from rvgahp.errors import RvgahpError
 from rvgahp.proxysocket import findSocket
+from rvgahp.statussocket import checkLength
 
 __all__ = ["ask", "findStatusSocket"]
 
@@ -83,6 +84,7 @@ async def ask(
     @return: the answer.
     @raise RvgahpError: nobody answers, or he refuses; the sentence is for people.
     """
+    checkLength(path)  # Twisted would not notice, and wait
     asked = Deferred.fromCoroutine(_asked(reactor, path, method, f"http://rvgahp{what}", body))
     timer = reactor.callLater(_TIMEOUT, asked.cancel)
     try:

@@ -15,12 +15,13 @@ from twisted.logger import Logger
 
 from rvgahp.errors import ConfigurationError
 from rvgahp.listener import Listener, listenUNIX, removeSocket
+from rvgahp.settingrow import LONGEST_SOCKET_PATH
 from rvgahp.statusweb import StatusDoor, StatusSource
 
 if TYPE_CHECKING:
     from rvgahp.settings import Settings
 
-__all__ = ["StatusSocket", "statusPath"]
+__all__ = ["StatusSocket", "checkLength", "statusPath"]
 
 _SETTING = "RVGAHP_STATUS_SOCKET"
 
@@ -42,6 +43,17 @@ def statusPath(settings: Settings) -> str:
     if settings.configFile is None:
         return ""
     return os.path.join(os.path.dirname(settings.configFile), "rvgahp-ce.status")
+
+
+def checkLength(path: str) -> None:
+    """
+    @raise ConfigurationError: nobody could connect there.
+    """
+    if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+        raise ConfigurationError(
+            f"{path} is longer than the {LONGEST_SOCKET_PATH} bytes that a UNIX socket's path can"
+            " have: name a shorter one (RVGAHP_STATUS_SOCKET)"
+        )
 
 
 class StatusSocket:
@@ -71,6 +83,7 @@ class StatusSocket:
         if not path:
             return
         try:
+            checkLength(path)
             self._port = listenUNIX(path, _MODE)
         except ConfigurationError as e:
             if self._settings.isGiven(_SETTING):

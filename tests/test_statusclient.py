@@ -116,6 +116,12 @@ class AskTests(ReactorTestCase):
         """
         self.assertIn("answers on /no/such (No such file or directory);", self.ask("/no/such"))
 
+    def test_long(self) -> None:
+        """
+        A path that no socket can have is told as that, at once.
+        """
+        self.assertIn("longer than the 107 bytes", self.ask("/" + "x" * 107))
+
     def test_late(self) -> None:
         """
         One that says nothing, or only begins to, is waited for so long, and no longer.

@@ -467,6 +467,18 @@ class SocketTests(DoorTestCase):
             settings = settingsFrom(role, Configuration(file, given))
             self.assertEqual(statusPath(settings), expected)
 
+    def test_long(self) -> None:
+        """
+        Nor can one that is too long.
+        """
+        long = str(self.directory / "x").ljust(102, "x")  # with .sock it is just short enough
+        settings = settingsFrom("proxy", Configuration(None, {"RVGAHP_SOCKET": f"{long}.sock"}))
+        door = StatusSocket(self.reactor, settings, self.source)
+        with capturedLogs() as logs:
+            door.bind()
+        self.assertIn("longer than the 107 bytes", logs[0]["problem"])
+        door.close()
+
     def test_impossible(self) -> None:
         """
         A path that somebody has named and that cannot be had is an error; another is not worth a

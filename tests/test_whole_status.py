@@ -7,9 +7,11 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
@@ -260,8 +262,9 @@ class StatusTests(PlaygroundTestCase):
         environment = {**os.environ, "_CONDOR_RVGAHP_SOCKET": self.playground.sandbox.socket}
         run = runProgram([program("rvgahp"), "status"], env=environment)
         self.assertIn(b"rvgahp-proxy (rvgahp", run.output, run)
-        home = Path(self.mktemp()).absolute()
-        (home / ".rvgahp").mkdir(parents=True)
+        home = Path(tempfile.mkdtemp(prefix="rvgahp-"))  # a socket's path must be short
+        self.addCleanup(shutil.rmtree, home)
+        (home / ".rvgahp").mkdir()
         environment |= {"_CONDOR_RVGAHP_SOCKET": "/no/such/proxy.sock", "HOME": str(home)}
         run = runProgram([program("rvgahp"), "status"], env=environment)
         self.assertIn("neither /no/such/proxy.status, ", run.errors)
