@@ -53,7 +53,8 @@ LAYERS = (
     "tapoptions proxytap cetap",
     "cli credentialscli mapcli sandbox daemonprocess demo screen patience inquiry"
     " gahpdialogue gahpjob trace tracewords tracejob traceport tracetunnel tracesteps"
-    " tracecli enrolmentcli reloadcli join joinfiles accesscli statuscli statusclient statustables",
+    " tracecli enrolmentcli reloadcli join joinfiles accesscli statuscli statusclient statustables"
+    " cecli ceunit cecron",
 )
 
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

@@ -1,0 +1,219 @@
+"""
+The units of C{contrib/systemd}: their commands run by hand, with what systemd gives them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from rvgahp import handedsockets
+from rvgahp.sandbox import STAYS_ROOT
+from tests.handing import listening, startWith, withoutSystemd
+from tests.procfs import PATIENCE
+from tests.programs import TWISTD_TELLS, program
+
+CONTRIB = Path(__file__).parent.parent / "contrib" / "systemd"
+
+UNITS = ("rvgahp-proxy", "rvgahp-proxy-clients", "rvgahp-proxy-status")
+
+#: Seconds of the watchdog here.
+PERIOD = 1.0
+
+
+def values(unit: str, name: str) -> list[str]:
+    """
+    @return: what the lines of a unit give to a name.
+    """
+    return re.findall(f"(?m)^{name}=(.*)$", (CONTRIB / unit).read_text())
+
+
+class UnitTests(SynchronousTestCase):
+    """
+    What the units say of each other.
+    """
+
+    def test_sockets(self) -> None:
+        """
+        The proxy knows the name of each socket, and its unit needs each, as each needs it.
+        """
+        names = [values(f"{unit}.socket", "FileDescriptorName") for unit in UNITS]
+        expected = [handedsockets.PORT, handedsockets.CLIENTS, handedsockets.STATUS]
+        self.assertEqual(names, [[name] for name in expected])
+        wanted = " ".join(f"{unit}.socket" for unit in UNITS)
+        for name in ("Requires", "Also"):
+            self.assertEqual(values("rvgahp-proxy.service", name), [wanted])
+        for unit in UNITS:
+            self.assertEqual(values(f"{unit}.socket", "Service"), ["rvgahp-proxy.service"])
+
+    def test_verify(self) -> None:
+        """
+        C{systemd-analyze} finds nothing wrong, but for programs that are not there.
+        """
+        analyze = shutil.which("systemd-analyze")
+        if analyze is None:
+            self.skipTest("there is no systemd-analyze here")
+        units = [str(path) for path in CONTRIB.glob("*.s*") if path.suffix != ".conf"]
+        words = [analyze, "verify", "--man=no", *units]
+        run = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        lines = [line for line in run.stderr.splitlines() if "rvgahp" in line]
+        self.assertEqual([line for line in lines if "is not executable" not in line], [])
+
+
+class ProxyTests(SynchronousTestCase):
+    """
+    C{ExecStart} of the proxy.
+    """
+
+    def setUp(self) -> None:
+        """
+        Do what systemd does before it starts a service.
+        """
+        self.directory = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.config = self.directory / "condor_config"
+        self.clients = str(self.directory / "proxy.sock")
+        self.config.write_text(
+            f"RVGAHP_SOCKET = {self.clients}\nRVGAHP_STATE_DIR = {self.directory}/state\n"
+            f"RVGAHP_PUBLIC_ADDRESS = localhost:1\n{'' if os.geteuid() else STAYS_ROOT}"
+        )
+        self.sockets = {
+            "port": listening(("127.0.0.1", 0), socket.AF_INET),
+            "clients": listening(self.clients),
+            "status": listening(str(self.directory / "proxy.status")),
+        }
+        self.notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        for one in (self.notified, *self.sockets.values()):
+            self.addCleanup(one.close)
+        self.notified.bind(str(self.directory / "notify"))
+        self.notified.settimeout(PATIENCE)
+        self.environ = {
+            **withoutSystemd(),
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "NOTIFY_SOCKET": str(self.directory / "notify"),
+            "WATCHDOG_USEC": str(int(PERIOD * 1e6)),
+        }
+
+    def start(self, *options: str) -> subprocess.Popen[bytes]:
+        """
+        @param options: of twistd, in place of the unit's own.
+        @return: a proxy that has been started.
+        """
+        (line,) = values("rvgahp-proxy.service", "ExecStart")
+        twistd, *theirs, name = shlex.split(line)
+        self.assertEqual((twistd, name), ("/opt/rvgahp/bin/twistd", "rvgahp-proxy"))
+        words = [program("twistd"), *(options or theirs), name, f"--config={self.config}"]
+        sockets = [(name, one.fileno()) for name, one in self.sockets.items()]
+        with (self.directory / "out").open("wb") as output:
+            process = startWith(
+                sockets,
+                words,
+                self.environ,
+                stdout=output,
+                stderr=output,
+                cwd=self.directory,
+            )
+        self.addCleanup(self.end, process)
+        return process
+
+    def end(self, process: subprocess.Popen[bytes]) -> None:
+        """
+        Have no process left.
+        """
+        if process.poll() is None:
+            process.kill()
+        process.wait(PATIENCE)
+
+    def output(self) -> str:
+        """
+        @return: what the last proxy has said.
+        """
+        return (self.directory / "out").read_text()
+
+    def heard(self, wanted: str) -> dict[str, str]:
+        """
+        @return: the fields of the next message that has one with this name; it comes.
+        """
+        while True:
+            try:
+                lines = self.notified.recv(65536).decode().splitlines()
+            except TimeoutError:
+                raise AssertionError(f"no {wanted}: {self.output()}") from None
+            fields = dict(line.split("=", 1) for line in lines)
+            if wanted in fields:
+                return fields
+
+    def ask(self) -> socket.socket:
+        """
+        @return: a connection on which the proxy's status has been asked for.
+        """
+        view = socket.socket(socket.AF_UNIX)
+        self.addCleanup(view.close)
+        view.settimeout(PATIENCE)
+        view.connect(str(self.directory / "proxy.status"))
+        view.sendall(b"GET /v1/status HTTP/1.1\r\nHost: rvgahp\r\nConnection: close\r\n\r\n")
+        return view
+
+    def test_restart(self) -> None:
+        """
+        It uses what it is given, speaks to the watchdog, and leaves all where it was: who comes
+        while it is away is served by its successor.
+        """
+        for round in range(2):
+            early = self.ask()
+            dialled = socket.create_connection(self.sockets["port"].getsockname())
+            self.addCleanup(dialled.close)
+            proxy = self.start()
+            ready = self.heard("READY")
+            self.assertEqual(ready["X_RVGAHP_PORT"], str(self.sockets["port"].getsockname()[1]))
+            self.assertIn(self.clients, ready["STATUS"])
+            self.assertTrue(early.recv(65536).startswith(b"HTTP/1.1 200 "), round)
+            for _ in range(2):
+                self.assertEqual(self.heard("WATCHDOG"), {"WATCHDOG": "1"})
+            proxy.send_signal(signal.SIGHUP)
+            self.heard("RELOADING")
+            self.heard("READY")
+            proxy.terminate()
+            self.heard("STOPPING")
+            self.assertEqual(proxy.wait(PATIENCE), -signal.SIGTERM, self.output())
+            dialled.settimeout(PATIENCE)
+            with contextlib.suppress(ConnectionResetError):
+                self.assertEqual(dialled.recv(1), b"")
+            self.assertTrue(os.path.exists(self.clients))
+            self.assertNotIn("names", self.output())
+
+    def test_anotherPath(self) -> None:
+        """
+        A socket that clients will not find is said in the log.
+        """
+        text = self.config.read_text()
+        self.config.write_text(text.replace(self.clients, f"{self.clients}2"))
+        self.start()
+        self.assertIn(f"socket {self.clients}", self.heard("READY")["STATUS"])
+        self.assertIn(f"RVGAHP_SOCKET names {self.clients}2", self.output())
+        self.assertFalse(os.path.exists(f"{self.clients}2"))
+
+    def test_wrong(self) -> None:
+        """
+        With a socket under a wrong name it does not start, and says why; nor in the background,
+        where it would be without them.
+        """
+        proxy = self.start("--logfile=log", "--pidfile=pid")
+        self.assertEqual(proxy.wait(PATIENCE), 1 if TWISTD_TELLS else proxy.returncode)
+        self.assertIn("give twistd the option --nodaemon", self.output())
+        self.assertFalse((self.directory / "pid").exists())
+        self.sockets = {"port": self.sockets["status"], "clients": self.sockets["clients"]}
+        proxy = self.start()
+        self.assertNotEqual(proxy.wait(PATIENCE), 0)
+        self.assertIn("handed over as port, is not of TCP", self.output())
