@@ -14,15 +14,19 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import handedsockets
+from rvgahp.credentials import makeCA, makeCECredentials
 from rvgahp.sandbox import STAYS_ROOT
 from tests.handing import listening, startWith, withoutSystemd
+from tests.identities import SITE
 from tests.procfs import PATIENCE
-from tests.programs import TWISTD_TELLS, program
+from tests.programs import TWISTD_TELLS, program, runProgram
 
 CONTRIB = Path(__file__).parent.parent / "contrib" / "systemd"
 
@@ -71,9 +75,9 @@ class UnitTests(SynchronousTestCase):
         self.assertEqual([line for line in lines if "is not executable" not in line], [])
 
 
-class ProxyTests(SynchronousTestCase):
+class DaemonCase(SynchronousTestCase):
     """
-    C{ExecStart} of the proxy.
+    A daemon that is started as systemd does it.
     """
 
     def setUp(self) -> None:
@@ -82,20 +86,8 @@ class ProxyTests(SynchronousTestCase):
         """
         self.directory = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.directory)
-        self.config = self.directory / "condor_config"
-        self.clients = str(self.directory / "proxy.sock")
-        self.config.write_text(
-            f"RVGAHP_SOCKET = {self.clients}\nRVGAHP_STATE_DIR = {self.directory}/state\n"
-            f"RVGAHP_PUBLIC_ADDRESS = localhost:1\n{'' if os.geteuid() else STAYS_ROOT}"
-        )
-        self.sockets = {
-            "port": listening(("127.0.0.1", 0), socket.AF_INET),
-            "clients": listening(self.clients),
-            "status": listening(str(self.directory / "proxy.status")),
-        }
         self.notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        for one in (self.notified, *self.sockets.values()):
-            self.addCleanup(one.close)
+        self.addCleanup(self.notified.close)
         self.notified.bind(str(self.directory / "notify"))
         self.notified.settimeout(PATIENCE)
         self.environ = {
@@ -105,16 +97,12 @@ class ProxyTests(SynchronousTestCase):
             "WATCHDOG_USEC": str(int(PERIOD * 1e6)),
         }
 
-    def start(self, *options: str) -> subprocess.Popen[bytes]:
+    def run_(
+        self, sockets: Sequence[tuple[str, int]], words: Sequence[str]
+    ) -> subprocess.Popen[bytes]:
         """
-        @param options: of twistd, in place of the unit's own.
-        @return: a proxy that has been started.
+        @return: a daemon that has been started.
         """
-        (line,) = values("rvgahp-proxy.service", "ExecStart")
-        twistd, *theirs, name = shlex.split(line)
-        self.assertEqual((twistd, name), ("/opt/rvgahp/bin/twistd", "rvgahp-proxy"))
-        words = [program("twistd"), *(options or theirs), name, f"--config={self.config}"]
-        sockets = [(name, one.fileno()) for name, one in self.sockets.items()]
         with (self.directory / "out").open("wb") as output:
             process = startWith(
                 sockets,
@@ -137,7 +125,7 @@ class ProxyTests(SynchronousTestCase):
 
     def output(self) -> str:
         """
-        @return: what the last proxy has said.
+        @return: what the last daemon has said.
         """
         return (self.directory / "out").read_text()
 
@@ -145,14 +133,53 @@ class ProxyTests(SynchronousTestCase):
         """
         @return: the fields of the next message that has one with this name; it comes.
         """
-        while True:
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
             try:
                 lines = self.notified.recv(65536).decode().splitlines()
             except TimeoutError:
-                raise AssertionError(f"no {wanted}: {self.output()}") from None
+                break
             fields = dict(line.split("=", 1) for line in lines)
             if wanted in fields:
                 return fields
+        raise AssertionError(f"no {wanted}: {self.output()}")
+
+
+class ProxyTests(DaemonCase):
+    """
+    C{ExecStart} of the proxy.
+    """
+
+    def setUp(self) -> None:
+        """
+        Open its sockets.
+        """
+        super().setUp()
+        self.config = self.directory / "condor_config"
+        self.clients = str(self.directory / "proxy.sock")
+        self.config.write_text(
+            f"RVGAHP_SOCKET = {self.clients}\nRVGAHP_STATE_DIR = {self.directory}/state\n"
+            f"RVGAHP_PUBLIC_ADDRESS = localhost:1\n{'' if os.geteuid() else STAYS_ROOT}"
+        )
+        self.sockets = {
+            "port": listening(("127.0.0.1", 0), socket.AF_INET),
+            "clients": listening(self.clients),
+            "status": listening(str(self.directory / "proxy.status")),
+        }
+        for one in self.sockets.values():
+            self.addCleanup(one.close)
+
+    def start(self, *options: str) -> subprocess.Popen[bytes]:
+        """
+        @param options: of twistd, in place of the unit's own.
+        @return: a proxy that has been started.
+        """
+        (line,) = values("rvgahp-proxy.service", "ExecStart")
+        twistd, *theirs, name = shlex.split(line)
+        self.assertEqual((twistd, name), ("/opt/rvgahp/bin/twistd", "rvgahp-proxy"))
+        words = [program("twistd"), *(options or theirs), name, f"--config={self.config}"]
+        sockets = [(name, one.fileno()) for name, one in self.sockets.items()]
+        return self.run_(sockets, words)
 
     def ask(self) -> socket.socket:
         """
@@ -217,3 +244,41 @@ class ProxyTests(SynchronousTestCase):
         proxy = self.start()
         self.assertNotEqual(proxy.wait(PATIENCE), 0)
         self.assertIn("handed over as port, is not of TCP", self.output())
+
+
+class CETests(DaemonCase):
+    """
+    C{ExecStart} of a unit that C{rvgahp ce install} has written.
+    """
+
+    def test_user(self) -> None:
+        """
+        It runs and speaks to the watchdog while the proxy is away, reads its files again, and
+        ends when it is told to; its log is where the guides look.
+        """
+        files = self.directory / ".rvgahp"
+        files.mkdir(mode=0o700)
+        makeCA(str(self.directory / "ca"))
+        makeCECredentials(str(self.directory / "ca"), SITE, out=str(files))
+        (files / "condor_config.rvgahp").write_text(
+            f"RVGAHP_BROKER_HOST = 127.0.0.1\nRVGAHP_BROKER_PORT = 1\n"
+            f"{'' if os.geteuid() else STAYS_ROOT}"
+        )
+        self.environ = {
+            name: value for name, value in self.environ.items() if not name.startswith("XDG_")
+        }
+        self.environ["HOME"] = str(self.directory)
+        run = runProgram([program("rvgahp"), "ce", "install", "--user"], env=self.environ)
+        self.assertEqual((run.status, run.errors), (0, ""), run)
+        unit = self.directory / ".config" / "systemd" / "user" / "rvgahp-ce.service"
+        (line,) = re.findall("(?m)^ExecStart=(.*)$", unit.read_text())
+        ce = self.run_([], shlex.split(line))
+        for _ in range(2):
+            self.assertEqual(self.heard("WATCHDOG"), {"WATCHDOG": "1"}, self.output())
+        ce.send_signal(signal.SIGHUP)
+        self.heard("RELOADING")
+        self.heard("READY")
+        ce.terminate()
+        self.heard("STOPPING")
+        self.assertEqual(ce.wait(PATIENCE), -signal.SIGTERM, self.output())
+        self.assertIn(f"Site {SITE} offers", (files / "ce.log").read_text())
