@@ -64,7 +64,7 @@ def addCommand(subparsers: Commands) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--user", action="store_true", help="a CE of your own")
     which.add_argument("--system", action="store_true", help="a CE that root starts")
-    which.add_argument("--cron", action="store_true", help="only print lines for crontab")
+    parser.add_argument("--cron", action="store_true", help="only print lines for crontab")
     parser.add_argument("--config", metavar="FILE", help="the CE's condor_config")
     parser.add_argument("--dry-run", action="store_true", help="write nothing, but show it")
     parser.add_argument("--replace", action="store_true", help="write over another unit")

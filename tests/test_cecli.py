@@ -190,9 +190,9 @@ class InstallTests(SynchronousTestCase):
         """
         C{--cron} prints lines for crontab, and nothing else is done.
         """
-        self.patch(os, "geteuid", lambda: 1000)
-        output = self.installed("--cron")
+        output = self.installed("--cron", "--user")
         self.assertFalse(self.unit.exists())
+        self.assertIn("/run/rvgahp-ce.lock", self.installed("--cron", "--system"))
         lines = [line for line in output.splitlines() if not line.startswith("#")]
         (first, line), (second, other) = (
             (line.split(" flock ")[0], line.partition(" flock ")[2]) for line in lines
@@ -230,7 +230,7 @@ class InstallTests(SynchronousTestCase):
         """
         Words that exclude each other, or that there are not.
         """
-        for words in (["--user", "--system"], ["--cron", "--user"], ["more"]):
+        for words in (["--user", "--system"], ["--nonsense"], ["more"]):
             status, _, errors = self.install(*words)
             self.assertEqual(status, 2)
             self.assertIn("usage: rvgahp", errors)

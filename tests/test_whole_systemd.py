@@ -248,28 +248,41 @@ class ProxyTests(DaemonCase):
 
 class CETests(DaemonCase):
     """
-    C{ExecStart} of a unit that C{rvgahp ce install} has written.
+    What C{rvgahp ce install} has written or printed, with a proxy that is away.
     """
 
-    def test_user(self) -> None:
+    def setUp(self) -> None:
         """
-        It runs and speaks to the watchdog while the proxy is away, reads its files again, and
-        ends when it is told to; its log is where the guides look.
+        Make a home with credentials and a configuration.
         """
-        files = self.directory / ".rvgahp"
-        files.mkdir(mode=0o700)
+        super().setUp()
+        self.files = self.directory / ".rvgahp"
+        self.files.mkdir(mode=0o700)
         makeCA(str(self.directory / "ca"))
-        makeCECredentials(str(self.directory / "ca"), SITE, out=str(files))
-        (files / "condor_config.rvgahp").write_text(
-            f"RVGAHP_BROKER_HOST = 127.0.0.1\nRVGAHP_BROKER_PORT = 1\n"
+        makeCECredentials(str(self.directory / "ca"), SITE, out=str(self.files))
+        (self.files / "condor_config.rvgahp").write_text(
+            "RVGAHP_BROKER_HOST = 127.0.0.1\nRVGAHP_BROKER_PORT = 1\n"
             f"{'' if os.geteuid() else STAYS_ROOT}"
         )
         self.environ = {
             name: value for name, value in self.environ.items() if not name.startswith("XDG_")
         }
         self.environ["HOME"] = str(self.directory)
-        run = runProgram([program("rvgahp"), "ce", "install", "--user"], env=self.environ)
+
+    def install(self, *words: str) -> str:
+        """
+        @return: what the command prints.
+        """
+        run = runProgram([program("rvgahp"), "ce", "install", *words], env=self.environ)
         self.assertEqual((run.status, run.errors), (0, ""), run)
+        return run.output.decode()
+
+    def test_user(self) -> None:
+        """
+        It runs and speaks to the watchdog while the proxy is away, reads its files again, and
+        ends when it is told to; its log is where the guides look.
+        """
+        self.install("--user")
         unit = self.directory / ".config" / "systemd" / "user" / "rvgahp-ce.service"
         (line,) = re.findall("(?m)^ExecStart=(.*)$", unit.read_text())
         ce = self.run_([], shlex.split(line))
@@ -281,4 +294,40 @@ class CETests(DaemonCase):
         ce.terminate()
         self.heard("STOPPING")
         self.assertEqual(ce.wait(PATIENCE), -signal.SIGTERM, self.output())
-        self.assertIn(f"Site {SITE} offers", (files / "ce.log").read_text())
+        self.assertIn(f"Site {SITE} offers", (self.files / "ce.log").read_text())
+
+    def test_cron(self) -> None:
+        """
+        cron's line starts it once, and again after it was killed, also when flock was killed
+        before and the CE lived on.
+        """
+        if shutil.which("flock") is None:
+            self.skipTest("there is no flock here")
+        self.addCleanup(self.killLeft)
+        lines = self.install("--cron", "--user").splitlines()
+        line = lines[-1].partition(" * * * * ")[2].replace("\\%", "%")
+        for end in ("ce", "ce", "flock"):
+            flock = self.run_([], ["sh", "-c", f"exec {line}"])
+            self.heard("WATCHDOG")
+            pid = int((self.files / "ce.pid").read_text())
+            if end == "flock":
+                flock.kill()
+                flock.wait(PATIENCE)
+            again = subprocess.run(
+                ["sh", "-c", line], env=self.environ, timeout=PATIENCE, check=False
+            )
+            self.assertEqual(again.returncode, 1)
+            self.assertEqual(int((self.files / "ce.pid").read_text()), pid)
+            if end == "ce":
+                os.kill(pid, signal.SIGKILL)
+                flock.wait(PATIENCE)
+
+    def killLeft(self) -> None:
+        """
+        End a CE, if one is still there.
+        """
+        with contextlib.suppress(OSError):
+            pid = int((self.files / "ce.pid").read_text())
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if b"rvgahp-ce" in words:
+                os.kill(pid, signal.SIGKILL)
