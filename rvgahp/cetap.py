@@ -12,6 +12,7 @@ from random import SystemRandom
 from typing import Any, TextIO
 
 from twisted.application.service import MultiService
+from twisted.internet.defer import maybeDeferred
 from twisted.logger import Logger
 from twisted.plugin import getPlugins
 
@@ -45,6 +46,7 @@ from rvgahp.statussocket import StatusSocket
 from rvgahp.tapoptions import DaemonOptions, keptStderr, parameters, refuseStart
 from rvgahp.tls import utcNow
 from rvgahp.trust import Trust, loadTrust
+from rvgahp.watchdog import Watchdog
 
 
 class Options(DaemonOptions):
@@ -142,6 +144,7 @@ class CEService(MultiService):
         audit: AuditLog,
         reloading: Reloading,
         status: StatusSocket,
+        watchdog: Watchdog,
         stderr: TextIO | None,
     ) -> None:
         """
@@ -154,6 +157,7 @@ class CEService(MultiService):
         self._audit = audit
         self._reloading = reloading
         self._status = status
+        self._watchdog = watchdog
         self._stderr = stderr
 
     def privilegedStartService(self) -> None:
@@ -184,11 +188,17 @@ class CEService(MultiService):
         super().startService()
         self._status.open()
         self._reloading.watchHangup()
+        self._watchdog.start()
 
     def stopService(self) -> Any:
+        self._watchdog.stopping()
         self._reloading.ignoreHangup()
         self._status.close()
-        return super().stopService()
+        return maybeDeferred(super().stopService).addBoth(self._stopped)
+
+    def _stopped(self, result: object) -> object:
+        self._watchdog.stop()
+        return result
 
 
 def _agreement(server: str, ours: Policy) -> str:
@@ -248,6 +258,7 @@ def makeService(options: Options) -> CEService:
     reloading = Reloading(reactor, options.again, adopt, ce.audit)
     operator = CEStatus(reactor, options.settings, options.site, ce)
     status = StatusSocket(reactor, options.settings, operator)
-    service = CEService(options, ce.audit, reloading, status, keptStderr(options))
+    watchdog = Watchdog(reactor)
+    service = CEService(options, ce.audit, reloading, status, watchdog, keptStderr(options))
     ce.setServiceParent(service)
     return service

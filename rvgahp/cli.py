@@ -101,6 +101,7 @@ def makeParser() -> argparse.ArgumentParser:
     )
     demo.set_defaults(run=_demo)
     from rvgahp.accesscli import addCommand as addAccess
+    from rvgahp.cecli import addCommand as addCE
     from rvgahp.credentialscli import addCommands
     from rvgahp.enrolmentcli import addCommands as addEnrolment
     from rvgahp.mapcli import addCommand as addMap
@@ -115,6 +116,7 @@ def makeParser() -> argparse.ArgumentParser:
     addReload(commands, _wakeBySignals)
     addAccess(commands)
     addStatus(commands)
+    addCE(commands)
     return parser
 
 

@@ -175,6 +175,10 @@ def _tell(joined: Joined, path: str) -> None:
         f"the programs in {place}/condor_config.rvgahp, then start the CE:",
         "",
         f"    twistd --pidfile={place}/ce.pid --logfile={place}/ce.log rvgahp-ce{option}",
+        "",
+        "or have this machine keep it running:",
+        "",
+        f"    rvgahp ce install{option}",
         sep="\n",
         file=sys.stdout,
     )

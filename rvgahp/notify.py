@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 
 from twisted.logger import Logger
 
@@ -31,3 +32,11 @@ def notify(**fields: str) -> None:
             datagram.sendto(lines.encode(), path)
         except OSError as e:
             log.warn("NOTIFY_SOCKET takes nothing: {problem}", problem=e.strerror)
+
+
+def notifyReloading() -> None:
+    """
+    Tell that files are read again; C{READY=1} is to follow, whatever comes of it.  The time
+    tells this from an older one's, which systemd wants for C{Type=notify-reload}.
+    """
+    notify(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))

@@ -28,6 +28,7 @@ from rvgahp.description import Describer
 from rvgahp.descriptorlimit import raiseDescriptorLimit
 from rvgahp.errors import ConfigurationError, CredentialError
 from rvgahp.gate import Gate, WaitingRoom
+from rvgahp.handedsockets import CLIENTS, PORT, STATUS, refuseBackground, takeSockets
 from rvgahp.iauthentication import IAuthenticationMethod
 from rvgahp.listener import Listener, listenTCP, listenUNIX, removeSocket
 from rvgahp.localclients import Clients
@@ -47,6 +48,7 @@ from rvgahp.sitearrival import accept
 from rvgahp.statussocket import StatusSocket
 from rvgahp.tapoptions import DaemonOptions, keptStderr, parameters, refuseStart
 from rvgahp.trust import Trust, loadTrust
+from rvgahp.watchdog import Watchdog
 
 
 class Options(DaemonOptions):
@@ -86,8 +88,10 @@ class Options(DaemonOptions):
         """
         @raise rvgahp.errors.CredentialError: an authority or a revocation list cannot be
             used.
-        @raise ConfigurationError: the map cannot, or no method of authentication.
+        @raise ConfigurationError: the map cannot, or no method of authentication; or sockets
+            would be lost.
         """
+        refuseBackground(os.environ, self.parent is None or bool(self.parent["nodaemon"]))
         get = self.settings.get
         self.trust = loadTrust(get("RVGAHP_SITE_CAFILE"), get("RVGAHP_CRLFILE"))
         self.names = loadNames(self.settings)
@@ -138,9 +142,11 @@ class ProxyService(Service):
         self._authenticator = authenticator
         self._access = access
         self._again = again
+        self._watchdog = Watchdog(reactor)
         self._enrolment = ProxyEnrolment(reactor, settings, credentials, trust, account)
         self._listeners: list[Listener] = []
         self._sockets: list[tuple[str, int]] = []
+        self._handed: dict[str, socket.socket] = {}
         self._views: list[StatusSocket | MetricsPort] = []
 
     def privilegedStartService(self) -> None:
@@ -157,6 +163,7 @@ class ProxyService(Service):
                 self._stderr.close()
 
     def _listen(self) -> None:
+        self._handed = takeSockets(os.environ)
         for note in self._settings.notes:
             self.log.warn("{note}", note=note)
         descriptors = raiseDescriptorLimit()
@@ -188,7 +195,9 @@ class ProxyService(Service):
             self._proxy.claims,
             watch.warnings,
         )
-        port = listenTCP(self._settings.get("RVGAHP_INTERFACE"), self._settings.get("RVGAHP_PORT"))
+        port = self._handed.get(PORT) or listenTCP(
+            self._settings.get("RVGAHP_INTERFACE"), self._settings.get("RVGAHP_PORT")
+        )
         self._listeners = [Listener(self._reactor, port, gate.arrived)]
         self._proxy.enrolment = self._enrolment.open(self._proxy, port.getsockname()[1])
         self._clients.enrolment = self._proxy.enrolment
@@ -196,8 +205,7 @@ class ProxyService(Service):
         adopt = ProxyReload(self._proxy, self._enrolment, self._authenticator).adopt
         self._clients.reloading = Reloading(self._reactor, self._again, adopt, watch.audit)
         self._openViews()
-        path = self._settings.get("RVGAHP_SOCKET")
-        self._listenUNIX(path)
+        path = self._listenForClients()
         for site, further in self._settings.get("RVGAHP_SITE_SOCKETS").items():
             self._listenUNIX(further, site)
         self._tell(port.getsockname()[1], path)
@@ -210,7 +218,7 @@ class ProxyService(Service):
         operator = ProxyOperator(self._proxy, status)
         view = StatusSocket(self._reactor, self._settings, operator)
         self._views.append(view)
-        view.bind()
+        view.bind(self._handed.get(STATUS))
         view.open()
         counts = self._proxy.watch.counts
         metrics = MetricsPort(self._reactor, self._settings, counts, status.whole)
@@ -218,13 +226,35 @@ class ProxyService(Service):
         if metrics.open():
             self.log.info("Metrics are on {address}", address=metrics.address)
 
+    def _listenForClients(self) -> str:
+        """
+        @return: the path of the socket for clients.
+        """
+        path: str = self._settings.get("RVGAHP_SOCKET")
+        handed = self._handed.get(CLIENTS)
+        if handed is None:
+            self._listenUNIX(path)
+            return path
+        self._openTo(handed)
+        there: str = handed.getsockname()
+        if there != path:
+            self.log.warn(
+                "RVGAHP_SOCKET names {path}, but the socket that was handed over is {there}:"
+                " clients may look for it in vain",
+                path=path,
+                there=there,
+            )
+        return there
+
     def _listenUNIX(self, path: str, site: str = "") -> None:
         """
         @param site: the one that the socket is for; empty: for all.
         """
         unix = listenUNIX(path, self._settings.get("RVGAHP_SOCKET_MODE"))
         self._sockets.append((path, os.stat(path)[stat.ST_INO]))
+        self._openTo(unix, site)
 
+    def _openTo(self, unix: socket.socket, site: str = "") -> None:
         def arrived(connection: socket.socket, _: object) -> None:
             self._clients.arrived(connection, site)
 
@@ -239,6 +269,7 @@ class ProxyService(Service):
     def startService(self) -> None:
         super().startService()
         self._clients.reloading.watchHangup()
+        self._watchdog.start()
 
     def _close(self) -> None:
         """
@@ -249,6 +280,8 @@ class ProxyService(Service):
             view.close()
         for listener in self._listeners:
             listener.close()
+        for handed in self._handed.values():
+            handed.close()
         for path, inode in self._sockets:
             removeSocket(path, inode)
 
@@ -257,6 +290,9 @@ class ProxyService(Service):
         Let go of everything; what runs goes on without us.
         """
         super().stopService()
+        if self._listeners:
+            self._watchdog.stopping()
+        self._watchdog.stop()
         self._close()
         if self._listeners:
             self._clients.reloading.ignoreHangup()

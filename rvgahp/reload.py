@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 
 from rvgahp.auditlog import AuditLog
 from rvgahp.errors import RvgahpError
+from rvgahp.notify import notify, notifyReloading
 
 _Asked = tuple[Deferred[list[str]], Mapping[str, Any]]
 
@@ -71,6 +72,7 @@ class Reloading:
 
     def _begin(self) -> None:
         self._isReading = True
+        notifyReloading()
         asked, self._waiting = self._waiting, []
         read = deferToThreadPool(self._reactor, self._reactor.getThreadPool(), self._read)
         read.addCallback(self._adopt)
@@ -106,6 +108,8 @@ class Reloading:
         self._isReading = False
         if self._waiting:
             self._begin()
+        else:
+            notify(READY="1")
 
     # -- SIGHUP -------------------------------------------------------------
 

@@ -8,6 +8,7 @@ Layer 4; L{rvgahp.statusweb} is behind it.
 from __future__ import annotations
 
 import os
+import socket
 import stat
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +39,8 @@ def statusPath(settings: Settings) -> str:
     if given:
         return given
     if settings.role == "proxy":
-        socket: str = settings.get("RVGAHP_SOCKET")
-        return os.path.splitext(socket)[0] + ".status"
+        clients: str = settings.get("RVGAHP_SOCKET")
+        return os.path.splitext(clients)[0] + ".status"
     if settings.configFile is None:
         return ""
     return os.path.join(os.path.dirname(settings.configFile), "rvgahp-ce.status")
@@ -72,13 +73,18 @@ class StatusSocket:
         self._path = ""
         self._inode = 0
 
-    def bind(self) -> None:
+    def bind(self, handed: socket.socket | None = None) -> None:
         """
         Have the socket, before a daemon changes its account.  Where nobody has named a path and
         there can be none, that is only said in the log.
 
+        @param handed: listens already, and is another's to remove.
+
         @raise ConfigurationError: the path that the setting names cannot be had.
         """
+        if handed is not None:
+            self._port = handed
+            return
         path = statusPath(self._settings)
         if not path:
             return

@@ -76,12 +76,12 @@ class WordsTests(SynchronousTestCase):
 
     def test_told(self) -> None:
         """
-        What is printed has each file, and a command that starts the CE as it is: with
+        What is printed has each file, and commands that start the CE as it is: with
         --config where the directory is not the usual one, quoted where need be.
         """
         for path, option in (
-            (os.path.expanduser("~/.rvgahp"), "rvgahp-ce\n"),
-            ("/a b", "rvgahp-ce --config '/a b'/condor_config.rvgahp\n"),
+            (os.path.expanduser("~/.rvgahp"), "\n"),
+            ("/a b", " --config '/a b'/condor_config.rvgahp\n"),
         ):
             output = io.StringIO()
             joined = Joined("s", "o@d", datetime.now(timezone.utc), [f"{path}/x"], [f"{path}/y"])
@@ -89,4 +89,5 @@ class WordsTests(SynchronousTestCase):
                 _tell(joined, path)
             text = output.getvalue()
             self.assertIn(f"wrote {path}/x\nkept {path}/y: see", text)
-            self.assertTrue(text.endswith(option), text)
+            self.assertIn(f"rvgahp-ce{option}", text)
+            self.assertTrue(text.endswith(f"rvgahp ce install{option}"), text)

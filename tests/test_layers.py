@@ -40,7 +40,7 @@ LAYERS = (
     " files protection socketowner delayedcalls refusals reload keyexchange registry"
     " registryentries hostidentity separation accessreader peernames localnames access"
     " auditlog startlimits trust tlsreasons canonicalnames methodtable authentication"
-    " sslmethod history viewer smallsite",
+    " sslmethod history viewer smallsite watchdog handedsockets",
     "proxy proxysession renewal claims sites siteconnection description local localrequests"
     " ce gahpsession gahpoutput way channeldialer cesessions cetunnels transferpause"
     " tunnelprobe client clientrun clientsession clientclaim clientface clientcopy"
@@ -53,7 +53,8 @@ LAYERS = (
     "tapoptions proxytap cetap",
     "cli credentialscli mapcli sandbox daemonprocess demo screen patience inquiry"
     " gahpdialogue gahpjob trace tracewords tracejob traceport tracetunnel tracesteps"
-    " tracecli enrolmentcli reloadcli join joinfiles accesscli statuscli statusclient statustables",
+    " tracecli enrolmentcli reloadcli join joinfiles accesscli statuscli statusclient statustables"
+    " cecli ceunit cecron",
 )
 
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

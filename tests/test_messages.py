@@ -23,6 +23,7 @@ OTHERS = "\nWords of others\n"
 #: Modules whose texts are not messages, or have a page of their own.
 ELSEWHERE = {
     "accesssample": "a file for others to change",
+    "cecron": "lines for cron, of doc/systemd.rst",
     "cli": "the playground's words, and help",
     "credentialscli": "help, and doc/credentials.rst",
     "daemonprocess": "the playground's words",
@@ -66,6 +67,9 @@ NO_MESSAGES = """
     a connection from the site, in *, by what listens there
     rvgahp_*_*_*
     /proc/*/task/*/children
+    for your account
+    systemctl enable --now *
+    systemctl --user enable --now *
 """
 
 #: Calls whose texts are help.
@@ -74,6 +78,7 @@ HELP_CALLS = {"ArgumentParser", "Attribute", "Kind", "add_argument", "add_parser
 #: Names to which texts are given that are no messages.
 HELP_NAMES = {"HELP", "_ABOUT", "_EPILOG", "_BOOTSTRAP", "_SCRIPT", "WITHHELD", "longdesc"}
 HELP_NAMES |= {"BANNED", "SHARED", "_ACCESS_TEXT", "_CONFIG_TEXT", "_CONNECT_TEXT", "_KEYS"}
+HELP_NAMES |= {"_HARDENING", "_HEAD", "_ORDER", "_SERVICE", "_TITLES"}  # of a unit
 
 #: Errors that only a mistake in the code raises.
 MISTAKES = {"AttributeError", "LookupError", "TypeError"}

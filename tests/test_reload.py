@@ -8,8 +8,10 @@ import json
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
@@ -163,6 +165,26 @@ class ReloadingTests(ReactorTestCase):
             [(line["decision"], line.get("action")) for line in lines[1:3]],
             [("allowed", None), ("refused", "reload")],
         )
+
+    def test_notified(self) -> None:
+        """
+        systemd is told when files are read, with the time, and when that is over: once for
+        each time that they are, also when they are broken.
+        """
+        path = self.path.with_name("notify")
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(listener.close)
+        listener.bind(str(path))
+        listener.settimeout(PATIENCE)
+        self.patch(os, "environ", {**os.environ, "NOTIFY_SOCKET": str(path)})
+        for self.state in ("new", "broken"):
+            before = time.monotonic_ns() // 1000
+            self.result(self.reloading.reload())
+            said = dict(line.split("=") for line in listener.recv(4096).decode().splitlines())
+            self.assertEqual(said["RELOADING"], "1")
+            now = time.monotonic_ns() // 1000
+            self.assertTrue(before <= int(said["MONOTONIC_USEC"]) <= now, said)
+            self.assertEqual(listener.recv(4096), b"READY=1")
 
     def test_hangup(self) -> None:
         """
