@@ -102,6 +102,7 @@ def makeParser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
     from rvgahp.accesscli import addCommand as addAccess
     from rvgahp.credentialscli import addCommands
+    from rvgahp.doctorcli import addCommand as addDoctor
     from rvgahp.enrolmentcli import addCommands as addEnrolment
     from rvgahp.mapcli import addCommand as addMap
     from rvgahp.reloadcli import addCommand as addReload
@@ -115,6 +116,7 @@ def makeParser() -> argparse.ArgumentParser:
     addReload(commands, _wakeBySignals)
     addAccess(commands)
     addStatus(commands)
+    addDoctor(commands, _wakeBySignals)
     return parser
 
 

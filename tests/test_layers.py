@@ -53,7 +53,9 @@ LAYERS = (
     "tapoptions proxytap cetap",
     "cli credentialscli mapcli sandbox daemonprocess demo screen patience inquiry"
     " gahpdialogue gahpjob trace tracewords tracejob traceport tracetunnel tracesteps"
-    " tracecli enrolmentcli reloadcli join joinfiles accesscli statuscli statusclient statustables",
+    " tracecli enrolmentcli reloadcli join joinfiles accesscli statuscli statusclient statustables"
+    " findings doctor doctorcase doctorcli doctorcertificates doctordaemon doctorfiles"
+    " doctorgahps doctornet doctorsettings doctortls",
 )
 
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
