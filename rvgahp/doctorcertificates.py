@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 
 from cryptography import x509
 
+from rvgahp.accountnames import ownAccount
 from rvgahp.certificates import BACKDATED, renewalTime, siteOf
 from rvgahp.credentials import Credentials, loadCredentials
 from rvgahp.doctorcase import Case
@@ -43,6 +44,13 @@ def certificates(case: Case, now: datetime | None = None) -> Findings:
     if isOwn:
         directory = case.settings.get("RVGAHP_STATE_DIR")
         files = [os.path.join(directory, name) for name in ("host.crt", "host.key", "ca.crt")]
+        if os.path.isdir(directory) and not os.access(directory, os.X_OK):
+            yield warning(
+                _NAME,
+                f"account {ownAccount()} may not look into {directory}, where the proxy's is",
+                "run rvgahp doctor as the proxy's account, or as root.",
+            )
+            return
         if not os.path.lexists(files[0]):
             yield ok(_NAME, f"none yet: the proxy makes its own in {directory} when it starts")
             return

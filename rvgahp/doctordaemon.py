@@ -93,10 +93,11 @@ def _differences(case: Case, seen: dict[str, Any]) -> Findings:
         )
     used = _configOf(seen["pid"])
     ours = case.configuration.file
-    if used and ours and os.path.realpath(used) != os.path.realpath(ours):
+    if used and (ours is None or os.path.realpath(used) != os.path.realpath(ours)):
+        where = case.configuration.where
         yield warning(
             "daemon",
-            f"it was started with --config {used}, and what was looked at is {ours}",
+            f"it was started with --config {used}, and what was looked at is {where}",
             f"run rvgahp doctor --role {case.settings.role} --config {used}.",
         )
 
@@ -106,8 +107,7 @@ def _configOf(pid: int) -> str:
     @return: the file that a process was given; empty if that cannot be seen.
     """
     try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            words = os.fsdecode(file.read()).split("\0")
+        words = [os.fsdecode(word) for word in _wordsOf(pid)]
         directory = os.readlink(f"/proc/{pid}/cwd")
     except OSError:
         return ""
@@ -117,6 +117,15 @@ def _configOf(pid: int) -> str:
         if word in ("--config", "-c"):
             return os.path.join(directory, following)
     return ""
+
+
+def _wordsOf(pid: int) -> list[bytes]:
+    """
+    @return: the command line of a process.
+    @raise OSError: it cannot be seen.
+    """
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        return file.read().split(b"\0")
 
 
 def _proxy(one: dict[str, Any]) -> Finding:

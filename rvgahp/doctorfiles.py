@@ -17,7 +17,7 @@ from rvgahp.canonicalnames import loadNames
 from rvgahp.doctorcase import Case
 from rvgahp.errors import ConfigurationError
 from rvgahp.filesafety import checkSafe, daemonAccounts
-from rvgahp.findings import Findings, ok, warning, wrong
+from rvgahp.findings import Finding, Findings, ok, warning, wrong
 from rvgahp.hostidentity import makeStateDirectory
 from rvgahp.separation import separationOf
 from rvgahp.statussocket import statusPath
@@ -64,13 +64,13 @@ def permissions(case: Case) -> Findings:
     @raise RvgahpError: a directory is refused.
     """
     yield from _files(case)
+    sockets = [statusPath(case.settings)]
     if case.settings.role == "proxy":
         yield from _stateDirectory(case)
-        yield from _socketDirectory(case.settings.get("RVGAHP_SOCKET"), case)
-        for path in case.settings.get("RVGAHP_SITE_SOCKETS").values():
-            yield from _socketDirectory(path, case)
-    if path := statusPath(case.settings):
-        yield from _socketDirectory(path, case)
+        sockets.append(case.settings.get("RVGAHP_SOCKET"))
+        sockets += case.settings.get("RVGAHP_SITE_SOCKETS").values()
+    for directory in dict.fromkeys(os.path.dirname(path) for path in sockets if path):
+        yield _socketDirectory(directory, case)
 
 
 def _files(case: Case) -> Findings:
@@ -116,23 +116,21 @@ def _stateDirectory(case: Case) -> Findings:
     yield ok("permissions", f"{path} (RVGAHP_STATE_DIR) is {accountName(owner)}'s alone")
 
 
-def _socketDirectory(path: str, case: Case) -> Findings:
-    directory = os.path.dirname(os.path.abspath(path))
+def _socketDirectory(directory: str, case: Case) -> Finding:
     if not os.path.isdir(directory):
-        yield wrong(
+        return wrong(
             "permissions",
-            f"the directory {directory} is not there, in which the socket {path} is to be",
+            f"the directory {directory} is not there, in which sockets of the daemon are to be",
             f"make it, for the account of {case.daemon}: install -d -o ACCOUNT {directory}.",
         )
-    elif os.stat(directory).st_mode & _OTHERS:
-        yield warning(
+    if os.stat(directory).st_mode & _OTHERS:
+        return warning(
             "permissions",
             f"the directory {directory} can be written by others, who could put a socket of theirs"
-            f" in the place of {path}",
+            " in the place of one of the daemon's",
             f"chmod go-w {directory}, or name a socket elsewhere.",
         )
-    else:
-        yield ok("permissions", f"others can put no socket in the place of {path}")
+    return ok("permissions", f"others can put no socket into {directory}")
 
 
 def start(case: Case) -> Findings:

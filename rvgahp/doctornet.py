@@ -23,6 +23,9 @@ __all__ = ["names", "port", "proxyAddress"]
 LOOKUP_LIMIT = 5.0
 CONNECT_LIMIT = 5.0
 
+#: Where to connect for those who listen on all addresses (RVGAHP_INTERFACE).
+_EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+
 _RESOLVER = "mend this machine's resolver or /etc/hosts"
 _OTHER_PORT = (
     "stop that program, or set RVGAHP_PORT to another port, and RVGAHP_BROKER_PORT at the sites."
@@ -95,8 +98,8 @@ def port(case: Case) -> Findings:
     if not number:
         yield ok("port", "any that is free (RVGAHP_PORT = 0); the proxy's log has it")
         return
-    host = "127.0.0.1" if interface in ("*", "0.0.0.0") else interface
-    where = place("::1" if host == "::" else host, number)
+    host = _EVERYWHERE.get(interface, interface)
+    where = place(host, number)
     try:
         connection = socket.create_connection((host, number), CONNECT_LIMIT)
     except ConnectionRefusedError:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.trial.unittest import SynchronousTestCase
 
 import rvgahp
-from rvgahp import __version__, doctorcase, doctorcli, doctorfiles, statussocket
+from rvgahp import __version__, doctorcase, doctorcli, doctordaemon
 from rvgahp.configuration import Configuration
 from rvgahp.credentials import Credentials
 from rvgahp.doctor import CHECKS, examine
@@ -351,6 +351,15 @@ class CertificateTests(DoctorTestCase):
         """
         self.assertFinding(certificates(self.case("proxy")), "ok", "the proxy makes its own")
 
+    def test_ownClosed(self) -> None:
+        """
+        Whoever may not see what it has made is told so.
+        """
+        case = self.case("proxy")
+        os.mkdir(self.path("enrolment"))
+        self.patch(os, "access", lambda *_: False)
+        self.assertFinding(certificates(case), "warning", "may not look into", "as root")
+
     def revoked(self, last: timedelta, following: timedelta) -> list[Finding]:
         """
         @return: what is found of a revocation list with these dates, from now.
@@ -419,8 +428,6 @@ class FileTests(DoctorTestCase):
         os.chmod(self.path("ca.crt"), 0o666)
         self.assertFinding(permissions(case), "warning", "chmod go-w", "ca.crt")
         os.chmod(self.path("ca.crt"), 0o644)
-        self.patch(statussocket, "statusPath", lambda _: "")
-        self.patch(doctorfiles, "statusPath", lambda _: "")
         other = self.directory / "open"
         other.mkdir()
         other.chmod(0o777)
@@ -497,6 +504,25 @@ class DaemonTests(DoctorTestCase):
         self.assertFinding(found, "ok", "has accepted us")
         found = daemon(case, lambda _: self.seen(sites=[site] * 11 + [{"connected": False}]))
         self.assertFinding(found, "ok", "11 of 12 are connected: s, s", "s, ...")
+
+    def test_otherConfig(self) -> None:
+        """
+        A daemon that was started with another file, or with one where we have none, is told.
+        """
+        case = self.case()
+        words = [b"twistd", b"rvgahp-ce", b"--config", b"other"]
+        self.patch(doctordaemon, "_wordsOf", lambda _: [*words, b""])
+        found = list(daemon(case, lambda _: self.seen()))
+        other = os.path.join(os.getcwd(), "other")
+        self.assertFinding(
+            found, "warning", f"started with --config {other}, and", self.path("condor_config")
+        )
+        self.patch(case, "configuration", Configuration(None, {}))
+        found = list(daemon(case, lambda _: self.seen()))
+        self.assertFinding(found, "warning", "what was looked at is the environment")
+        words[2:] = [os.fsencode(f"--config={self.path('condor_config')}")]
+        found = list(daemon(self.case(), lambda _: self.seen()))
+        self.assertFinding(found, "ok")
 
 
 class CommandTests(DoctorTestCase):

@@ -129,11 +129,13 @@ class PortTests(NetTestCase):
     Who listens on a proxy's port.
     """
 
-    def found(self, number: int) -> list[Finding]:
+    def found(self, number: int, interface: str = HOST) -> list[Finding]:
         """
         @return: what is found of it.
         """
-        case = self.case("proxy", proxyCredentials(), RVGAHP_PORT=number, RVGAHP_INTERFACE=HOST)
+        case = self.case(
+            "proxy", proxyCredentials(), RVGAHP_PORT=number, RVGAHP_INTERFACE=interface
+        )
         list(certificates(case))
         return list(port(case))
 
@@ -141,8 +143,9 @@ class PortTests(NetTestCase):
         """
         Our proxy.
         """
-        number = self.listen(secure(proxyCredentials()))
-        self.assertFinding(self.found(number), "ok", "our proxy listens")
+        for interface in (HOST, "*", "0.0.0.0"):
+            number = self.listen(secure(proxyCredentials()))
+            self.assertFinding(self.found(number, interface), "ok", "our proxy listens")
 
     def test_otherProxy(self) -> None:
         """
