@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, timezone
 from cryptography import x509
 
 from rvgahp.accountnames import ownAccount
-from rvgahp.certificates import BACKDATED, renewalTime, siteOf
+from rvgahp.certificates import renewalTime, siteOf
 from rvgahp.credentials import Credentials, loadCredentials
 from rvgahp.doctorcase import Case
 from rvgahp.errors import CredentialError
@@ -28,6 +28,12 @@ _NAME = "certificate"
 
 #: Before the end of a certificate that nobody renews by itself.
 _SOON = timedelta(days=14)
+
+_EXPIRED = (
+    "start rvgahp-ce, which has the proxy renew it for some time after its end"
+    " (RVGAHP_RENEWAL_GRACE); if that is refused: rvgahp invite there and rvgahp join --replace"
+    " here, or rvgahp credentials."
+)
 
 _CLOCKS = "compare this machine's clock with the one that made it; set the one that is wrong."
 
@@ -67,30 +73,30 @@ def certificates(case: Case, now: datetime | None = None) -> Findings:
 
 
 def _ownDates(case: Case, path: str, found: Credentials, now: datetime, isOwn: bool) -> Finding:
-    certificate = found.certificate
-    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    site = _siteOf(certificate)
-    what = f"{path}{f', of site {site},' if site else ''} is good until {_time(end)}"
+    """
+    @param isOwn: whether the proxy has made it.
+    """
+    begin, end = found.certificate.not_valid_before_utc, found.certificate.not_valid_after_utc
     if now > end:
-        return wrong(
-            _NAME,
-            f"The certificate {path} has expired, on {_time(end)}",
-            "start rvgahp-ce, which has the proxy renew it for some time after its end"
-            " (RVGAHP_RENEWAL_GRACE); if that is refused: rvgahp invite there and rvgahp join"
-            " --replace here, or rvgahp credentials.",
-        )
+        return wrong(_NAME, f"The certificate {path} has expired, on {_time(end)}", _EXPIRED)
     if now < begin:
         return wrong(_NAME, f"The certificate {path} is not valid before {_time(begin)}", _CLOCKS)
-    if not (isOwn or site):
-        if end - now < _SOON:
-            return warning(
-                _NAME,
-                f"{what}, which is soon",
-                "have a new one made, put it in place, and say rvgahp reload.",
-            )
-        return ok(_NAME, what)
-    due = renewalTime(certificate)
-    if now - due > (end - begin - BACKDATED) / 3:
+    site = _siteOf(found.certificate)
+    what = f"{path}{f', of site {site},' if site else ''} is good until {_time(end)}"
+    if isOwn or site:
+        return _renewal(case, what, found.certificate, now)
+    if end - now < _SOON:
+        remedy = "have a new one made, put it in place, and say rvgahp reload."
+        return warning(_NAME, f"{what}, which is soon", remedy)
+    return ok(_NAME, what)
+
+
+def _renewal(case: Case, what: str, certificate: x509.Certificate, now: datetime) -> Finding:
+    """
+    One that the daemon has renewed, at a third of its life; at two thirds that is overdue.
+    """
+    due, end = renewalTime(certificate), certificate.not_valid_after_utc
+    if now - due > (end - due) / 2:
         return warning(
             _NAME,
             f"{what}, and should have been renewed since {_time(due)}",

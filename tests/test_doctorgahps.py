@@ -80,6 +80,17 @@ class GAHPTests(DoctorTestCase):
         """
         return not isAlive(pid)
 
+    def test_others(self) -> None:
+        """
+        Those that run as their owners' accounts are not started.
+        """
+        self.patch(doctorgahps, "separationOf", lambda *_: object())
+        trace = self.directory / "trace"
+        found = self.found(f"#!/bin/sh\ntouch {trace}\n")
+        self.assertEqual(found.level, "ok")
+        self.assertIn("not started here", found.sentence)
+        self.assertFalse(trace.exists())
+
     def test_format(self) -> None:
         """
         One that is no program.

@@ -8,13 +8,14 @@ import json
 import os
 import shutil
 import socket
+import subprocess
 import threading
 from pathlib import Path
 from typing import Any
 
 from rvgahp.credentials import Credentials
 from tests.identities import ceCredentials, written
-from tests.procfs import PATIENCE
+from tests.procfs import PATIENCE, waitFor
 from tests.programs import Run, program, runProgram, speaker
 from tests.wholecase import PlaygroundTestCase
 
@@ -258,6 +259,28 @@ class DoctorTests(PlaygroundTestCase):
         self.assertWrong(
             config, "GAHP", "status 3 before its banner; it says 'no licence'", "start it"
         )
+
+    def test_interrupted(self) -> None:
+        """
+        Whoever ends the doctor while a GAHP hangs ends that, too.
+        """
+        pids = self.directory / "pids"
+        script = self.directory / "own"
+        script.write_text(
+            f"#!/bin/sh\nsleep 1000 &\necho $$ $! > {pids}.new\nmv {pids}.new {pids}\nwait\n"
+        )
+        script.chmod(0o755)
+        names = "RVGAHP_GAHP_NAMES = own"
+        config = self.stage("ce", names, f"RVGAHP_GAHP_OWN = {script}")
+        words = [program("rvgahp"), "doctor", "--config", config]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as doctor:
+            waitFor(pids.exists, "the GAHP's start")
+            doctor.terminate()
+            _, errors = doctor.communicate(timeout=PATIENCE)
+        self.assertEqual(doctor.returncode, 1)
+        self.assertEqual(errors, b"rvgahp: told to end while waiting for the banner of own\n")
+        for pid in map(int, pids.read_text().split()):
+            self.assertGone(pid)
 
     def test_unknownHost(self) -> None:
         """
