@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rvgahp.credentials import Credentials
+from tests.enrolledcase import SITE, EnrolledTestCase
 from tests.identities import ceCredentials, written
 from tests.procfs import PATIENCE, waitFor
 from tests.programs import Run, program, runProgram, speaker
@@ -289,3 +290,35 @@ class DoctorTests(PlaygroundTestCase):
         config = self.stage("ce", "RVGAHP_BROKER_HOST = nowhere.invalid")
         words = ("nowhere.invalid (RVGAHP_BROKER_HOST) does not resolve", "mend RVGAHP_BROKER_HOST")
         self.assertWrong(config, "proxy's address", *words)
+
+
+class EnrolledTests(EnrolledTestCase):
+    """
+    A proxy that makes its own certificate, and a site that has joined.
+    """
+
+    def test_life(self) -> None:
+        """
+        Nothing is wrong; when the proxy has revoked the site its CE's doctor says so.
+        """
+        run = self.join(self.invite())
+        self.assertEqual((run.status, run.errors), (0, ""), run)
+        self.configure()
+        self.ce.start()
+        config = self.directory / "doctor"
+        original = (self.directory / "condor_config").read_text()
+        config.write_text(f"{original}\nRVGAHP_PORT = {self.target[1]}\n")
+        for file, words in (
+            (config, f"our proxy listens on 127.0.0.1:{self.target[1]}, and shows our certificate"),
+            (self.site / "condor_config.rvgahp", "and is renewed by itself from"),
+        ):
+            run = self.rvgahp("doctor", "--config", str(file))
+            self.assertEqual((run.status, run.errors), (0, ""), run.output.decode())
+            self.assertIn(words, run.output.decode())
+        run = self.rvgahp("revoke", SITE, "--socket", self.socket)
+        self.assertEqual(run.status, 0, run)
+        words = f"site {SITE} has been revoked"
+        waitFor(lambda: words in self.ce.log.read_text(), "the CE to be refused", PATIENCE)
+        run = self.rvgahp("doctor", "--config", str(self.site / "condor_config.rvgahp"))
+        self.assertEqual(run.status, 1, run)
+        self.assertRegex(run.output.decode(), f"WRONG    connection: there is none .*{words}")
