@@ -103,6 +103,7 @@ def makeParser() -> argparse.ArgumentParser:
     from rvgahp.accesscli import addCommand as addAccess
     from rvgahp.cecli import addCommand as addCE
     from rvgahp.credentialscli import addCommands
+    from rvgahp.doctorcli import addCommand as addDoctor
     from rvgahp.enrolmentcli import addCommands as addEnrolment
     from rvgahp.mapcli import addCommand as addMap
     from rvgahp.reloadcli import addCommand as addReload
@@ -117,6 +118,7 @@ def makeParser() -> argparse.ArgumentParser:
     addAccess(commands)
     addStatus(commands)
     addCE(commands)
+    addDoctor(commands, _wakeBySignals)
     return parser
 
 

@@ -54,7 +54,8 @@ LAYERS = (
     "cli credentialscli mapcli sandbox daemonprocess demo screen patience inquiry"
     " gahpdialogue gahpjob trace tracewords tracejob traceport tracetunnel tracesteps"
     " tracecli enrolmentcli reloadcli join joinfiles accesscli statuscli statusclient statustables"
-    " cecli ceunit cecron",
+    " findings doctor doctorcase doctorcli doctorcertificates doctordaemon doctorfiles"
+    " doctorgahps doctornet doctorsettings doctortls cecli ceunit cecron",
 )
 
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

@@ -1,0 +1,142 @@
+# -*- test-case-name: tests.test_doctor -*-
+"""
+C{rvgahp doctor}: the daemon that runs, by its own word.
+
+Layer 6; L{rvgahp.statusclient}.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from rvgahp import __version__
+from rvgahp.doctorcase import Case
+from rvgahp.errors import RvgahpError
+from rvgahp.findings import Finding, Findings, ok, warning, wrong
+from rvgahp.statussocket import statusPath
+
+__all__ = ["daemon"]
+
+#: Sites that are named.
+_SHOWN = 10
+
+
+def ask(path: str) -> dict[str, Any]:
+    """
+    @return: what the daemon says of itself.
+    @raise RvgahpError: none answers.
+    """
+    from twisted.internet.task import react
+
+    from rvgahp import statusclient
+
+    answers: list[dict[str, Any]] = []
+    problems: list[RvgahpError] = []
+
+    async def main(reactor: Any) -> None:
+        try:
+            answers.append(await statusclient.ask(reactor, path, "GET", "/v1/status"))
+        except RvgahpError as e:
+            problems.append(e)
+
+    with suppress(SystemExit):
+        react(main, ())
+    if problems:
+        raise problems[0]
+    if not answers:
+        raise RvgahpError(f"asking on {path} was cut short")
+    return answers[0]
+
+
+def daemon(case: Case, asking: Callable[[str], dict[str, Any]] = ask) -> Findings:
+    """
+    Whether it runs, and what needs attention there.
+
+    @param asking: as L{ask}.
+    """
+    path = statusPath(case.settings)
+    try:
+        seen = asking(path)
+    except RvgahpError as e:
+        yield wrong(
+            "daemon",
+            f"{case.daemon} does not run with these settings: {e}",
+            f"start it: twistd {case.daemon}; if it does run, see which --config it was given.",
+        )
+        return
+    yield ok("daemon", f"{seen['software']} runs as process {seen['pid']} ({path})")
+    yield from _differences(case, seen)
+    for one in seen.get("proxies", ()):
+        yield _proxy(one)
+    if "sites" in seen:
+        here = [one["site"] for one in seen["sites"] if one["connected"]]
+        more = ", ..." if len(here) > _SHOWN else ""
+        names = f": {', '.join(here[:_SHOWN])}{more}" if here else ""
+        yield ok("sites", f"{len(here)} of {len(seen['sites'])} are connected{names}")
+    for sentence in seen["attention"]:
+        yield warning("attention", sentence, "rvgahp status shows more; doc/messages.rst has it.")
+
+
+def _differences(case: Case, seen: dict[str, Any]) -> Findings:
+    """
+    What of the process is otherwise than what we have looked at.
+    """
+    software = f"rvgahp {__version__}"
+    if seen["software"] != software:
+        yield warning(
+            "daemon",
+            f"it is {seen['software']}, and what is installed is {software}",
+            "start it again: what runs goes on.",
+        )
+    used = _configOf(seen["pid"])
+    ours = case.configuration.file
+    if used and (ours is None or os.path.realpath(used) != os.path.realpath(ours)):
+        where = case.configuration.where
+        yield warning(
+            "daemon",
+            f"it was started with --config {used}, and what was looked at is {where}",
+            f"run rvgahp doctor --role {case.settings.role} --config {used}.",
+        )
+
+
+def _configOf(pid: int) -> str:
+    """
+    @return: the file that a process was given; empty if that cannot be seen.
+    """
+    try:
+        words = [os.fsdecode(word) for word in _wordsOf(pid)]
+        directory = os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        return ""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word.startswith("--config="):
+            return os.path.join(directory, word.partition("=")[2])
+        if word in ("--config", "-c"):
+            return os.path.join(directory, following)
+    return ""
+
+
+def _wordsOf(pid: int) -> list[bytes]:
+    """
+    @return: the command line of a process.
+    @raise OSError: it cannot be seen.
+    """
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        return file.read().split(b"\0")
+
+
+def _proxy(one: dict[str, Any]) -> Finding:
+    """
+    A CE's proxy.
+    """
+    place = f"{one['host']}:{one['port']}"
+    if one["connected"]:
+        return ok("connection", f"the proxy at {place} has accepted us ({one['software']})")
+    return wrong(
+        "connection",
+        f"there is none to the proxy at {place}: {one['reason'] or 'no reason is known yet'}",
+        "the CE goes on dialling; doc/messages.rst has the cause.",
+    )

@@ -1,0 +1,135 @@
+# -*- test-case-name: tests.test_doctornet -*-
+"""
+Handshakes of TLS to look at who listens, and nothing else.
+
+Layer 6: blocking sockets; L{rvgahp.tls} has what is believed and why it is not.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from OpenSSL.SSL import Connection, SysCallError, WantReadError, ZeroReturnError
+from OpenSSL.SSL import Error as OpenSSLError
+from twisted.python.failure import Failure
+
+from rvgahp.errors import RvgahpError
+from rvgahp.tls import clientOptions, explain
+from rvgahp.trust import certificatesIn, loadTrust
+
+if TYPE_CHECKING:
+    from rvgahp.doctorcase import Case
+
+__all__ = ["NoTLS", "handshake", "shownBy"]
+
+_PIECE = 1 << 16
+
+
+class NoTLS(RvgahpError):
+    """
+    It came to nothing; a clause says why.
+    """
+
+
+def shownBy(connection: socket.socket, seconds: float) -> x509.Certificate:
+    """
+    @return: the certificate of who listens, whoever has signed it.
+    @raise NoTLS: there is none, or not in time.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    connection.settimeout(seconds)
+    try:
+        with context.wrap_socket(connection) as secured:
+            return x509.load_der_x509_certificate(secured.getpeercert(binary_form=True) or b"")
+    except TimeoutError:
+        raise NoTLS(_late(seconds)) from None
+    except ssl.SSLError as e:
+        raise NoTLS(f"it does not speak TLS 1.3 ({e.reason or e})") from None
+    except (OSError, ValueError, x509.InvalidVersion) as e:
+        raise NoTLS(str(e)) from None
+
+
+def handshake(connection: socket.socket, case: Case, host: str, seconds: float) -> str:
+    """
+    A CE's handshake, with all that it looks at.  Then we hang up: what the proxy answers to
+    that tells whether it has taken our certificate.
+
+    @param host: the one that the certificate must be for.
+    @param seconds: for all of it.
+    @return: when the proxy's certificate ends, for people.
+    @raise NoTLS: it came to nothing.
+    """
+    assert case.credentials is not None
+    ours = certificatesIn(case.credentials.caPEM)
+    trust = loadTrust(None, case.settings.get("RVGAHP_CRLFILE")).withOurs(ours)
+    tls = clientOptions(case.credentials, host, trust).clientConnectionForTLS(None)
+    tls.set_connect_state()
+    end = time.monotonic() + seconds
+    try:
+        while not _step(tls.do_handshake):
+            _exchange(connection, tls, end)
+        shown = tls.get_peer_certificate(as_cryptography=True)
+        _hangUp(connection, tls, end)
+    except OpenSSLError:
+        raise NoTLS(explain(Failure())) from None
+    except TimeoutError:
+        raise NoTLS(_late(seconds)) from None
+    except EOFError:
+        raise NoTLS("it closed the connection") from None
+    except OSError as e:
+        raise NoTLS(e.strerror or str(e)) from None
+    assert shown is not None  # or the handshake would have failed
+    return f"{shown.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+
+
+def _hangUp(connection: socket.socket, tls: Connection, end: float) -> None:
+    """
+    Say that we go, and read what there is until the other side goes, too.
+
+    @raise OpenSSLError: it refuses our certificate.
+    """
+    tls.shutdown()
+    with suppress(ZeroReturnError, SysCallError, ConnectionError, EOFError):
+        while True:
+            if not _step(lambda: tls.recv(_PIECE)):
+                _exchange(connection, tls, end)
+
+
+def _step(step: Callable[[], object]) -> bool:
+    """
+    @return: whether C{step} is done; else something must come first.
+    """
+    try:
+        step()
+    except WantReadError:
+        return False
+    return True
+
+
+def _exchange(connection: socket.socket, tls: Connection, end: float) -> None:
+    """
+    Send what is to be sent, and wait for what comes.
+
+    @raise EOFError: nothing comes any more.
+    @raise TimeoutError: nothing has come in time.
+    """
+    while _step(lambda: connection.sendall(tls.bio_read(_PIECE))):
+        pass
+    connection.settimeout(max(0.001, end - time.monotonic()))
+    data = connection.recv(_PIECE)
+    if not data:
+        raise EOFError
+    tls.bio_write(data)
+
+
+def _late(seconds: float) -> str:
+    return f"it gave no answer to the handshake of TLS within {seconds:g} s"
