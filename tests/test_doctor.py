@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.trial.unittest import SynchronousTestCase
 
-import rvgahp
 from rvgahp import __version__, doctorcase, doctorcli, doctordaemon
 from rvgahp.configuration import Configuration
 from rvgahp.credentials import Credentials
@@ -35,7 +34,7 @@ from rvgahp.screen import Screen
 from rvgahp.settings import settingsFrom
 from tests.identities import authority, ceCredentials, proxyCredentials, written
 
-PAGE = Path(rvgahp.__file__).parent.parent / "doc" / "doctor.rst"
+PAGE = Path(__file__).parent.parent / "doc" / "doctor.rst"
 
 #: In place of a host that is dialled.
 BROKER = "proxy.example.org"

@@ -71,7 +71,9 @@ class UnitTests(SynchronousTestCase):
         analyze = shutil.which("systemd-analyze")
         if analyze is None:
             self.skipTest("there is no systemd-analyze here")
-        version = subprocess.run([analyze, "--version"], capture_output=True, check=True).stdout
+        version = subprocess.run(
+            [analyze, "--version"], capture_output=True, timeout=PATIENCE, check=True
+        ).stdout
         if int(version.split()[1]) < OLDEST:
             self.skipTest("this systemd is older than some lines of the units")
         units = [str(path) for path in CONTRIB.glob("*.s*") if path.suffix != ".conf"]
