@@ -11,6 +11,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from rvgahp.commandparser import addParser
 from rvgahp.errors import RvgahpError
 from rvgahp.screen import Screen, plain
 
@@ -51,12 +52,12 @@ def addCommand(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
     @param commands: What C{add_subparsers} returned.
     """
-    parser = commands.add_parser(
+    parser = addParser(
+        commands,
         "access",
-        help="show whether the access rules let somebody do something, and by which rule",
-        description=_ABOUT,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "show whether the access rules let somebody do something, and by which rule",
+        _ABOUT,
+        _EPILOG,
     )
     parser.add_argument("level", metavar="LEVEL", choices=("REGISTER", "START"), help="what")
     parser.add_argument("who", metavar="WHO", help="the canonical name, user@domain")

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from rvgahp.cecron import command, crontab
 from rvgahp.ceunit import systemUnit, userUnit
+from rvgahp.commandparser import addParser
 from rvgahp.errors import RvgahpError
 
 if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    from rvgahp.commandparser import Commands
 
 __all__ = ["addCommand"]
 
@@ -55,11 +56,8 @@ def addCommand(subparsers: Commands) -> None:
         description="What concerns the CE at this site.",
     )
     commands = ce.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    parser = commands.add_parser(
-        "install",
-        help="put the unit of systemd in place, or print lines for cron",
-        description=_ABOUT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = addParser(
+        commands, "install", "put the unit of systemd in place, or print lines for cron", _ABOUT
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--user", action="store_true", help="a CE of your own")

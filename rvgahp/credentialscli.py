@@ -15,7 +15,7 @@ from rvgahp.certificates import CA_LIFETIME, LEAF_LIFETIME
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    from rvgahp.commandparser import Commands
 
 __all__ = ["addCommands"]
 

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
+from rvgahp.commandparser import addParser
 from rvgahp.errors import RvgahpError
 from rvgahp.screen import BOLD, GREEN, RED, Screen, plain
 
@@ -52,12 +53,12 @@ def addCommand(
     @param commands: what C{add_subparsers} returned.
     @param wake: makes a descriptor that becomes readable when we are to end.
     """
-    parser = commands.add_parser(
+    parser = addParser(
+        commands,
         "doctor",
-        help="look for what is wrong with the proxy or CE of this machine",
-        description=_ABOUT,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "look for what is wrong with the proxy or CE of this machine",
+        _ABOUT,
+        _EPILOG,
     )
     parser.add_argument(
         "--role", choices=("proxy", "ce"), help="which daemon (default: the one that is here)"

@@ -21,6 +21,7 @@ from rvgahp.findings import Finding, Findings, ok, warning, wrong
 from rvgahp.hostidentity import makeStateDirectory
 from rvgahp.separation import separationOf
 from rvgahp.statussocket import statusPath
+from rvgahp.tapoptions import DaemonOptions
 
 __all__ = ["access", "map_", "permissions", "start"]
 
@@ -139,16 +140,22 @@ def start(case: Case) -> Findings:
 
     @raise RvgahpError: it would not start.
     """
-    if case.settings.role == "proxy":
-        from rvgahp.proxytap import Options
-    else:
-        from rvgahp.cetap import Options  # type: ignore[assignment]
     if case.credentials is None and case.settings.role == "ce":
         return  # that has been said
-    options = Options()
+    options = _optionsOf(case.settings.role)
     options.settings, options.credentials = case.settings, case.credentials
     before = len(case.settings.notes)
     options.check()
     for note in case.settings.notes[before:]:
         yield warning("start", note, "doc/messages.rst has the cause.")
     yield ok("start", f"{case.daemon} takes these settings and files")
+
+
+def _optionsOf(role: str) -> DaemonOptions:
+    if role == "proxy":
+        from rvgahp import proxytap
+
+        return proxytap.Options()
+    from rvgahp import cetap
+
+    return cetap.Options()

@@ -15,10 +15,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rvgahp.join import Joined
+from rvgahp.commandparser import addParser
 
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+if TYPE_CHECKING:
+    from rvgahp.commandparser import Commands
+    from rvgahp.join import Joined
 
 __all__ = ["addCommands"]
 
@@ -62,11 +63,13 @@ def addCommands(subparsers: Commands, wake: Callable[[], int]) -> None:
     @param subparsers: what C{add_subparsers} returned.
     @param wake: makes a descriptor that becomes readable when we are to end.
     """
-    invite = _add(subparsers, "invite", "let a site enrol itself at this host's proxy", _INVITE)
+    invite = addParser(
+        subparsers, "invite", "let a site enrol itself at this host's proxy", _INVITE
+    )
     invite.set_defaults(run=lambda arguments: _invite(arguments, wake))
-    join = _add(subparsers, "join", "at a site: enrol it with a code of rvgahp invite", _JOIN)
+    join = addParser(subparsers, "join", "at a site: enrol it with a code of rvgahp invite", _JOIN)
     join.set_defaults(run=_join)
-    revoke = _add(subparsers, "revoke", "shut a site out that was enrolled", _REVOKE)
+    revoke = addParser(subparsers, "revoke", "shut a site out that was enrolled", _REVOKE)
     revoke.set_defaults(run=lambda arguments: _revoke(arguments, wake))
     for parser in (invite, revoke):
         parser.add_argument("site", metavar="SITE", help="name of the site")
@@ -84,15 +87,6 @@ def addCommands(subparsers: Commands, wake: Callable[[], int]) -> None:
         metavar="HOST:PORT",
         type=_hostPort,
         help="what to dial in place of the code's host and port, now and later",
-    )
-
-
-def _add(subparsers: Commands, name: str, summary: str, about: str) -> argparse.ArgumentParser:
-    return subparsers.add_parser(
-        name,
-        help=summary,
-        description=about,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
 

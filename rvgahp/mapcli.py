@@ -11,6 +11,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from rvgahp.commandparser import addParser
 from rvgahp.errors import NotAuthorized
 from rvgahp.screen import Screen, plain
 
@@ -54,12 +55,8 @@ def addCommand(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
     @param commands: What C{add_subparsers} returned.
     """
-    parser = commands.add_parser(
-        "map",
-        help="show how a map file maps an identity, and by which line",
-        description=_ABOUT,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = addParser(
+        commands, "map", "show how a map file maps an identity, and by which line", _ABOUT, _EPILOG
     )
     parser.add_argument("method", metavar="METHOD", help="SSL, FS, ...; case does not count")
     parser.add_argument("principal", metavar="PRINCIPAL", help="what the method proves")

@@ -7,7 +7,6 @@ Layer 4.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -140,7 +139,8 @@ class MetricsPort:
         try:
             self._port = self._reactor.listenTCP(number, few, interface=host)
         except CannotListenError as e:
-            reason = os.strerror(e.socketError.errno)
+            # A name that does not resolve has a number that is none of the kernel's.
+            reason = e.socketError.strerror or str(e.socketError)
             raise ConfigurationError(
                 f"Cannot listen on {host} port {number}, {_SETTING}: {reason}."
             ) from None

@@ -14,10 +14,11 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from rvgahp.commandparser import addParser
 from rvgahp.errors import RvgahpError
 
 if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    from rvgahp.commandparser import Commands
 
 __all__ = ["addCommand"]
 
@@ -47,12 +48,7 @@ def addCommand(subparsers: Commands, wake: Callable[[], int]) -> None:
     @param subparsers: what C{add_subparsers} returned.
     @param wake: makes a descriptor that becomes readable when we are to end.
     """
-    parser = subparsers.add_parser(
-        "reload",
-        help="have a daemon read its files again",
-        description=_ABOUT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = addParser(subparsers, "reload", "have a daemon read its files again", _ABOUT)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--socket", metavar="PATH", help="the proxy's, as for rvgahp_client")
     which.add_argument("--pidfile", metavar="FILE", help="of a CE that runs on this host")

@@ -15,11 +15,12 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from rvgahp.commandparser import addParser
 from rvgahp.errors import RvgahpError
 from rvgahp.screen import Screen, plain
 
 if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    from rvgahp.commandparser import Commands
 
 __all__ = ["addCommands"]
 
@@ -92,12 +93,7 @@ def addCommands(subparsers: Commands) -> None:
 
 
 def _add(subparsers: Commands, name: str, summary: str, about: str) -> argparse.ArgumentParser:
-    parser = subparsers.add_parser(
-        name,
-        help=summary,
-        description=about,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = addParser(subparsers, name, summary, about)
     parser.add_argument(
         "--socket", metavar="PATH", help="the daemon's, as its RVGAHP_STATUS_SOCKET says"
     )

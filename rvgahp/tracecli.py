@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
+from rvgahp.commandparser import addParser
 from rvgahp.screen import BOLD, GREEN, RED, Screen, plain
 
 if TYPE_CHECKING:
@@ -150,12 +151,12 @@ def addCommand(
     @param commands: what C{add_subparsers} returned.
     @param wake: makes a descriptor that becomes readable when we are to end.
     """
-    parser = commands.add_parser(
+    parser = addParser(
+        commands,
         "trace",
-        help="follow the way to a site and its GAHP step by step, to the first that fails",
-        description=_ABOUT,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "follow the way to a site and its GAHP step by step, to the first that fails",
+        _ABOUT,
+        _EPILOG,
     )
     parser.add_argument("place", metavar="[user@]SITE", help="as it stands in grid_resource")
     parser.add_argument("--socket", metavar="PATH", help="the proxy's, as for rvgahp_client")
