@@ -5,42 +5,26 @@ Tests of L{rvgahp.accesscli}.
 from __future__ import annotations
 
 import importlib.util
-import io
 import os
 import shutil
 import socket
-import sys
 import tempfile
 from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from rvgahp import cli
+from tests.commandcase import CommandTestCase
 
 
-class CommandTests(SynchronousTestCase):
+class CommandTests(CommandTestCase):
     """
     The command, run in this process.
     """
+
+    command = ("access",)
 
     def setUp(self) -> None:
         self.directory = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.directory)
         self.path = self.directory / "access"
-
-    def run_(self, *words: str) -> tuple[object, str, str]:
-        """
-        @return: exit status, stdout and stderr.
-        """
-        output, errors = io.StringIO(), io.StringIO()
-        self.patch(sys, "argv", ["rvgahp", "access", *words])
-        self.patch(sys, "stdout", output)
-        self.patch(sys, "stderr", errors)
-        try:
-            status: object = cli.main()
-        except SystemExit as e:
-            status = e.code
-        return status, output.getvalue(), errors.getvalue()
 
     def ask(self, text: str, *words: str) -> tuple[object, str]:
         """

@@ -83,4 +83,15 @@ class LoadTests(SynchronousTestCase):
         self.assertEqual(names.of("SSL", "abc")[0], "ssl@unmapped")
         self.assertEqual(names.of("SSL", "a.c")[0], f"abc@{socket.getfqdn()}")
         self.assertEqual(self.load().of("SSL", "a.c")[0], "ssl@unmapped")
+
+    def test_writable(self) -> None:
+        """
+        A map that others could change is none for a proxy.
+        """
+        path = os.path.abspath(self.mktemp())
+        with open(path, "w") as file:
+            file.write("SSL a abc\n")
+        os.chmod(path, 0o666)
+        e = self.assertRaises(ConfigurationError, self.load, CERTIFICATE_MAPFILE=path)
+        self.assertIn(f"chmod go-w {path}", str(e))
         self.assertRaises(ConfigurationError, self.load, CERTIFICATE_MAPFILE="/no/such")

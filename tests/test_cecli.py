@@ -5,7 +5,6 @@ of its own.
 
 from __future__ import annotations
 
-import io
 import os
 import shlex
 import shutil
@@ -16,10 +15,11 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import cecli, cli
+from rvgahp import cecli
 from rvgahp.cecron import command, crontab
 from rvgahp.ceunit import systemUnit, userUnit
 from rvgahp.errors import RvgahpError
+from tests.commandcase import CommandTestCase
 from tests.procfs import PATIENCE
 
 CONTRIB = Path(__file__).parent.parent / "contrib" / "systemd"
@@ -27,10 +27,12 @@ CONTRIB = Path(__file__).parent.parent / "contrib" / "systemd"
 TWISTD = str(Path(sys.executable).with_name("twistd"))
 
 
-class InstallTests(SynchronousTestCase):
+class InstallTests(CommandTestCase):
     """
     The command.
     """
+
+    command = ("ce", "install")
 
     def setUp(self) -> None:
         """
@@ -51,25 +53,11 @@ class InstallTests(SynchronousTestCase):
         self.unit = self.home / ".config" / "systemd" / "user" / "rvgahp-ce.service"
         self.systemUnit = self.home / "system" / "rvgahp-ce.service"
 
-    def install(self, *words: str) -> tuple[object, str, str]:
-        """
-        @return: the exit status, stdout and stderr.
-        """
-        output, errors = io.StringIO(), io.StringIO()
-        self.patch(sys, "argv", ["rvgahp", "ce", "install", *words])
-        self.patch(sys, "stdout", output)
-        self.patch(sys, "stderr", errors)
-        try:
-            status: object = cli.main()
-        except SystemExit as e:
-            status = e.code
-        return status, output.getvalue(), errors.getvalue()
-
     def installed(self, *words: str) -> str:
         """
         @return: what is said when all is well.
         """
-        status, output, errors = self.install(*words)
+        status, output, errors = self.run_(*words)
         self.assertEqual((status, errors), (0, ""))
         return output
 
@@ -77,7 +65,7 @@ class InstallTests(SynchronousTestCase):
         """
         @return: the sentence.
         """
-        status, output, errors = self.install(*words)
+        status, output, errors = self.run_(*words)
         self.assertEqual((status, output), (1, ""))
         self.assertEqual(errors.count("\n"), 1, errors)
         return errors
@@ -219,7 +207,7 @@ class InstallTests(SynchronousTestCase):
         """
         self.patch(os, "geteuid", lambda: 1000)
         shutil.rmtree(self.home / "run" / "systemd")
-        status, output, errors = self.install()
+        status, output, errors = self.run_()
         self.assertEqual((status, output), (0, self.installed("--cron")))
         self.assertIn("there is no systemd for your account", errors)
         self.assertFalse(self.unit.exists())
@@ -231,7 +219,7 @@ class InstallTests(SynchronousTestCase):
         Words that exclude each other, or that there are not.
         """
         for words in (["--user", "--system"], ["--nonsense"], ["more"]):
-            status, _, errors = self.install(*words)
+            status, _, errors = self.run_(*words)
             self.assertEqual(status, 2)
             self.assertIn("usage: rvgahp", errors)
 

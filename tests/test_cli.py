@@ -4,20 +4,17 @@ Tests of L{rvgahp.cli}: words, and what becomes of errors.
 
 from __future__ import annotations
 
-import io
 import os
 import signal
-import sys
 from collections.abc import Callable
 from typing import Any
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from rvgahp import __version__, cli, demo, sandbox
+from rvgahp import __version__, demo, sandbox
 from rvgahp.errors import StartFailed
+from tests.commandcase import CommandTestCase
 
 
-class CommandTests(SynchronousTestCase):
+class CommandTests(CommandTestCase):
     """
     Tests of the command, run in this process.
     """
@@ -37,20 +34,6 @@ class CommandTests(SynchronousTestCase):
             return pair
 
         self.patch(os, "pipe2", pipe2)
-
-    def run_(self, *words: str) -> tuple[object, str, str]:
-        """
-        @return: the exit status of the command, its stdout and its stderr.
-        """
-        output, errors = io.StringIO(), io.StringIO()
-        self.patch(sys, "argv", ["rvgahp", *words])
-        self.patch(sys, "stdout", output)
-        self.patch(sys, "stderr", errors)
-        try:
-            status: object = cli.main()
-        except SystemExit as e:
-            status = e.code
-        return status, output.getvalue(), errors.getvalue()
 
     def test_help(self) -> None:
         """

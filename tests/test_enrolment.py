@@ -107,6 +107,15 @@ class EnrolmentTestCase(BrokerTestCase):
         """
         return InviteCode.decode(self.enrolment.invite(user, site)["code"])
 
+    def renewed(self, ce: CEDouble) -> Credentials:
+        """
+        @return: what a CE has after a renewal.
+        """
+        self.spend(enrolmentlimits.CERTIFICATE_PAUSE)
+        key = makeKey()
+        asked = ce.call(commands.RenewCertificate, request=makeRequest(key))
+        return self.credentials(self.successResultOf(asked), key)
+
     def enrol(self, code: InviteCode, key: Any = None) -> Credentials:
         """
         @return: what a CE that was invited has in the end.
@@ -431,15 +440,6 @@ class RenewalTests(EnrolmentTestCase):
     The next certificate.
     """
 
-    def renewed(self, ce: CEDouble) -> Credentials:
-        """
-        @return: what a CE has after a renewal.
-        """
-        self.spend(enrolmentlimits.CERTIFICATE_PAUSE)
-        key = makeKey()
-        asked = ce.call(commands.RenewCertificate, request=makeRequest(key))
-        return self.credentials(self.successResultOf(asked), key)
-
     def test_renewed(self) -> None:
         """
         A CE gets the next certificate over the connection that it has, before Hello or after,
@@ -543,15 +543,6 @@ class TheftTests(EnrolmentTestCase):
     """
     Somebody has a copy of a CE's key.
     """
-
-    def renewed(self, ce: CEDouble) -> Credentials:
-        """
-        @return: what a CE has after a renewal.
-        """
-        self.spend(enrolmentlimits.CERTIFICATE_PAUSE)
-        key = makeKey()
-        asked = ce.call(commands.RenewCertificate, request=makeRequest(key))
-        return self.credentials(self.successResultOf(asked), key)
 
     def test_former(self) -> None:
         """

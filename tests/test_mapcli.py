@@ -4,33 +4,17 @@ Tests of L{rvgahp.mapcli}.
 
 from __future__ import annotations
 
-import io
-import sys
 from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from rvgahp import cli
+from tests.commandcase import CommandTestCase
 
 
-class CommandTests(SynchronousTestCase):
+class CommandTests(CommandTestCase):
     """
     The command, run in this process.
     """
 
-    def run_(self, *words: str) -> tuple[object, str, str]:
-        """
-        @return: exit status, stdout and stderr.
-        """
-        output, errors = io.StringIO(), io.StringIO()
-        self.patch(sys, "argv", ["rvgahp", "map", *words])
-        self.patch(sys, "stdout", output)
-        self.patch(sys, "stderr", errors)
-        try:
-            status: object = cli.main()
-        except SystemExit as e:
-            status = e.code
-        return status, output.getvalue(), errors.getvalue()
+    command = ("map",)
 
     def file(self, text: str) -> str:
         path = Path(self.mktemp())

@@ -84,7 +84,8 @@ NO_MESSAGES = """
 """
 
 #: Calls whose texts are help.
-HELP_CALLS = {"ArgumentParser", "Attribute", "Kind", "add_argument", "add_parser", "parameters"}
+HELP_CALLS = {"ArgumentParser", "Attribute", "Kind", "addParser", "add_argument", "add_parser"}
+HELP_CALLS |= {"parameters"}
 
 #: Names to which texts are given that are no messages.
 HELP_NAMES = {"HELP", "_ABOUT", "_EPILOG", "_BOOTSTRAP", "_SCRIPT", "WITHHELD", "longdesc"}

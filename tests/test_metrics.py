@@ -222,6 +222,16 @@ class PortTests(PortTestCase):
             e = self.assertRaises(ConfigurationError, port.open)
             self.assertIn(f"port {other.getsockname()[1]}, RVGAHP_METRICS_ADDRESS", str(e))
 
+    def test_unresolved(self) -> None:
+        """
+        Nor can a host be listened on that nobody knows; the resolver's words say so.
+        """
+        settings: Any = SettingsDouble(("no.such.host.invalid", 9710))
+        port = MetricsPort(self.reactor, settings, self.counts, lambda: SEEN)
+        e = self.assertRaises(ConfigurationError, port.open)
+        self.assertNotIn("Unknown error", str(e))
+        self.assertIn("no.such.host.invalid port 9710, RVGAHP_METRICS_ADDRESS: ", str(e))
+
     def test_missing(self) -> None:
         """
         Without prometheus_client the sentence says what to install.

@@ -366,6 +366,34 @@ class DocumentTests(StatusTestCase):
         self.assertEqual(len(self.seen()["ends"]), 3)
 
 
+class CountsTests(StatusTestCase):
+    """
+    What is counted, for the metrics.
+    """
+
+    def test_counts(self) -> None:
+        """
+        A start, how long it took, one that failed, a CE that was refused, what its sessions
+        have carried, and their end.
+        """
+        counts = self.proxy.watch.counts
+        ce = self.readyCE()
+        client = self.started()
+        self.started(gahp="bad/name")
+        self.assertEqual((counts.starts, counts.failures), ({"blahpd": 1}, {"UnknownGAHP": 1}))
+        self.assertEqual(sum(counts.startSeconds.counts), 1)
+        ce.news = [{"session": self.session()["session"], **NEWS, "stalled": 3}]
+        self.spend(6)
+        self.assertEqual((counts.carried["received"], counts.carried["tunnelsSent"]), (10, 6))
+        self.assertEqual((counts.stalls, counts.resumptions), (1, 2))
+        client.close()
+        self.spend(25)
+        self.assertEqual(counts.ends, {"client": 1})
+        other, _ = self.dialCE()
+        self.failureResultOf(other.hello(instance=b"short"), NotAuthorized)
+        self.assertEqual(counts.refusals, {"register": 1})
+
+
 class OperatorTests(StatusTestCase):
     """
     What the proxy may be told.

@@ -134,6 +134,16 @@ class ChoiceTests(SynchronousTestCase):
         """
         self.assertRefused("/no/such/file", CERTIFICATE_MAPFILE="/no/such/file")
 
+    def test_writableMap(self) -> None:
+        """
+        Nor is one that others could change: they would choose accounts.
+        """
+        path = os.path.abspath(self.mktemp())
+        with open(path, "w") as file:
+            file.write("PROXY alice@x.org alice\n")
+        os.chmod(path, 0o666)
+        self.assertRefused(f"chmod go-w {path}", CERTIFICATE_MAPFILE=path)
+
 
 class RulesTests(SynchronousTestCase):
     """

@@ -195,6 +195,17 @@ class ClockTestCase(EnrolledTestCase):
         for client in self.clients:
             self.echo(client, b"x" * 1000)
 
+    def joinAnew(self) -> None:
+        """
+        The site joins once more, and comes back with its sessions.
+        """
+        start = len(self.log("ce"))
+        run = self.join(self.invite(), "--replace")
+        self.assertEqual((run.status, run.errors), (0, ""), run)
+        self.awaitLog("ce", "Accepted by the proxy", start)
+        self.assertLive()
+        self.assertServes()
+
     def assertServes(self) -> None:
         """
         One more can be started.
@@ -240,12 +251,7 @@ class AheadTests(ClockTestCase):
         self.cutAll()
         self.awaitLog("ce", "Accepted by the proxy", start)
         self.assertLive()
-        start = len(self.log("ce"))
-        run = self.join(self.invite(), "--replace")
-        self.assertEqual((run.status, run.errors), (0, ""), run)
-        self.awaitLog("ce", "Accepted by the proxy", start)
-        self.assertLive()
-        self.assertServes()
+        self.joinAnew()
         run = self.rvgahp("revoke", SITE, "--socket", self.socket)
         self.assertIn(b"%d GAHPs were ended" % len(self.clients), run.output)
         for client in self.clients:
@@ -301,12 +307,7 @@ class AwayTests(ClockTestCase):
         self.awaitLog("ce", "ce.crt has expired, on", start)
         self.assertLive()
         self.assertNotIn("Accepted by the proxy", self.log("ce")[start:])
-        start = len(self.log("ce"))
-        run = self.join(self.invite(), "--replace")
-        self.assertEqual((run.status, run.errors), (0, ""), run)
-        self.awaitLog("ce", "Accepted by the proxy", start)
-        self.assertLive()
-        self.assertServes()
+        self.joinAnew()
 
         self.ce.stop()
         self.clients = []
