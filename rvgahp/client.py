@@ -36,9 +36,10 @@ class _Signals:
     def __init__(self, loop: Poller, client: Client) -> None:
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._client = client
+        # Before the handlers: one that comes in between would be ignored, and forgotten.
+        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._ignore)
-        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         loop.addReader(self)
 
     @staticmethod

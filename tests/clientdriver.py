@@ -65,6 +65,7 @@ class ClientTestCase(ReactorTestCase):
     @ivar path: where the client will look.
     @ivar output: its stdout.
     @ivar environ: what it has in its environment beside ours.
+    @ivar prelude: Python that it runs before its own.
     @ivar user: who uses the CE's end of the stream.
     @ivar ce: the CE's end.
     """
@@ -76,6 +77,7 @@ class ClientTestCase(ReactorTestCase):
         super().setUp()
         self.output: int | BinaryIO = subprocess.PIPE
         self.environ: dict[str, str] = {}
+        self.prelude = ""
         self.directory = tempfile.mkdtemp()
         self.path = os.path.join(self.directory, "proxy.sock")
         self.listen()
@@ -126,7 +128,7 @@ class ClientTestCase(ReactorTestCase):
         @param numbers: of L{limits}, C{frontlimits} and C{tunnellimits}, other than they are.
         """
         # What the test's own modules need is not for the client.
-        code = _PRELUDE.format(numbers=numbers)
+        code = self.prelude + _PRELUDE.format(numbers=numbers)
         self.process = subprocess.Popen(
             [sys.executable, "-c", code, "--socket", self.path, *(words or ("site", "cat"))],
             stdin=subprocess.PIPE,

@@ -19,6 +19,17 @@ from rvgahp.poller import Poller
 from tests.clientdriver import ClientTestCase
 from tests.procfs import catches
 
+#: Has a signal come at the first moment at which it is caught.
+_SIGNAL_AT_ONCE = """
+import signal
+install = signal.signal
+def installAndRaise(number, handler):
+    install(number, handler)
+    if number == signal.SIGTERM:
+        signal.raise_signal(number)
+signal.signal = installAndRaise
+"""
+
 
 class RestartTests(SynchronousTestCase):
     """
@@ -195,6 +206,15 @@ class RequestTests(ClientTestCase):
         assert process is not None
         self.until(lambda: catches(process.pid, signal.SIGTERM))
         self.signal(signal.SIGTERM)
+        self.assertEqual(self.ended()[0], 128 + signal.SIGTERM)
+
+    def test_signalAtOnce(self) -> None:
+        """
+        One that comes as soon as it is caught is not forgotten.
+        """
+        self.unlisten()
+        self.prelude = _SIGNAL_AT_ONCE
+        self.start(RESTART_GRACE=30)
         self.assertEqual(self.ended()[0], 128 + signal.SIGTERM)
 
     def test_goneBeforeTheChannel(self) -> None:
