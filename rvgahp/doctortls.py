@@ -8,14 +8,22 @@ Layer 6: blocking sockets; L{rvgahp.tls} has what is believed and why it is not.
 from __future__ import annotations
 
 import socket
-import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from OpenSSL.SSL import Connection, SysCallError, WantReadError, ZeroReturnError
+from OpenSSL.SSL import (
+    TLS1_3_VERSION,
+    TLS_CLIENT_METHOD,
+    VERIFY_NONE,
+    Connection,
+    Context,
+    SysCallError,
+    WantReadError,
+    ZeroReturnError,
+)
 from OpenSSL.SSL import Error as OpenSSLError
 from twisted.python.failure import Failure
 
@@ -30,6 +38,8 @@ __all__ = ["NoTLS", "handshake", "shownBy"]
 
 _PIECE = 1 << 16
 
+_CLOSED = "it closed the connection"
+
 
 class NoTLS(RvgahpError):
     """
@@ -42,20 +52,25 @@ def shownBy(connection: socket.socket, seconds: float) -> x509.Certificate:
     @return: the certificate of who listens, whoever has signed it.
     @raise NoTLS: there is none, or not in time.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    connection.settimeout(seconds)
+    context = Context(TLS_CLIENT_METHOD)
+    context.set_min_proto_version(TLS1_3_VERSION)
+    context.set_verify(VERIFY_NONE)
+    tls = Connection(context, None)
+    tls.set_connect_state()
     try:
-        with context.wrap_socket(connection) as secured:
-            return x509.load_der_x509_certificate(secured.getpeercert(binary_form=True) or b"")
+        _shakeHands(connection, tls, time.monotonic() + seconds)
+        shown = tls.get_peer_certificate(as_cryptography=True)
+    except OpenSSLError as e:
+        reasons = [entry[-1] for entry in e.args[0]] if e.args else []
+        raise NoTLS(f"it does not speak TLS 1.3 ({', '.join(reasons) or e})") from None
     except TimeoutError:
         raise NoTLS(_late(seconds)) from None
-    except ssl.SSLError as e:
-        raise NoTLS(f"it does not speak TLS 1.3 ({e.reason or e})") from None
+    except EOFError:
+        raise NoTLS(_CLOSED) from None
     except (OSError, ValueError, x509.InvalidVersion) as e:
         raise NoTLS(str(e)) from None
+    assert shown is not None  # or the handshake would have failed
+    return shown
 
 
 def handshake(connection: socket.socket, case: Case, host: str, seconds: float) -> str:
@@ -75,8 +90,7 @@ def handshake(connection: socket.socket, case: Case, host: str, seconds: float) 
     tls.set_connect_state()
     end = time.monotonic() + seconds
     try:
-        while not _step(tls.do_handshake):
-            _exchange(connection, tls, end)
+        _shakeHands(connection, tls, end)
         shown = tls.get_peer_certificate(as_cryptography=True)
         _hangUp(connection, tls, end)
     except OpenSSLError:
@@ -84,11 +98,19 @@ def handshake(connection: socket.socket, case: Case, host: str, seconds: float) 
     except TimeoutError:
         raise NoTLS(_late(seconds)) from None
     except EOFError:
-        raise NoTLS("it closed the connection") from None
+        raise NoTLS(_CLOSED) from None
     except OSError as e:
         raise NoTLS(e.strerror or str(e)) from None
     assert shown is not None  # or the handshake would have failed
     return f"{shown.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+
+
+def _shakeHands(connection: socket.socket, tls: Connection, end: float) -> None:
+    """
+    @raise OpenSSLError: it comes to nothing.
+    """
+    while not _step(tls.do_handshake):
+        _exchange(connection, tls, end)
 
 
 def _hangUp(connection: socket.socket, tls: Connection, end: float) -> None:
@@ -122,9 +144,12 @@ def _exchange(connection: socket.socket, tls: Connection, end: float) -> None:
     @raise EOFError: nothing comes any more.
     @raise TimeoutError: nothing has come in time.
     """
+    left = end - time.monotonic()
+    if left <= 0:  # however often something comes
+        raise TimeoutError
+    connection.settimeout(left)
     while _step(lambda: connection.sendall(tls.bio_read(_PIECE))):
         pass
-    connection.settimeout(max(0.001, end - time.monotonic()))
     data = connection.recv(_PIECE)
     if not data:
         raise EOFError

@@ -4,15 +4,18 @@ Tests of L{rvgahp.doctornet} and L{rvgahp.doctortls}: real sockets on loopback.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
-from OpenSSL.SSL import Connection
+from OpenSSL.SSL import TLS_CLIENT_METHOD, Connection, Context
 from OpenSSL.SSL import Error as OpenSSLError
+from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import doctornet
+from rvgahp import doctornet, doctortls
 from rvgahp.credentials import Credentials
 from rvgahp.doctorcase import Case
 from rvgahp.doctorcertificates import certificates
@@ -33,8 +36,30 @@ def say(data: bytes) -> Callable[[socket.socket], object]:
     return lambda connection: connection.sendall(data)
 
 
-def secure(credentials: Credentials) -> Callable[[socket.socket], object]:
+def drip(connection: socket.socket) -> None:
     """
+    Say what could be the beginning of an answer, a byte now and then, for some seconds.
+    """
+    with contextlib.suppress(OSError):
+        for byte in b"\x16\x03\x03\x40\x00" + bytes(30):
+            connection.sendall(bytes([byte]))
+            threading.Event().wait(0.1)
+
+
+def forever(secured: Connection) -> None:
+    """
+    Say more and more, for some seconds.
+    """
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        secured.sendall(bytes(1 << 20))
+
+
+def secure(
+    credentials: Credentials, talk: Callable[[Connection], object] = lambda secured: secured.recv(1)
+) -> Callable[[socket.socket], object]:
+    """
+    @param talk: what it does after the handshake.
     @return: a listener that is a proxy as far as TLS goes.
     """
 
@@ -45,7 +70,7 @@ def secure(credentials: Credentials) -> Callable[[socket.socket], object]:
         secured.set_accept_state()
         try:
             secured.do_handshake()
-            secured.recv(1)
+            talk(secured)
         except OpenSSLError:
             pass
 
@@ -169,12 +194,38 @@ class PortTests(NetTestCase):
         number = self.listen(lambda connection: connection.recv(1 << 16) and connection.recv(1))
         self.assertFinding(self.found(number), "wrong", "no answer to the handshake")
 
+    def test_dripping(self) -> None:
+        """
+        Nor is one that says a byte now and then, which could be the beginning of an answer.
+        """
+        self.patch(doctornet, "CONNECT_LIMIT", 0.5)
+        number = self.listen(drip)
+        self.assertFinding(self.found(number), "wrong", "no answer to the handshake")
+
     def test_nobody(self) -> None:
         """
         Nobody, or any port.
         """
         self.assertFinding(self.found(self.nobody()), "warning", "nobody listens")
         self.assertFinding(self.found(0), "ok", "any that is free")
+
+
+class LimitTests(SynchronousTestCase):
+    """
+    The limit of a handshake.
+    """
+
+    def test_over(self) -> None:
+        """
+        When it is over nothing is read any more, whatever there is.
+        """
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            theirs.sendall(b"more")
+            tls = Connection(Context(TLS_CLIENT_METHOD), None)
+            tls.set_connect_state()
+            self.assertRaises(TimeoutError, doctortls._exchange, ours, tls, time.monotonic())
+            self.assertEqual(ours.recv(10), b"more")
 
 
 class ProxyTests(NetTestCase):
@@ -197,6 +248,14 @@ class ProxyTests(NetTestCase):
         Have them read.
         """
         list(certificates(case))
+
+    def test_endless(self) -> None:
+        """
+        A proxy that says more and more, where it should go, is not listened to for ever.
+        """
+        self.patch(doctornet, "CONNECT_LIMIT", 0.5)
+        number = self.listen(secure(proxyCredentials(), forever))
+        self.assertFinding(self.found(number), "wrong", "no answer to the handshake")
 
     def test_good(self) -> None:
         """
