@@ -47,6 +47,8 @@ from rvgahp.tapoptions import DaemonOptions, keptStderr, parameters, refuseStart
 from rvgahp.tls import utcNow
 from rvgahp.trust import Trust, loadTrust
 from rvgahp.watchdog import Watchdog
+from rvgahp.wayout import Gateway
+from rvgahp.waysettings import gatewayOf
 
 
 class Options(DaemonOptions):
@@ -82,6 +84,7 @@ class Options(DaemonOptions):
     gahps: GAHPTable
     methods: MethodTable
     trust: Trust
+    gateway: Gateway | None
     separation: Separation | None = None
     accounts: MappedAccounts | None = None
 
@@ -117,6 +120,7 @@ class Options(DaemonOptions):
         self.trust = loadTrust(None, self.settings.get("RVGAHP_CRLFILE"))
         self.methods = MethodTable(self.settings, getPlugins(IAuthenticationMethod))
         self.settings.notes += self.methods.notes
+        self.gateway = gatewayOf(self.settings)
         self.gahps = GAHPTable(self.settings, getPlugins(IGAHPKind))
         self.separation = separationOf(self.settings, self.site, self.parent or {})
         self.settings.notes += notesOf(self.settings, self.separation)

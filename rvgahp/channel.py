@@ -39,6 +39,7 @@ from rvgahp.session import SecuritySession, SessionKeys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from rvgahp.carrier import Carrier
     from rvgahp.descriptor import Loop
@@ -243,19 +244,27 @@ class DialingChannel(Channel):
         kind: int,
         generation: int,
         ticket: bytes,
+        unanswered: Callable[[], object] = lambda: None,
     ) -> None:
         """
         @param connection: connected to the proxy's port.
         @param number: the stream's.
         @param ticket: opens the gate.  B{Secret} until it is used.
+        @param unanswered: called when it is lost before anything has come.
         """
         super().__init__(loop, connection, carrier)
         self.generation = generation
+        self._unanswered = unanswered
         stream = carrier.stream
         self._dialer = Dialer(session, number, kind, generation, stream.received, stream.limit())
         version = limits.PROTOCOL_VERSIONS[-1].to_bytes(2, "big")
         self.write([limits.MAGIC + version + ticket, self._dialer.dial()])
         self.resumeReading()
+
+    def lose(self, reason: str) -> None:
+        if not self.isClosed and not self._reads:
+            self._unanswered()
+        super().lose(reason)
 
     def _message(self, body: bytes) -> None:
         confirm, keys = self._dialer.answered(body)

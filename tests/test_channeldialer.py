@@ -18,6 +18,7 @@ from rvgahp.channeldialer import ChannelDialer
 from rvgahp.clienttunnels import NO_KIND
 from rvgahp.errors import Busy, ChannelLost, NotAuthorized, NotYet, SessionGone
 from rvgahp.handshakemessages import TUNNEL_STREAM, Dial, takeMessage
+from rvgahp.way import Way
 from tests.channelends import Ends, User
 from tests.steppedloop import SteppedLoop, descriptorCount, socketPair
 
@@ -44,6 +45,7 @@ class DialerTestCase(SynchronousTestCase):
         self.failures: list[str] = []
         self.sockets: list[socket.socket] = []
         self.further = 0
+        self.way = Way(self._dial, lambda session, stream: self._further(), lambda: True)
         self.dialer = self.make()
 
     def makeEnds(self) -> Ends:
@@ -60,7 +62,7 @@ class DialerTestCase(SynchronousTestCase):
             self.loop,
             self.ends.keys,
             self.ends.ce,
-            self._dial,
+            self.way,
             self._further,
             self.failures.append,
             TICKETS,
@@ -283,7 +285,7 @@ class AskingTestCase(DialerTestCase):
             self.loop,
             self.ends.keys,
             self.ends.ce,
-            self._dial,
+            self.way,
             self._ask,
             self.failures.append,
             names=(7, TUNNEL_STREAM),

@@ -72,7 +72,7 @@ class WordsTests(SynchronousTestCase):
             ("[2001:db8::1]:41000", ("2001:db8::1", 41000)),
         ):
             parsed = makeParser().parse_args(["join", "--connect-to", word])
-            self.assertEqual(parsed.connect_to, target)
+            self.assertEqual(parsed.connect_to, (target,))
 
     def test_told(self) -> None:
         """

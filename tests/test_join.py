@@ -26,6 +26,7 @@ from rvgahp.errors import CredentialError, NotAuthorized, ProtocolError, RvgahpE
 from rvgahp.invitecode import SECRET_BYTES, InviteCode
 from rvgahp.join import Joined, join
 from rvgahp.joinfiles import CONFIG, JoinDirectory
+from rvgahp.joinroute import Route
 from rvgahp.peercred import LocalUser
 from rvgahp.proxytap import ProxyService
 from rvgahp.settings import Settings, settingsFrom
@@ -132,7 +133,7 @@ class JoinTestCase(ReactorTestCase):
         """
         target = named.pop("target", (HOST, self.port))
         path = named.pop("path", self.site)
-        attempt = Attempt(code, str(path), target, **named)
+        attempt = Attempt(code, str(path), Route((target,)), **named)
         self.until(lambda: not attempt.thread.is_alive(), 20)
         return attempt.result
 
@@ -170,7 +171,7 @@ class JoinTestCase(ReactorTestCase):
         settings = self.settings(path)
         self.assertEqual(settings.get("RVGAHP_BROKER_HOST"), HOST)
         self.assertEqual(settings.get("RVGAHP_BROKER_PORT"), 41000)
-        self.assertEqual(settings.get("RVGAHP_CONNECT_TO"), (HOST, self.port))
+        self.assertEqual(settings.get("RVGAHP_CONNECT_TO"), ((HOST, self.port),))
         self.assertEqual(settings.get("RVGAHP_CERTFILE"), str(path / "ce.crt"))
         rules = [one for one in (path / "access").read_text().splitlines() if one[0] != "#"]
         self.assertEqual(rules, [f"ALLOW START {OWNER}"])
@@ -215,7 +216,7 @@ class GoodTests(JoinTestCase):
         code, key, made = self.invite(), makeKey(), ceCredentials(site)
         path = self.directory / "odd"
         directory = JoinDirectory(str(path), code)
-        directory.finish(code, "", owner, key, made.certificate, made.certificatePEM, made.caPEM)
+        directory.finish(code, {}, owner, key, made.certificate, made.certificatePEM, made.caPEM)
         directory.close()
         rules, _ = readAccessRules(self.settings(path))
         self.assertTrue(rules.decide(START, Subject(owner, HOST), things).isAllowed)
@@ -324,7 +325,8 @@ class BadTests(JoinTestCase):
         with socket.create_server((HOST, 0)) as server:
             target = server.getsockname()
             self.assertIn("connection broke", self.refused(ProtocolError, code, target=target))
-        self.assertIn("no connection to", self.refused(ProtocolError, code, target=target))
+        said = self.refused(ProtocolError, code, target=target)
+        self.assertIn("could not be reached: Connection refused: is the proxy running", said)
         with socket.create_server((HOST, 0)) as server:
 
             def speak() -> None:
@@ -358,7 +360,7 @@ class BadTests(JoinTestCase):
         """
         code = self.invite()
         paths = [self.directory / name for name in ("one", "two")]
-        attempts = [Attempt(code, str(path), (HOST, self.port)) for path in paths]
+        attempts = [Attempt(code, str(path), Route(((HOST, self.port),))) for path in paths]
         self.until(lambda: not any(one.thread.is_alive() for one in attempts))
         won = [isinstance(one.result, Joined) for one in attempts]
         self.assertEqual(sorted(won), [False, True])
@@ -376,13 +378,13 @@ class KillTests(JoinTestCase):
 
     def _killed(self, prepare: Callable[[], InviteCode], replace: bool) -> None:
         changes, isDone = 0, False
-        target = (HOST, self.port)
+        route = Route(((HOST, self.port),))
         while not isDone:
             shutil.rmtree(self.site, ignore_errors=True)
             code = prepare()
             isDone = killedAfter(
                 changes,
-                lambda code=code: join(code, str(self.site), target, replace=replace),  # type: ignore[misc]  # a default
+                lambda code=code: join(code, str(self.site), route, replace=replace),  # type: ignore[misc]  # a default
                 lambda: self.turn(0.001),
             )
             if not isDone:
