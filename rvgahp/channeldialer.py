@@ -104,8 +104,8 @@ class ChannelDialer:
         A channel carries the stream.
         """
         self._stop()
-        self._way.channelOpened()
         self._carrier.dropHandshakes()
+        self._way.channelOpened()
         self._underway = 0
         progress = self._carrier.stream.progress()
         if progress != self._progress:
@@ -136,7 +136,8 @@ class ChannelDialer:
             self._schedule(min(self._backoff.delay(), left))
         elif not self._underway:
             self.close()
-            self._failed("; ".join(filter(None, (reason, self._way.doubt()))))
+            doubt = self._way.doubt()
+            self._failed(f"{reason.rstrip('.')}; {doubt}" if doubt else reason)
 
     def _broke(self, reason: str) -> None:
         """

@@ -24,7 +24,7 @@ class Way:
     @ivar openChannel: asks the proxy for a ticket, by session and stream.
     @ivar isUp: whether the proxy is there.
     @ivar unanswered: how many channels of any stream ended one after the other before their
-        first answer, while the proxy was there, with none that opened since.
+        first good answer, while the proxy was there, with none that opened since.
     """
 
     log = Logger()
@@ -48,8 +48,8 @@ class Way:
 
     def channelUnanswered(self) -> None:
         """
-        One ended before its first answer.  Its client may be gone; but if that is so with each,
-        it is something else.
+        One ended before its first good answer.  Its client may be gone; but if that is so with
+        each, it is something else.
         """
         if self.isUp():
             self.unanswered += 1
@@ -64,7 +64,7 @@ class Way:
         if self.unanswered < waylimits.UNANSWERED_CHANNELS:
             return ""
         return (
-            f"the last {self.unanswered} channels ended before their first answer, while the"
+            f"the last {self.unanswered} channels ended before their first good answer, while the"
             " control connection stands: something on the way may let through TLS alone, which"
             " channels are not (doc/ways.rst)"
         )

@@ -263,6 +263,41 @@ class DialerTests(DialerTestCase):
         dial.callback(ours)
         self.assertEqual(theirs.recv(1), b"")
 
+    def test_unanswered(self) -> None:
+        """
+        A channel that is cut, or that is given up after a while, without a good answer counts as
+        unanswered; one that was given up at once does not.
+        """
+        self.dialled = self.connected
+        self.dialer.start()
+        self.sockets[-1].close()
+        self.loop.settle()
+        self.assertEqual(self.way.unanswered, 1)
+        self.dialer.lost("it was cut")
+        self.loop.until(lambda: len(self.dials) == 2)
+        self.ends.ce.dropHandshakes()
+        self.assertEqual(self.way.unanswered, 1)
+        self.loop.until(lambda: len(self.dials) == 3)
+        self.loop.spend(limits.SPARE_DIAL_DELAY)
+        self.ends.ce.dropHandshakes()
+        self.assertEqual(self.way.unanswered, 2)
+        self.dialer.opened()
+        self.assertEqual(self.way.unanswered, 0)
+
+    def test_answered(self) -> None:
+        """
+        A channel whose answer is wrong was answered; rubbish that is no message is no answer.
+        """
+        self.dialled = self.connected
+        for said, count in ((b"\x00\x04what", 0), (b"HTTP/1.1 403 no", 1)):
+            self.dialer = self.make()
+            self.dialer.start()
+            self.sockets[-1].sendall(said)
+            self.loop.settle()
+            self.assertEqual(self.way.unanswered, count)
+            self.dialer.close()
+        self.loop.settle()
+
     def test_closedBetween(self) -> None:
         """
         After the close nothing is dialled.

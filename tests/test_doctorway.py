@@ -4,6 +4,7 @@ Tests of L{rvgahp.doctorway}: real sockets on loopback.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from rvgahp import doctornet, doctorway
@@ -12,6 +13,7 @@ from rvgahp.doctorcase import Case
 from rvgahp.doctorcertificates import certificates
 from rvgahp.doctorway import proxyAddress
 from rvgahp.findings import Finding
+from tests.gateways import Gateway
 from tests.identities import ceCredentials, proxyCredentials
 from tests.test_doctornet import HOST, NetTestCase, forever, say, secure
 
@@ -101,3 +103,71 @@ class ProxyTests(NetTestCase):
         self.patch(doctornet, "addressesOf", lambda names, _: dict.fromkeys(names, "no such name"))
         case = self.case()
         self.assertFinding(proxyAddress(case), "wrong", "does not resolve", "RVGAHP_BROKER_HOST")
+
+
+class GatewayTests(NetTestCase):
+    """
+    The same through a gateway.
+    """
+
+    def setUp(self) -> None:
+        """
+        Let one listen.
+        """
+        super().setUp()
+        self.gateway = Gateway("http")
+        self.addCleanup(self.gateway.close)
+
+    def found(self, *numbers: int, **values: Any) -> list[Finding]:
+        """
+        @return: what is found of the way to a proxy on these ports.
+        """
+        places = ", ".join(f"{HOST}:{number}" for number in numbers)
+        values = {"RVGAHP_CONNECT_THROUGH": self.gateway.url, **values}
+        case = self.case(given=ceCredentials(), RVGAHP_CONNECT_TO=places, **values)
+        list(certificates(case))
+        return list(proxyAddress(case))
+
+    def test_good(self) -> None:
+        """
+        The gateway is there, lets us through, and behind it is the proxy.
+        """
+        found = self.found(self.listen(secure(proxyCredentials())))
+        self.assertEqual([one.level for one in found], ["ok", "ok", "ok"], found)
+        self.assertEqual([one.name for one in found], ["way out", "proxy's port", "proxy's TLS"])
+        self.assertIn(f"can be connected to through the HTTP proxy {HOST}", found[1].sentence)
+
+    def test_refused(self) -> None:
+        """
+        The gateway is there, and does not let us through.
+        """
+        self.gateway.wants = b"bob:x"
+        found = self.found(self.nobody())
+        self.assertEqual([one.level for one in found], ["ok", "wrong"], found)
+        self.assertIn("it wants a user and a password", found[1].sentence)
+
+    def test_noGateway(self) -> None:
+        """
+        The gateway is not there, and nothing further is looked at.
+        """
+        url = f"socks5h://{HOST}:{self.nobody()}"
+        found = self.found(self.nobody(), RVGAHP_CONNECT_THROUGH=url)
+        self.assertEqual([one.level for one in found], ["wrong"], found)
+        self.assertIn("cannot be reached", found[0].sentence)
+
+    def test_oneOfTwo(self) -> None:
+        """
+        Each place is looked at; that one cannot be reached is no more than a warning.
+        """
+        found = self.found(self.nobody(), self.listen(secure(proxyCredentials())))
+        self.assertEqual([one.level for one in found], ["ok", "ok", "ok", "warning"], found)
+
+    def test_variable(self) -> None:
+        """
+        Where nothing is reached, and the environment names a gateway, that is told.
+        """
+        self.patch(os, "environ", {**os.environ, "https_proxy": "http://alice:secret@squid:3128"})
+        case = self.case(RVGAHP_CONNECT_TO=f"{HOST}:{self.nobody()}")
+        (found,) = proxyAddress(case)
+        self.assertIn("https_proxy is set here, which is not obeyed", found.remedy)
+        self.assertNotIn("secret", str(found))

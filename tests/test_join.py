@@ -33,6 +33,7 @@ from rvgahp.settings import Settings, settingsFrom
 from rvgahp.sslmethod import SSLMethod
 from rvgahp.trust import Trust
 from tests.broker import DOMAIN
+from tests.gateways import Gateway
 from tests.identities import ceCredentials
 from tests.kills import killedAfter
 from tests.openrules import allowingAll
@@ -131,9 +132,10 @@ class JoinTestCase(ReactorTestCase):
         """
         @return: what came of a join.
         """
-        target = named.pop("target", (HOST, self.port))
+        route = Route((named.pop("target", (HOST, self.port)),))
+        route = named.pop("route", route)
         path = named.pop("path", self.site)
-        attempt = Attempt(code, str(path), Route((target,)), **named)
+        attempt = Attempt(code, str(path), route, **named)
         self.until(lambda: not attempt.thread.is_alive(), 20)
         return attempt.result
 
@@ -341,6 +343,27 @@ class BadTests(JoinTestCase):
         self.patch(limits, "DIAL_TIMEOUT", 10.0)
         self.joined(code)
         self.assertWorks()
+
+    def test_gateway(self) -> None:
+        """
+        It goes through a gateway, and so does the CE later; a gateway that refuses is told, with
+        the code still good.
+        """
+        code, gateway = self.invite(), Gateway("http")
+        login = self.directory / "login"
+        login.write_text("alice:secret")
+        login.chmod(0o600)
+        through, place = ("http", HOST, gateway.port), (HOST, self.port)
+        gateway.wants = b"alice:secret"
+        said = self.refused(ProtocolError, code, route=Route((place,), through))
+        self.assertIn("it wants a user and a password", said)
+        self.joined(code, route=Route((place,), through, str(login)))
+        gateway.close()
+        self.assertEqual(gateway.targets, [place])
+        self.assertWorks()
+        settings = self.settings(self.site)
+        self.assertEqual(settings.get("RVGAHP_CONNECT_THROUGH"), through)
+        self.assertEqual(settings.get("RVGAHP_CONNECT_THROUGH_CREDENTIALS"), str(login))
 
     def test_fullDisk(self) -> None:
         """

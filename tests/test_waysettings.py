@@ -83,7 +83,9 @@ class WayTests(SynchronousTestCase):
             self.assertIn(name, gateway.name)
         for wrong in ("squid:3128", "https://squid:3128", "http://squid", "http://squid:1/x", "x"):
             said = self.refused(RVGAHP_CONNECT_THROUGH=wrong)
-            self.assertIn(f"RVGAHP_CONNECT_THROUGH = {wrong} in the environment is not possible", said)
+            self.assertIn(
+                f"RVGAHP_CONNECT_THROUGH = {wrong} in the environment is not possible", said
+            )
 
     def test_userInURL(self) -> None:
         """
