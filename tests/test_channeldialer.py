@@ -17,7 +17,7 @@ from rvgahp.channel import AnsweringChannel
 from rvgahp.channeldialer import ChannelDialer
 from rvgahp.clienttunnels import NO_KIND
 from rvgahp.errors import Busy, ChannelLost, NotAuthorized, NotYet, SessionGone
-from rvgahp.handshakemessages import TUNNEL_STREAM, Dial, takeMessage
+from rvgahp.handshakemessages import TUNNEL_STREAM, Dial, encodeMessage, takeMessage
 from rvgahp.way import Way
 from tests.channelends import Ends, User
 from tests.steppedloop import SteppedLoop, descriptorCount, socketPair
@@ -278,7 +278,7 @@ class DialerTests(DialerTestCase):
         self.ends.ce.dropHandshakes()
         self.assertEqual(self.way.unanswered, 1)
         self.loop.until(lambda: len(self.dials) == 3)
-        self.loop.spend(limits.SPARE_DIAL_DELAY)
+        self.loop.spend(limits.SPARE_DIAL_DELAY + 0.1)
         self.ends.ce.dropHandshakes()
         self.assertEqual(self.way.unanswered, 2)
         self.dialer.opened()
@@ -289,7 +289,7 @@ class DialerTests(DialerTestCase):
         A channel whose answer is wrong was answered; rubbish that is no message is no answer.
         """
         self.dialled = self.connected
-        for said, count in ((b"\x00\x04what", 0), (b"HTTP/1.1 403 no", 1)):
+        for said, count in ((encodeMessage(b"what"), 0), (b"HTTP/1.1 403 no", 1)):
             self.dialer = self.make()
             self.dialer.start()
             self.sockets[-1].sendall(said)
