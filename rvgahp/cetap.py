@@ -218,14 +218,18 @@ def _agreement(server: str, ours: Policy) -> str:
     return f"{outcome.value} ({method})" if method else outcome.value
 
 
-def _ready(options: Options, control: ControlConnection, answer: dict[str, Any]) -> None:
+def _ready(
+    options: Options, where: str, control: ControlConnection, answer: dict[str, Any]
+) -> None:
     """
     The proxy has accepted us.
+
+    @param where: where it is, for people.
     """
     handle = control.transport.getHandle()
     notify(
         READY="1",
-        STATUS=f"accepted by the proxy at {control.peer}",
+        STATUS=f"accepted by the proxy at {where}",
         X_RVGAHP_SITE=options.site,
         X_RVGAHP_TLS=f"{handle.get_protocol_version_name()}, {handle.get_cipher_name()}",
         X_RVGAHP_PROXY=answer["software"],
@@ -254,7 +258,7 @@ def makeService(options: Options) -> CEService:
         options.trust,
         options.methods.methods,
         soft if changed else 0,
-        lambda control, answer: _ready(options, control, answer),
+        lambda control, answer: _ready(options, ce.proxy.where(control.peer), control, answer),
         access,
         options.separation,
     )

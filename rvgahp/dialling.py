@@ -261,7 +261,11 @@ class _Passage:
         isAsked = isinstance(self._underway, GatewayHandshake)
         what = "has not connected us" if isAsked else "cannot be reached"
         self._underway.close()
-        remedy = "see that it is of that kind" if isAsked else "see RVGAHP_CONNECT_THROUGH"
+        remedy = (
+            "see that it is of that kind, and what it can reach"
+            if isAsked
+            else "see RVGAHP_CONNECT_THROUGH"
+        )
         self._fail(f"{what}: no answer within {limits.DIAL_TIMEOUT:g} s; {remedy}")
 
     def _fail(self, problem: str) -> None:
