@@ -258,14 +258,10 @@ class _Passage:
         self._fail(f"has not connected us: {problem}")
 
     def _late(self) -> None:
-        isAsked = isinstance(self._underway, GatewayHandshake)
-        what = "has not connected us" if isAsked else "cannot be reached"
+        what, remedy = "cannot be reached", "see RVGAHP_CONNECT_THROUGH"
+        if isinstance(self._underway, GatewayHandshake):
+            what, remedy = "has not connected us", "see of what kind it is, and what it reaches"
         self._underway.close()
-        remedy = (
-            "see that it is of that kind, and what it can reach"
-            if isAsked
-            else "see RVGAHP_CONNECT_THROUGH"
-        )
         self._fail(f"{what}: no answer within {limits.DIAL_TIMEOUT:g} s; {remedy}")
 
     def _fail(self, problem: str) -> None:
