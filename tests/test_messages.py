@@ -25,6 +25,8 @@ ELSEWHERE = {
     "accesssample": "a file for others to change",
     "cecron": "lines for cron, of doc/systemd.rst",
     "cli": "the playground's words, and help",
+    "commandparser": "help",
+    "completioncli": "help",
     "credentialscli": "help, and doc/credentials.rst",
     "daemonprocess": "the playground's words",
     "metrics": "help of metrics, doc/metrics.rst",
