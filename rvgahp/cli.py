@@ -28,8 +28,7 @@ Reverse GAHP: HTCondor's gridmanager reaches sites that cannot be dialled.
 
 """
 
-#: All commands, by what one wants.
-_GROUPS = (
+GROUPS = (
     ("try it on this machine", "demo sandbox"),
     ("take in a site", "invite join ce revoke credentials"),
     ("find out what is wrong", "doctor trace"),
@@ -37,6 +36,7 @@ _GROUPS = (
     ("see who may do what", "access map"),
     ("for your shell", "completion"),
 )
+"""All commands, by what one wants."""
 
 _FURTHER = """\
 'rvgahp COMMAND --help' has each command's words and an example.  The daemons are
@@ -128,7 +128,7 @@ def makeParser() -> CommandParser:
         prog="rvgahp", metavar="COMMAND", required=True, help=argparse.SUPPRESS
     )
     _addCommands(commands)
-    parser.description = _ABOUT + overview(commands, _GROUPS)
+    parser.description = _ABOUT + overview(commands, GROUPS)
     parser.addEnd(_FURTHER, _EXAMPLES, "start")
     return parser
 
