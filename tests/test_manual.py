@@ -39,7 +39,7 @@ NO_COMMANDS = {"session"}
 _QUOTED = re.compile(r"`{1,2}rvgahp (\w[^`]*)`")
 
 #: One on a line of a literal block.
-_LINE = re.compile(r"\s+(?:\$ )?(?:[\w.~/-]*/)?rvgahp (\w.*)")
+_LINE = re.compile(r"(?:^|\s{2}|\$ |/)rvgahp ([a-z].*)")
 
 #: A daemon's words.
 _DAEMON = re.compile(r"twistd [^`\n]*?\brvgahp-(proxy|ce)\b([^`\n]*)")
@@ -60,7 +60,9 @@ def literalLines(text: str) -> Iterator[str]:
     margin = None
     for line in text.splitlines():
         indent = len(line) - len(line.lstrip())
-        if margin is not None and line.strip() and indent <= margin:
+        if line == "```":  # in Markdown, before and after
+            margin = None if margin is not None else -1
+        elif margin is not None and line.strip() and indent <= margin:
             margin = None
         if margin is not None:
             yield line
@@ -75,7 +77,7 @@ def commandLines() -> Iterator[tuple[str, list[str]]]:
     for path in TEXTS:
         text = path.read_text()
         found = [match[1] for match in _QUOTED.finditer(text)]
-        found += [match[1] for match in map(_LINE.fullmatch, literalLines(text)) if match]
+        found += [match[1] for match in map(_LINE.search, literalLines(text)) if match]
         for line in map(words, found):
             if line[0] not in NO_COMMANDS:
                 yield path.name, line
