@@ -203,7 +203,7 @@ def clientHelp() -> str:
     """
     @return: the rest of the help of C{rvgahp_client}.
     """
-    return prose(HELP.partition("\n\n")[2])
+    return prose(HELP.partition("\n\n")[2].partition("manual: ")[0])
 
 
 def blahpdHelp() -> str:
