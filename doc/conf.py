@@ -19,6 +19,7 @@ html_theme = "alabaster"
 html_theme_options = {"description": "Reverse GAHP for HTCondor", "page_width": "62rem"}
 # Text is as it is typed: no dash is to come of an option's two hyphens.
 smartquotes = False
+highlight_language = "none"
 nitpicky = True
 man_make_section_directory = False
 man_show_urls = False

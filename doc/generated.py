@@ -18,7 +18,6 @@ from rvgahp.clientwords import HELP
 from rvgahp.commandparser import CommandParser
 from rvgahp.settingrow import BOTH, CE, PROXY, Setting
 from rvgahp.settingtable import TABLE
-from rvgahp.tapoptions import DaemonOptions
 
 #: What is code within a sentence: what is quoted, options, paths, programs, commands, names with
 #: an "@" or a "_".
@@ -181,9 +180,9 @@ def daemonOptions(daemon: str) -> str:
     """
     from rvgahp import cetap, proxytap
 
-    options: type[DaemonOptions] = {"proxy": proxytap.Options, "ce": cetap.Options}[daemon]
+    rows = {"proxy": proxytap.Options.optParameters, "ce": cetap.Options.optParameters}[daemon]
     parts = [f".. program:: rvgahp-{daemon}\n"]
-    for name, letter, _, text in options.optParameters:
+    for name, letter, _, text in rows:
         value = _VALUES.get(name, "FILE")
         names = f"--{name} {value}" if letter is None else f"-{letter} {value}, --{name} {value}"
         meaning, _, setting = text.rstrip("]").partition(" [")
