@@ -131,13 +131,13 @@ class NamesTests(SynchronousTestCase):
         for path in TEXTS:
             for name in re.findall(r"\bRVGAHP_[A-Z0-9_]*[A-Z0-9]\b", path.read_text()):
                 if not name.startswith(GAHP_PREFIX):
-                    self.assertIn(name, known, path.name)
+                    self.assertIn(name, known, f"{path.name}: {name}")
 
     def test_files(self) -> None:
         """
         Each file of the project that is named exists.
         """
-        pattern = re.compile(r"\b(?:contrib|doc|tests|bench)/[\w./*-]*[\w*]")
+        pattern = re.compile(r"(?<![\w/.~-])(?:contrib|doc|tests|bench)/[\w./*-]*[\w*]")
         seen = 0
         for path in TEXTS:
             for name in pattern.findall(path.read_text()):
