@@ -61,7 +61,9 @@ def dial(
         failed("; ".join(clauses))
 
     if gateway is None:
-        dialling = Dialling(loop, way.places, way.order, _directly(loop), connected, allFailed)
+        delay = waylimits.NEXT_ADDRESS_DELAY
+        direct = _directly(loop)
+        dialling = Dialling(loop, way.places, way.order, direct, connected, allFailed, delay)
         dialling.start(resolve)
         return dialling
 
@@ -129,7 +131,7 @@ class Dialling:
         begin: Begin,
         connected: Callable[[Target, socket.socket], object],
         failed: Callable[[dict[Place, str]], object],
-        delay: float = waylimits.NEXT_ADDRESS_DELAY,
+        delay: float,
     ) -> None:
         """
         @param begin: dials one address.
@@ -234,6 +236,7 @@ class _Passage:
             _directly(self._loop),
             self._reached,
             self._unreached,
+            waylimits.NEXT_ADDRESS_DELAY,
         )
         dialling.start(resolve)
 

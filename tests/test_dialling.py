@@ -16,6 +16,7 @@ from rvgahp.tcpdial import dialTCP, dialWaiting
 from rvgahp.wayout import Gateway as Through
 from rvgahp.wayout import Target, WayOut
 from tests.gateways import CONNECTED, Gateway, Listener
+from tests.resolver import Resolver
 from tests.steppedloop import SteppedLoop, descriptorCount
 
 HOST = "127.0.0.1"
@@ -166,6 +167,14 @@ class PassageTests(GatewayTestCase):
         self.gateway = None
 
 
+class NamingLoop(SteppedLoop):
+    """
+    A loop that may know names.
+    """
+
+    nameResolver: Resolver | None = None
+
+
 class PatienceTests(SynchronousTestCase):
     """
     Gateways that take their time.
@@ -176,7 +185,7 @@ class PatienceTests(SynchronousTestCase):
         Let one listen that says nothing by itself.
         """
         self.before = descriptorCount()
-        self.loop = SteppedLoop()
+        self.loop = NamingLoop()
         self.port = socket.create_server((HOST, 0), backlog=20)
         self.addCleanup(self.port.close)
         gateway = Through("http", *self.port.getsockname())
@@ -251,6 +260,24 @@ class PatienceTests(SynchronousTestCase):
             self.assertEqual(self.loop.getDelayedCalls(), [])
             self.assertEqual((self.loop.readers, self.loop.writers), ({}, {}))
         self.assertEqual(descriptorCount(), self.before + 1)
+
+    def test_knownGateway(self) -> None:
+        """
+        The gateway's name is looked up once: then the address that let us through comes first.
+        """
+        resolver = Resolver(answersAtOnce=True)
+        self.patch(self.loop, "nameResolver", resolver)
+        number = self.port.getsockname()[1]
+        self.way.gateway = Through("http", "squid.example.org", number)
+        for _ in range(2):
+            dialled = dialTCP(self.loop, self.way)
+            self.loop.settle()
+            far, _ = self.port.accept()
+            far.sendall(CONNECTED)
+            self.loop.settle()
+            self.successResultOf(dialled)[1].close()
+            far.close()
+        self.assertEqual(len(resolver._receivers), 1)
 
     def test_places(self) -> None:
         """

@@ -56,8 +56,8 @@ LAYERS = (
     " gahpdialogue gahpjob trace tracewords tracejob traceport tracetunnel tracesteps"
     " tracecli enrolmentcli reloadcli join joinfiles accesscli statuscli statusclient statustables"
     " findings doctor doctorcase doctorcli doctorcertificates doctordaemon doctorfiles"
-    " doctorgahps doctornet doctorsettings doctortls commandparser cecli ceunit cecron"
-    " joinroute doctorway",
+    " doctorgahps doctornet doctorsettings doctortls commandparser completioncli cecli ceunit"
+    " cecron joinroute doctorway",
 )
 
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
