@@ -169,9 +169,8 @@ class Feed:
         for call in (self._call, self._dayCall):
             if call is not None and call.active():
                 call.cancel()
-        for view in self._views.values():
-            for stream in list(view.streams):
-                stream.end()
+        for stream in [one for view in self._views.values() for one in view.streams]:
+            stream.end()
 
     @property
     def streams(self) -> int:

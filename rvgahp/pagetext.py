@@ -178,6 +178,7 @@ def pageText(
         counts=_counts(attention),
         said="".join(_concern(kind, sentence) for kind, sentence in attention["said"]),
         more=escape(_more(attention)),
+        well=" hidden" if attention["said"] else "",
         noday="" if head["administrator"] else " hidden",
     )
     return text.encode("utf-8", "replace")

@@ -56,6 +56,9 @@ _OWN_NAME = re.compile(r"(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?"
 one that somebody has made to lead here (DNS rebinding), and his scripts may read what it gives."""
 
 
+_TYPE = b"content-type"
+
+
 class Assets:
     """
     The files of the page.
@@ -113,7 +116,7 @@ class PageAnswers(Resource):
         """
         request.responseHeaders.removeHeader(b"server")
         for name, value in HEADERS.items():
-            request.setHeader(name, value)
+            request.setHeader(name.encode(), value.encode())
         try:
             return self._answer(request)
         except _Refusal as e:
@@ -137,7 +140,7 @@ class PageAnswers(Resource):
         name = path[1:]
         if name not in ASSETS or name == "page.html":
             raise _Refusal(404, f"there is no {path[:200]!a}; try /")
-        request.setHeader("content-type", ASSETS[name])
+        request.setHeader(_TYPE, ASSETS[name].encode())
         return self._assets.content[name]
 
     def _checkOften(self, user: LocalUser) -> None:
@@ -152,7 +155,7 @@ class PageAnswers(Resource):
     def _page(self, request: Request, user: LocalUser) -> bytes:
         most = 0 if request.uri == b"/?all" else FIRST
         view = self._feed.viewFor(user)
-        request.setHeader("content-type", ASSETS["page.html"])
+        request.setHeader(_TYPE, ASSETS["page.html"].encode())
         build = self._assets.build
         return pageText(self._template, view.content, view.now, self._host, build, most)
 
@@ -161,7 +164,7 @@ class PageAnswers(Resource):
             raise _Refusal(
                 503, f"{watchlimits.PAGE_STREAMS} browsers look already; try again later"
             )
-        request.setHeader("content-type", "text/event-stream; charset=utf-8")
+        request.setHeader(_TYPE, b"text/event-stream; charset=utf-8")
         if request.method == b"HEAD":
             return b""
         self._feed.viewFor(user)  # what fails, fails before the answer begins
@@ -189,21 +192,29 @@ def _checkOrigin(request: Request) -> None:
     """
     @raise _Refusal: the browser is at another page, which could learn something here.
     """
-    hosts = request.requestHeaders.getRawHeaders("host", [])
+    hosts = _said(request, b"host")
     if len(hosts) != 1 or not _OWN_NAME.fullmatch(hosts[0]):
         named = ascii(hosts[0][:100]) if hosts else "nothing"
         raise _Refusal(
             421,
             f"this page is that of localhost, and {named} was asked for (Host); see doc/page.rst",
         )
-    site = request.getHeader("sec-fetch-site") or "none"
-    mode = request.getHeader("sec-fetch-mode") or "navigate"
+    (site,) = _said(request, b"sec-fetch-site")[:1] or ["none"]
+    (mode,) = _said(request, b"sec-fetch-mode")[:1] or ["navigate"]
     # A link of another page may lead here; nothing else of it may come in.
     if site not in ("none", "same-origin") and mode != "navigate":
         raise _Refusal(403, "another page may not read this one")
 
 
+def _said(request: Request, name: bytes) -> list[str]:
+    """
+    @return: what the request's headers of that name say.
+    """
+    values = request.requestHeaders.getRawHeaders(name, [])
+    return [value.decode("ascii", "replace") for value in values]
+
+
 def _refused(request: Request, status: int, sentence: str) -> bytes:
     request.setResponseCode(status)
-    request.setHeader("content-type", "text/plain; charset=utf-8")
+    request.setHeader(_TYPE, b"text/plain; charset=utf-8")
     return f"{sentence}\n".encode()

@@ -22,7 +22,7 @@ DAY = 86400
 HOSTILE = (
     "<script>document.title='owned'</script>",
     "<img src=x onerror=\"document.title='owned'\">",
-    "\"><svg onload=\"document.title='owned'\">",
+    '"><svg onload="document.title=\'owned\'">',
     "'><b data-key=x>bold</b>",
     "&lt;i&gt;${host}{x}%s</td></tr></table>",
     "__proto__",

@@ -141,7 +141,7 @@ class Browser:
         """
         Keep what it shows.
         """
-        data = self.command(
-            "Page.captureScreenshot", format="png", captureBeyondViewport=isWhole
-        )["data"]
+        data = self.command("Page.captureScreenshot", format="png", captureBeyondViewport=isWhole)[
+            "data"
+        ]
         Path(path).write_bytes(base64.b64decode(data))

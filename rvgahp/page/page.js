@@ -230,6 +230,7 @@ function showAttention({counts, said}) {
   const kinds = Object.entries(counts);
   replaceLines(element("said"), said.map(([kind, sentence]) => concern(kind, sentence)));
   const all = kinds.reduce((sum, [, count]) => sum + count, 0);
+  element("well").hidden = all > 0;
   const isMore = all > said.length;
   replaceLines(element("counts"), isMore ? kinds.map(([kind, count]) => concern(kind, count)) : []);
   setText(element("more"), isMore ? `and ${number(all - said.length)} more, in the tables` : "");
