@@ -244,6 +244,7 @@ class Feed:
         """
         began = time.perf_counter()
         seen = self._document(view.viewer)
+        self._day.look(self._now())
         day = self._day.pieces() if view.viewer.isAdministrator else []
         content = viewOf(seen, day)
         found = changes(view.content, content) if view.content else {}

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_pageweb -*-
+# -*- test-case-name: tests.test_pageport -*-
 """
 The status page over HTTP: what is asked for, and what a browser is told to make of the answer.
 C{doc/page.rst}.

@@ -29,6 +29,7 @@ __all__ = [
     "COMMAND",
     "HOST",
     "LEVEL",
+    "LOOPBACK_PORT",
     "MODE",
     "SITE",
     "Kind",

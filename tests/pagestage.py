@@ -117,7 +117,7 @@ def troubles(now: int) -> dict[str, Any]:
     @return: a site that is gone, a slow one, one whose certificate ends and one that is drained,
         a stalled session, a user at his limit, and a GAHP that dies at once.
     """
-    dying = {"gahp": "condor_ft-gahp", "site": "cluster.example.edu", "by": "site"}
+    dying: dict[str, Any] = {"gahp": "condor_ft-gahp", "site": "cluster.example.edu", "by": "site"}
     dying |= {"seconds": 0.3, "received": 0, "sent": 0}
     return {
         "sites": [
@@ -182,7 +182,7 @@ class Stage:
         now = int(time.time())
         name = viewer.user.name
         isAll = viewer.isAdministrator
-        seen = {
+        seen: dict[str, Any] = {
             **{part: list(map(dict, rows)) for part, rows in self.parts.items()},
             "software": "rvgahp 0.1.0",
             "pid": 812,
@@ -253,7 +253,7 @@ def main(sites: int = 6, sessions: int = 8, number: int = 9711) -> None:
     stage.fill(port._feed._day)
     task.LoopingCall(stage.move).start(2.0)
     print(port.address, flush=True)
-    reactor.run()  # type: ignore[attr-defined]  # the module is one
+    reactor.run()
 
 
 if __name__ == "__main__":

@@ -46,6 +46,8 @@ class PortTestCase(ReactorTestCase):
     A port of the kernel's choice.
     """
 
+    settings: Any
+
     def setUp(self) -> None:
         super().setUp()
         # Twisted keeps a descriptor in reserve from the first port on.
@@ -54,7 +56,7 @@ class PortTestCase(ReactorTestCase):
         self.turn()
         self.before += descriptorCount() - count
         self.stage = Stage(2, 3)
-        self.settings: Any = SettingsOfPage()
+        self.settings = SettingsOfPage()
         self.user: LocalUser | None = LocalUser(0, "root", 0)
         self.connections: list[socket.socket] = []
         self.port = PagePort(

@@ -90,10 +90,14 @@ class PageTests(SynchronousTestCase):
         now = stage.document(ROOT)["now"]
         for evil in HOSTILE:
             stage.parts = {
-                "sites": [pagestage.site(evil, now, connected=False, reason=evil)]
-                + [pagestage.site(evil + "2", now, gahps=[evil], software=evil, address=evil)],
-                "sessions": [pagestage.session(1, now, user=evil, site=evil, gahp=evil)]
-                + [pagestage.session(2, now, session=evil, account=evil, state=evil)],
+                "sites": [
+                    pagestage.site(evil, now, connected=False, reason=evil),
+                    pagestage.site(evil + "2", now, gahps=[evil], software=evil, address=evil),
+                ],
+                "sessions": [
+                    pagestage.session(1, now, user=evil, site=evil, gahp=evil),
+                    pagestage.session(2, now, session=evil, account=evil, state=evil),
+                ],
                 "ends": [pagestage.end(1, now, user=evil, site=evil, by=evil, reason=evil)],
                 "limits": [{"limit": evil, "most": 1, "used": 1, "by": evil}],
             }
