@@ -165,9 +165,11 @@ def _session(one: dict[str, Any], now: int) -> dict[str, Any]:
 
 
 def _end(one: dict[str, Any]) -> dict[str, Any]:
+    # A client may go as it likes.
+    isOdd = isFailure(one) or (one["reason"] and one["by"] != "client")
     return {
         "key": f"{one['session']} {one['when']}",
-        "level": _WARN if one["reason"] or isFailure(one) else _WELL,
+        "level": _WARN if isOdd else _WELL,
         "when": one["when"],
         "user": one["user"] or one["owner"],
         "site": one["site"],

@@ -3,7 +3,8 @@
 The status page as it is sent first: with all that it says in it, so that it is of use without
 JavaScript, too.
 
-Layer 3: it does no I/O, but knows this host's time zone.  Each text that is put in goes through L{escape}.
+Layer 3: it does no I/O, but knows this host's time zone.  Each text that is put in goes
+through L{escape}.
 """
 
 from __future__ import annotations

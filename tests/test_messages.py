@@ -80,8 +80,6 @@ NO_MESSAGES = """
     a connection from the site, in *, by what listens there
     rvgahp_*_*_*
     http://*:*/
-    default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'
-    camera=(), geolocation=(), microphone=()
     /proc/*/task/*/children
     for your account
     systemctl enable --now *

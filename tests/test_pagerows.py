@@ -67,6 +67,12 @@ class ViewTests(SynchronousTestCase):
         states = [(row["level"], row["state"]) for row in view["sessions"].values()]
         self.assertEqual(states, [(2, "STALLED"), (2, "site away"), (0, "running")])
         self.assertEqual([row["level"] for row in view["ends"].values()], [1, 1, 1])
+        others = [
+            pagestage.end(4, NOW, reason="its client is gone"),
+            pagestage.end(5, NOW, by="lease", reason="nothing was heard for the lease"),
+        ]
+        ends = viewOf(seen(ends=others))["ends"].values()
+        self.assertEqual([row["level"] for row in ends], [0, 1])
         self.assertEqual([row["level"] for row in view["limits"].values()], [1, 0])
         kinds = ["away", "stalled", "failing", "limit", "certificate", "slow", "drained"]
         self.assertEqual([kind for kind, _ in view["attention"]["said"]], kinds)
