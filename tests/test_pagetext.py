@@ -48,6 +48,10 @@ class Page(HTMLParser):
         if tag == "td":
             self.cells[self._at].append("")
 
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "tr":
+            self._at = (self._at[0], "")
+
     def handle_data(self, data: str) -> None:
         self.words.append(data)
         if self.cells.get(self._at):

@@ -40,13 +40,20 @@ function span(seconds) {
   return `${Math.floor(hours / 24)} d`;
 }
 
+// One place behind the point, and a half goes to the even side, as in Python.
+function tenths(value) {
+  const whole = Math.floor(value * 10);
+  const isHalf = value * 10 - whole === 0.5;
+  return ((isHalf ? whole + (whole % 2) : Math.round(value * 10)) / 10).toFixed(1);
+}
+
 function size(value) {
   if (value < 1000) return `${value} B`;
   for (const unit of ["KiB", "MiB", "GiB"]) {
     value /= 1024;
-    if (value < 1000) return `${value.toFixed(1)} ${unit}`;
+    if (value < 1000) return `${tenths(value)} ${unit}`;
   }
-  return `${(value / 1024).toFixed(1)} TiB`;
+  return `${tenths(value / 1024)} TiB`;
 }
 
 const FORMS = {
@@ -56,7 +63,7 @@ const FORMS = {
   age: (value, now) => span(now - value),
   ago: (value, now) => `${span(now - value)} ago`,
   left: (value, now) => (value > now ? `${span(value - now)} left` : "has ended"),
-  lived: (value) => (value < 10 ? `${value.toFixed(1)} s` : span(value)),
+  lived: (value) => (value < 10 ? `${tenths(value)} s` : span(value)),
   ping: (value) => `${Math.round(value * 1000)} ms`,
   clock,
   state: (value, now, row) =>
