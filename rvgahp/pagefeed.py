@@ -288,7 +288,10 @@ class Feed:
     def _tell(self, view: View) -> None:
         for stream in list(view.streams):
             if not self._isHis(view, stream.user):
-                stream.end()  # he may see more or less than before: he comes again
+                # He may see more or less than before: he comes again.  Until his connection has
+                # ended he is told nothing more.
+                view.streams.discard(stream)
+                stream.end()
         if not view.streams:
             return
         found = self._look(view)

@@ -81,6 +81,7 @@ class FeedTests(SynchronousTestCase):
 
     def tearDown(self) -> None:
         self.feed.stop()
+        self.clock.advance(0)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def viewerOf(self, user: LocalUser) -> Viewer:
@@ -94,7 +95,7 @@ class FeedTests(SynchronousTestCase):
 
         def abort() -> None:
             self.ended.append(browser)
-            browser.gone()
+            self.clock.callLater(0, browser.gone)  # as a transport does
 
         self.feed.open(user, browser, abort)
         return browser
@@ -161,7 +162,9 @@ class FeedTests(SynchronousTestCase):
         """
         root, carol = self.look(ROOT), self.look(CAROL)
         self.administrators.remove("carol")
-        self.tick()
+        self.clock.advance(watchlimits.PAGE_INTERVAL)
+        self.assertEqual((self.ended, len(carol.heard), len(root.heard)), ([carol], 1, 2))
+        self.clock.pump([0] * 5)
         self.assertEqual((self.ended, len(carol.heard), len(root.heard)), ([carol], 1, 2))
         again = self.look(CAROL)
         self.assertEqual(again.heard[0]["all"]["sites"], {})
@@ -196,6 +199,7 @@ class FeedTests(SynchronousTestCase):
         self.clock.advance(watchlimits.PAGE_BLOCKED / 2)
         deaf.producer.pauseProducing()  # twice is as once
         self.clock.advance(watchlimits.PAGE_BLOCKED / 2)
+        self.clock.advance(0)
         self.assertEqual(self.ended, [deaf])
         self.assertEqual(self.feed.streams, 1)
         self.assertNotIn(other, self.ended)
