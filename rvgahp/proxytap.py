@@ -36,6 +36,7 @@ from rvgahp.localnames import LocalNames
 from rvgahp.methodtable import MethodTable
 from rvgahp.metricsport import MetricsPort
 from rvgahp.notify import notify
+from rvgahp.pageport import PagePort
 from rvgahp.proxy import Proxy
 from rvgahp.proxyaccess import ProxyAccess
 from rvgahp.proxyenrolment import ProxyEnrolment, needsOwnCredentials
@@ -148,7 +149,7 @@ class ProxyService(Service):
         self._listeners: list[Listener] = []
         self._sockets: list[tuple[str, int]] = []
         self._handed: dict[str, socket.socket] = {}
-        self._views: list[StatusSocket | MetricsPort] = []
+        self._views: list[StatusSocket | MetricsPort | PagePort] = []
 
     def privilegedStartService(self) -> None:
         """
@@ -226,6 +227,10 @@ class ProxyService(Service):
         self._views.append(metrics)
         if metrics.open():
             self.log.info("Metrics are on {address}", address=metrics.address)
+        page = PagePort(self._reactor, self._settings, counts, status.document)
+        self._views.append(page)
+        if page.open():
+            self.log.info("The status page is on {address}", address=page.address)
 
     def _listenForClients(self) -> str:
         """

@@ -30,6 +30,7 @@ __all__ = [
     "GATEWAY",
     "HOST",
     "LEVEL",
+    "LOOPBACK_PORT",
     "MODE",
     "SITE",
     "Kind",
@@ -185,6 +186,17 @@ def _parseGateway(text: str) -> tuple[str, str, int]:
     return scheme.lower(), *_parseHostPort(rest.removesuffix("/"))
 
 
+def _parseLoopbackPort(text: str) -> tuple[str, int]:
+    """
+    C{PORT}, or an IPv4 address of the loopback interface before it.
+    """
+    host, _, port = text.rpartition(":")
+    address = ipaddress.IPv4Address(host or "127.0.0.1")
+    if not address.is_loopback or text.startswith(":"):
+        raise ValueError(text)
+    return str(address), integer(0, 65535).parse(port)
+
+
 def _parseAddressPort(text: str) -> str:
     """
     The same, and no name: it is dialled by a program that resolves none, not even those of
@@ -310,3 +322,11 @@ LEVEL = Kind(
     lambda text: passing(Level.parse, text),
 )
 """How much a protection is wanted.  Value: a L{Level}."""
+
+LOOPBACK_PORT = Kind(
+    "loopback port",
+    "a port from 0 (the kernel chooses) to 65535, or with an IPv4 address of the loopback "
+    "interface before it, such as 127.0.0.1:9711",
+    _parseLoopbackPort,
+)
+"""Where to listen for this host alone.  Value: a pair of C{str} and C{int}."""

@@ -27,7 +27,7 @@ LAYERS = (
     " frontrules frontsent frontsite cedarpeek phase mapsyntax mapregex mapfields mapfile"
     " addresspattern authorizationlist invitecode enrolmentlimits accesssyntax accessrules"
     " accesssample tokenbucket occupancy penalties watchlimits attention drains counts"
-    " waylimits negotiation wayout",
+    " lastday pagerows waylimits negotiation wayout",
     "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords"
     " sinful forward splice tcpconnect bootclock mapreader lookups"
     " accountnames filesafety race gatewayhandshake dialling",
@@ -41,7 +41,7 @@ LAYERS = (
     " files protection socketowner delayedcalls refusals reload keyexchange registry"
     " registryentries hostidentity separation accessreader peernames localnames access"
     " auditlog startlimits trust tlsreasons canonicalnames methodtable authentication"
-    " sslmethod history viewer smallsite watchdog handedsockets waysettings",
+    " sslmethod history viewer smallsite pagetext watchdog handedsockets waysettings",
     "proxy proxysession renewal claims sites siteconnection description local localrequests"
     " ce gahpsession gahpoutput way channeldialer cesessions cetunnels transferpause"
     " tunnelprobe client clientrun clientsession clientclaim clientface clientcopy"
@@ -50,7 +50,7 @@ LAYERS = (
     " proxyreload cereload proxyaccess introduction localclients startproblem watch"
     " sessionaudit ceaudit siteauthentication gahprequest sessionnews"
     " proxystatus cestatus proxystate proxyoperator statusweb statussocket"
-    " metrics metricsport controldial",
+    " metrics metricsport pagefeed pageweb pageport controldial",
     "tapoptions proxytap cetap",
     "cli credentialscli mapcli sandbox daemonprocess demo screen patience inquiry"
     " gahpdialogue gahpjob trace tracewords tracejob traceport tracetunnel tracesteps"

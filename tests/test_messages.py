@@ -30,6 +30,7 @@ ELSEWHERE = {
     "daemonprocess": "the playground's words",
     "metrics": "help of metrics, doc/metrics.rst",
     "onelinename": "types of attributes",
+    "pagetext": "the status page, doc/page.rst",
     "demo": "the playground's words",
     "doctor": "findings, each with its remedy beside it; doc/doctor.rst",
     "doctorcase": "the same",
@@ -80,6 +81,7 @@ NO_MESSAGES = """
     a connection from the site, in *
     a connection from the site, in *, by what listens there
     rvgahp_*_*_*
+    http://*:*/
     /proc/*/task/*/children
     for your account
     systemctl enable --now *
