@@ -63,7 +63,7 @@ class CEStatus:
             "site": self._site,
             "draining": self._ce.here.drains.isAll,
             "certificateExpires": int(certificate.not_valid_after_utc.timestamp()),
-            "proxies": [self._ce.proxy.document()],
+            "proxies": [{**self._ce.proxy.document(), "unanswered": self._ce.way.doubt()}],
             "sessions": [
                 self._session(one)
                 for one in self._ce.sessions.values()
