@@ -26,6 +26,7 @@ from rvgahp.certificaterenewal import CertificateRenewal
 from rvgahp.cestatus import CEStatus
 from rvgahp.control import ControlConnection
 from rvgahp.credentials import siteOf
+from rvgahp.daemonlog import HasDaemonLog
 from rvgahp.descriptorlimit import raiseDescriptorLimit
 from rvgahp.errors import (
     ConfigurationError,
@@ -43,7 +44,7 @@ from rvgahp.policy import Policy, resolve
 from rvgahp.reload import Reloading
 from rvgahp.separation import Separation, notesOf, separationOf
 from rvgahp.statussocket import StatusSocket
-from rvgahp.tapoptions import DaemonOptions, keptStderr, parameters, refuseStart
+from rvgahp.tapoptions import DaemonOptions, keptStderr, openLog, parameters, refuseStart
 from rvgahp.tls import utcNow
 from rvgahp.trust import Trust, loadTrust
 from rvgahp.watchdog import Watchdog
@@ -136,7 +137,7 @@ class Options(DaemonOptions):
         return other
 
 
-class CEService(MultiService):
+class CEService(HasDaemonLog, MultiService):
     """
     The CE, and what it says of itself at its start.
     """
@@ -214,7 +215,7 @@ def _agreement(server: str, ours: Policy) -> str:
     try:
         outcome, method = resolve(Policy.decode(server), ours)
     except (PolicyConflict, ProtocolError) as e:
-        Logger().warn("No GAHP can be started: {problem}", problem=e)
+        Logger().error("No GAHP can be started: {problem}", problem=e)
         return f"conflict: {e}"
     return f"{outcome.value} ({method})" if method else outcome.value
 
@@ -270,4 +271,5 @@ def makeService(options: Options) -> CEService:
     watchdog = Watchdog(reactor)
     service = CEService(options, ce.audit, reloading, status, watchdog, keptStderr(options))
     ce.setServiceParent(service)
+    service.daemonLog = openLog(reactor, options, site=options.site)
     return service

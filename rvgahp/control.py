@@ -70,7 +70,21 @@ class Responders(CommandLocator):
             problem = f"the arguments of {name.decode('ascii')} cannot be read"
             self.misread(problem, type(e).__name__)
             return fail(RemoteAmpError(b"InternalError", problem))
-        return answer.addErrback(self._failed, name)
+        return answer.addErrback(self._tellBug, box, name).addErrback(self._failed, name)
+
+    def _tellBug(self, failure: Failure, box: AmpBox, name: bytes) -> Failure:
+        if not failure.check(RemoteAmpError, RvgahpError):
+            session = plain(
+                box.get(b"session", b"")[: limits.SESSION_ID_BYTES].decode("ascii", "replace")
+            )
+            self.log.failure(
+                "A bug in answering {name}{about}",
+                failure,
+                name=name.decode("ascii"),
+                about=f" for session {session}" if session else "",
+                session=session,
+            )
+        return failure
 
     def misread(self, problem: str, kind: str) -> None:
         """
@@ -88,7 +102,6 @@ class Responders(CommandLocator):
         if failure.check(RvgahpError):
             text = failure.getErrorMessage()
         else:
-            self.log.failure("A bug in answering {name}", failure, name=name.decode("ascii"))
             text = f"a bug in answering {name.decode('ascii')}; the log has the details"
         return Failure(RemoteAmpError(b"InternalError", text))
 

@@ -106,7 +106,7 @@ class Enrolment(ClosedEnrolment):
             self.registry.revoke(site, holder)
         except CredentialError as e:
             raise NotAuthorized(str(e).rstrip(".")) from None
-        self.log.warn("Site {site}: revoked by {by}", site=site, by=by)
+        self.log.info("Site {site}: revoked by {by}", site=site, by=by)
         watch = self._proxy.watch
         watch.audit.record("revoke", decision="allowed", site=site, **watch.userFields(user))
         ended: Deferred[Any] = endSite(self._proxy, site, f"site {site} was revoked by {by}")

@@ -13,13 +13,14 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, NoReturn, TextIO, TypeVar
 
-from twisted.logger import Logger, textFileLogObserver
+from twisted.logger import Logger
 from twisted.python.usage import Options, UsageError
 
 from rvgahp import __version__
 from rvgahp.accessreader import readAccessRules
 from rvgahp.accessrules import AccessRules
 from rvgahp.credentials import Credentials, loadCredentials
+from rvgahp.daemonlog import DaemonLog, daemonLog, sayToFile
 from rvgahp.errors import RvgahpError
 from rvgahp.settings import Settings, load
 
@@ -68,6 +69,19 @@ def refuseStart(role: str, problem: object, stderr: TextIO | None) -> NoReturn:
     # sys.stderr is the log by now.
     print(f"rvgahp-{role}: {problem}", file=stderr or sys.__stderr__)
     raise CannotStart(str(problem)) from None
+
+
+def openLog(reactor: Any, options: DaemonOptions, **always: Any) -> DaemonLog | None:
+    """
+    @param always: fields that each event has.
+    @return: as of L{daemonLog}.
+    @raise CannotStart: there can be no such log.
+    """
+    try:
+        return daemonLog(reactor, options.settings, options.parent, always)
+    except OSError as e:
+        problem = f"the log {e.filename} cannot be opened: {e.strerror or e}"
+        refuseStart(options.role, problem, sys.stderr)
 
 
 class DaemonOptions(Options):
@@ -151,9 +165,10 @@ class DaemonOptions(Options):
         print(f"rvgahp-{self.role}: {sentence}", file=sys.stderr)
         path = self.parent["logfile"] if self.parent is not None else None
         if path and path != "-":
-            with suppress(OSError), open(path, "a") as file:
-                log = Logger(observer=textFileLogObserver(file))
-                log.critical("{problem}", problem=sentence)
+            known = getattr(self, "settings", None)
+            isJSON = known is not None and known.get("RVGAHP_LOG_FORMAT") == "json"
+            with suppress(OSError):
+                sayToFile(f"rvgahp-{self.role}", sentence, path, isJSON)
         raise CannotStart(sentence)
 
     def readCredentials(self) -> None:

@@ -363,7 +363,7 @@ class ReadyTests(SynchronousTestCase):
         for theirs in ("R:R:AES", "nonsense"):
             with capturedLogs() as logs:
                 self.assertIn("conflict", cetap._agreement(theirs, never))
-            self.assertEqual([event["log_level"].name for event in logs], ["warn"])
+            self.assertEqual([event["log_level"].name for event in logs], ["error"])
 
 
 class ProxyServiceTests(ReactorTestCase):
