@@ -45,8 +45,8 @@ class Access:
         self.warn: Callable[[str, str, str], object] = self._warn
         self._peers = PeerNames(reactor, lookup)
 
-    def _warn(self, form: str, who: str, what: str) -> None:
-        self.log.warn(form, who=who, what=what)
+    def _warn(self, form: str, rule: str, what: str) -> None:
+        self.log.warn(form, rule=rule, what=what)
 
     def check(
         self,
@@ -77,7 +77,7 @@ class Access:
             return decision.rule
         rule = decision.rule or "no rule"
         if log is None:
-            self.warn("Refused: {what} [{who}]", rule, decision.refusal)
+            self.warn("Refused: {what} [{rule}]", rule, decision.refusal)
         else:
             log.warn(
                 "Session {session}: refused: {what} [{rule}]", what=decision.refusal, rule=rule

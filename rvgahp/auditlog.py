@@ -169,7 +169,7 @@ class AuditLog:
         return json.dumps(line, separators=(",", ":")).encode("ascii") + b"\n"
 
     def _say(self, problem: str, count: int) -> None:
-        self.log.error("The audit log lacks {count} lines: {problem}", count=count, problem=problem)
+        self.log.error("The audit log lacks {count} lines: {reason}", count=count, reason=problem)
 
 
 def _bounded(name: str, kind: type, value: Any) -> Any:

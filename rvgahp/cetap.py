@@ -215,7 +215,7 @@ def _agreement(server: str, ours: Policy) -> str:
     try:
         outcome, method = resolve(Policy.decode(server), ours)
     except (PolicyConflict, ProtocolError) as e:
-        Logger().error("No GAHP can be started: {problem}", problem=e)
+        Logger().error("No GAHP can be started: {reason}", reason=e)
         return f"conflict: {e}"
     return f"{outcome.value} ({method})" if method else outcome.value
 

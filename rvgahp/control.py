@@ -91,7 +91,7 @@ class Responders(CommandLocator):
         Say in the log that a call made no sense.  Where strangers can cause that, it is not
         to be said each time.
         """
-        self.log.warn("Refused: {problem} ({kind})", problem=problem, kind=kind)
+        self.log.warn("Refused: {reason} ({kind})", reason=problem, kind=kind)
 
     def _failed(self, failure: Failure, name: bytes) -> Failure:
         problem = failure.value
@@ -231,7 +231,7 @@ class ControlConnection(Protocol):
     def _dropped(self, problem: str) -> None:
         self.problem = problem
         self.log.warn(
-            "Control connection with {peer}: {problem}; dropped", peer=self.peer, problem=problem
+            "Control connection with {peer}: {reason}; dropped", peer=self.peer, reason=problem
         )
         self.abort()
 

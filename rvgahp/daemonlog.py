@@ -20,7 +20,7 @@ from twisted.python.components import Componentized
 from zope.interface import implementer
 
 from rvgahp.logformats import journalEntry, jsonLine, prefixedLines, textLines
-from rvgahp.logrecord import LEVELS, LogRecord, recordOf
+from rvgahp.logrecord import FIELDS, LEVELS, LogRecord, recordOf
 from rvgahp.logrepeats import Repeats
 from rvgahp.logsinks import FileSink, JournalSink, LogSink, OutputSink, journalOutput
 from rvgahp.settings import Settings
@@ -76,7 +76,8 @@ class DaemonLog:
         if LEVELS.index(record.level) < LEVELS.index(self._least()):
             return
         if self._always and record.form:
-            record = record._replace(fields={**self._always, **record.fields})
+            found = {**self._always, **record.fields}
+            record = record._replace(fields={one: found[one] for one in FIELDS if one in found})
         if threading.current_thread() is threading.main_thread():
             self._repeats.put(record)  # it has timers
         else:
@@ -193,5 +194,5 @@ def sayToFile(daemon: str, sentence: str, path: str, isJSON: bool) -> None:
     """
     form = jsonLine if isJSON else textLines
     event = {"log_time": time.time(), "log_level": LogLevel.critical, "log_namespace": __name__}
-    record = recordOf({**event, "log_format": "{problem}", "problem": sentence})
+    record = recordOf({**event, "log_format": "{reason}", "reason": sentence})
     FileSink(path, lambda: 0, lambda: 0).put(form(record, daemon))

@@ -131,10 +131,10 @@ def _fieldsOf(event: LogEvent) -> dict[str, Any]:
         value = event.get(name)
         if value is None or value == "":
             continue
-        if kind is int:
+        if kind is int and isinstance(value, int):
             found[name] = max(-_LARGEST, min(int(value), _LARGEST))
-        else:
-            found[name] = _oneLine(str(value), loglimits.FIELD_CHARACTERS)
+        elif kind is str:
+            found[name] = _oneLine(_words(value), loglimits.FIELD_CHARACTERS)
     return found
 
 
@@ -143,7 +143,7 @@ def _valuesOf(event: LogEvent) -> tuple[str, ...]:
     @return: what is put into the text, without lengths of time.
     """
     return tuple(
-        str(value)[: loglimits.FIELD_CHARACTERS]
+        _words(value)[: loglimits.FIELD_CHARACTERS]
         for name, value in sorted(event.items())
         if not name.startswith("log_") and not isinstance(value, float)
     )
@@ -159,6 +159,13 @@ def _tracebackOf(failure: Failure | None) -> tuple[str, ...]:
     shown = whole[-loglimits.TRACEBACK_CHARACTERS :]
     lines = [_oneLine(line, loglimits.TEXT_CHARACTERS) for line in shown.splitlines()]
     return (*(["..."] if len(shown) < len(whole) else []), *lines)
+
+
+def _words(value: object) -> str:
+    try:
+        return str(value)
+    except Exception as e:  # as of errors whose own words fail
+        return f"a {type(value).__name__} without words ({type(e).__name__})"
 
 
 def _oneLine(text: str, most: int) -> str:

@@ -119,9 +119,6 @@ class Repeats:
     def _tell(self, message: _Message) -> None:
         assert message.last is not None  # there is a timer, or was
         last, count, message.omitted, message.last = message.last, message.omitted, 0, None
-        self._write(
-            last._replace(
-                text=f"{last.text} (said {count} times more within {message.period:g} s)",
-                fields={**last.fields, "repeated": count},
-            )
-        )
+        more = f" ({count} more within {message.period:g} s)"
+        fields = {**last.fields, "repeated": count}
+        self._write(last._replace(text=last.text + more, fields=fields))

@@ -306,10 +306,6 @@ class Proxy:
         self.claims.forget(sessionId, site)
         record = self.sessions.get(sessionId)
         if record is not None and record.site == site:
-            record.log.info(
-                "Session {session}: ended by the site: {reason}",
-                reason=reason or "in good order",
-            )
             record.lost(reason)
 
     def sessionsListed(self, site: str, entries: list[dict[str, Any]]) -> list[str]:

@@ -79,12 +79,14 @@ class SiteConnection(EnrolledSite):
         try:
             self.readCertificate(control.transport)
         except CredentialError as e:
-            self.warn("CE at {who}: {what}", str(e))
+            self.warn("CE at {address}: {what}", str(e))
             self.fault = "tls"
             control.abort()
 
     def _late(self) -> None:
-        self.warn("CE at {who}: no Hello within {what} s; closed", f"{limits.GREETING_TIMEOUT:g}")
+        self.warn(
+            "CE at {address}: no Hello within {what} s; closed", f"{limits.GREETING_TIMEOUT:g}"
+        )
         self.fault = "late"
         self.control.abort()
 
@@ -110,7 +112,9 @@ class SiteConnection(EnrolledSite):
             self._proxy.watch.history.siteWent(self.site, self.address, why, ends)
             self.log.warn("Site {site}: disconnected: {reason}", site=self.site, reason=why)
         elif not self.instance and not self.hasAnswer:
-            self.warn("CE at {who}: refused or broken off before Hello: {what}", explain(reason))
+            self.warn(
+                "CE at {address}: refused or broken off before Hello: {what}", explain(reason)
+            )
 
     def _failed(self, failure: Failure, name: bytes) -> Failure:
         if not self.since or name == commands.RenewCertificate.commandName:
@@ -123,7 +127,7 @@ class SiteConnection(EnrolledSite):
         self._calls += 1
         if self.since or self._calls <= limits.GREETING_CALLS:
             return super().locateResponder(name)
-        self.warn("CE at {who}: {what}; closed", f"{self._calls} calls before its Hello")
+        self.warn("CE at {address}: {what}; closed", f"{self._calls} calls before its Hello")
         self.fault = "garbage"
         self.control.abort()
         return lambda box: fail(RemoteAmpError(b"NotAuthorized", "there were too many calls"))

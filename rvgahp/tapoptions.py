@@ -65,7 +65,7 @@ def refuseStart(role: str, problem: object, stderr: TextIO | None) -> NoReturn:
     @param stderr: where, in place of twistd's own stderr (L{keptStderr}).
     @raise CannotStart: always.
     """
-    Logger().critical("{problem}", problem=problem)
+    Logger().critical("{reason}", reason=problem)
     # sys.stderr is the log by now.
     print(f"rvgahp-{role}: {problem}", file=stderr or sys.__stderr__)
     raise CannotStart(str(problem)) from None

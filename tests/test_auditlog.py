@@ -205,7 +205,7 @@ class FileTests(AuditLogTestCase):
         said = [event for event in logs if "lacks" in event["log_format"]]
         self.assertEqual(sum(event["count"] for event in said), 1000)
         self.assertLess(len(said), 15)
-        self.assertIn("No such file", said[0]["problem"])
+        self.assertIn("No such file", said[0]["reason"])
         self.directory.mkdir()
         self.log.record("end")
         self.log.record("end")
