@@ -84,9 +84,8 @@ class SiteConnection(EnrolledSite):
             control.abort()
 
     def _late(self) -> None:
-        self.warn(
-            "CE at {address}: no Hello within {what} s; closed", f"{limits.GREETING_TIMEOUT:g}"
-        )
+        seconds = f"{limits.GREETING_TIMEOUT:g}"
+        self.warn("CE at {address}: no Hello within {what} s; closed", seconds)
         self.fault = "late"
         self.control.abort()
 
@@ -112,9 +111,8 @@ class SiteConnection(EnrolledSite):
             self._proxy.watch.history.siteWent(self.site, self.address, why, ends)
             self.log.warn("Site {site}: disconnected: {reason}", site=self.site, reason=why)
         elif not self.instance and not self.hasAnswer:
-            self.warn(
-                "CE at {address}: refused or broken off before Hello: {what}", explain(reason)
-            )
+            why = explain(reason)
+            self.warn("CE at {address}: refused or broken off before Hello: {what}", why)
 
     def _failed(self, failure: Failure, name: bytes) -> Failure:
         if not self.since or name == commands.RenewCertificate.commandName:
@@ -254,8 +252,7 @@ class SiteConnection(EnrolledSite):
             raise NotAuthorized("the last Sessions call has been")
         if len(self.listed) + len(sessions) > limits.LISTED_SESSIONS:
             raise Busy(f"a site can have {limits.LISTED_SESSIONS} sessions at the most")
-        names = [entry["session"] for entry in sessions]
-        self.listed.update(names)
+        self.listed.update(entry["session"] for entry in sessions)
         gone = self._proxy.sessionsListed(self.site, sessions)
         if last:
             self.isReady = True
