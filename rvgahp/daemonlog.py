@@ -12,13 +12,16 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from twisted.logger import ILogObserver, LogEvent, LogLevel
 from twisted.python.components import Componentized
 from zope.interface import implementer
 
+from rvgahp import loglimits
 from rvgahp.logformats import journalEntry, jsonLine, prefixedLines, textLines
 from rvgahp.logrecord import FIELDS, LEVELS, LogRecord, recordOf
 from rvgahp.logrepeats import Repeats
@@ -42,8 +45,9 @@ class Way(NamedTuple):
 @implementer(ILogObserver)
 class DaemonLog:
     """
-    Writes events.  What cannot be written is counted, and told in the next line that can be;
-    nothing ever waits for it, and nothing else goes wrong because of it.
+    Writes events.  Those that are not taken at once are kept, some, and tried again soon; those
+    that cannot be written are counted, and told in the next line that can be.  Nothing ever
+    waits for a log, and nothing else goes wrong because of it.
     """
 
     def __init__(
@@ -64,12 +68,16 @@ class DaemonLog:
         self._least = least
         self._ways = ways
         self._always = dict(always or {})
+        self._reactor = reactor
+        self._kept: deque[LogRecord] = deque()
+        self._timer: Any = None
+        self._isOver = False
         self._lost = 0
         self._problem = ""
         # Events come from threads, too; and from a signal's handler while one is written.
         self._lock = threading.RLock()
         self._repeats = Repeats(reactor, self._write)
-        reactor.addSystemEventTrigger("after", "shutdown", self._repeats.close)
+        reactor.addSystemEventTrigger("after", "shutdown", self._close)
 
     def __call__(self, event: LogEvent) -> None:
         record = recordOf(event)
@@ -78,43 +86,97 @@ class DaemonLog:
         if self._always and record.form:
             found = {**self._always, **record.fields}
             record = record._replace(fields={one: found[one] for one in FIELDS if one in found})
-        if threading.current_thread() is threading.main_thread():
+        if _isMain():
             self._repeats.put(record)  # it has timers
         else:
             self._write(record)
 
+    def _close(self) -> None:
+        self._isOver = True
+        self._repeats.close()
+        self._drain()
+
     def _write(self, record: LogRecord) -> None:
         with self._lock:
-            if self._lost:
-                lost = self._lostRecord(record.time)
-                if not self._put(lost):
-                    self._lost += 1
-                    return
-                self._lost = 0
+            if self._kept or not self._offer(record):
+                self._keep(record)
+
+    def _offer(self, record: LogRecord) -> bool:
+        """
+        @return: whether it needs not be kept: it was written, or cannot be.
+        """
+        try:
+            if not self._kept:
+                self._tellLost(record.time)
             if not self._put(record):
                 self._lost += 1
+        except BlockingIOError as e:
+            self._problem = e.strerror or str(e)
+            return False
+        return True
 
-    def _lostRecord(self, moment: float) -> LogRecord:
+    def _keep(self, record: LogRecord) -> None:
+        if len(self._kept) < loglimits.KEPT:
+            self._kept.append(record)
+            self._arm()
+        else:
+            self._lost += 1
+
+    def _arm(self) -> None:
+        """
+        Try again soon.
+        """
+        if not _isMain():
+            self._reactor.callFromThread(self._arm)
+        elif self._timer is None and not self._isOver:
+            self._timer = self._reactor.callLater(loglimits.KEPT_FOR, self._drain)
+
+    def _drain(self) -> None:
+        self._timer = None
+        with self._lock:
+            while self._kept and self._offer(self._kept[0]):
+                self._kept.popleft()
+            if self._kept:
+                self._arm()
+                return
+            with suppress(BlockingIOError):  # then the next event tells it
+                self._tellLost(time.time())
+
+    def _tellLost(self, moment: float) -> None:
+        """
+        @raise BlockingIOError: not now.
+        """
+        if not self._lost:
+            return
         form = "The log lacks {lost} events: {reason}"
         fields = {"reason": self._problem, "lost": self._lost}
-        return LogRecord(moment, "error", __name__, form, form.format(**fields), fields)
+        text = form.format(**fields)
+        if self._put(LogRecord(moment, "error", __name__, form, text, fields)):
+            self._lost = 0
 
     def _put(self, record: LogRecord) -> bool:
         """
         @return: whether somebody has taken it.
+        @raise BlockingIOError: not now.  Who is only slow has what came before: nothing goes
+            elsewhere.
         """
         for way in self._ways:
             try:
                 way.sink.put(way.form(record, self._daemon))
-            except BlockingIOError as e:
-                # Who is only slow has what came before: no part of it goes elsewhere.
-                self._problem = e.strerror or str(e)
-                return False
+            except BlockingIOError:
+                raise
             except OSError as e:
                 self._problem = e.strerror or str(e)
             else:
                 return True
         return False
+
+
+def _isMain() -> bool:
+    """
+    @return: whether this is the reactor's thread.
+    """
+    return threading.current_thread() is threading.main_thread()
 
 
 class HasDaemonLog:

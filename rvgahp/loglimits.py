@@ -30,5 +30,13 @@ REPEATS_LONGEST_PERIOD = 600.0
 #: Messages that are told apart.
 REPEATS_KEYS = 1024
 
+#: Events that are kept while who takes them is behind: one restart of a CE can have a line
+#: for each of its sessions, and the queue of the journal's socket has room for 512 of
+#: systemd's choice, or for the kernel's ten (C{net.unix.max_dgram_qlen}).
+KEPT = 5000
+
+#: Seconds after which these are tried again.
+KEPT_FOR = 0.05
+
 #: Bytes that a pipe with any room takes at once: C{PIPE_BUF}.
 PIPE_BYTES = 4096

@@ -60,7 +60,7 @@ class DaemonLogTests(SynchronousTestCase):
     """
 
     def setUp(self) -> None:
-        self.reactor = MemoryReactorClock()
+        self.reactor: Any = MemoryReactorClock()
         self.least = "info"
         self.first, self.second = Sink(), Sink()
         ways = [Way(text, self.first), Way(text, self.second)]
@@ -104,8 +104,7 @@ class DaemonLogTests(SynchronousTestCase):
         for _ in range(loglimits.REPEATS + 5):
             self.log.info("x")
         self.assertEqual(len(self.first.taken), loglimits.REPEATS)
-        for what in self.reactor.triggers["after"]["shutdown"]:
-            what[0]()
+        self.shutDown()
         self.assertIn("(5 more within", self.first.taken[-1])
 
     def test_second(self) -> None:
@@ -119,21 +118,70 @@ class DaemonLogTests(SynchronousTestCase):
         self.assertEqual(self.second.taken, ["info one {'site': 'a'}"])
         self.assertEqual(self.first.taken, ["info two {'site': 'a'}"])
 
-    def test_stuck(self) -> None:
+    def test_slow(self) -> None:
         """
-        If the first is only slow the event is lost, and the number is told when it takes some
-        again.
+        If the first is only slow it gets all, in order, as soon as it takes some again, and the
+        second nothing.
         """
         self.first.problem = BlockingIOError(11, "Resource temporarily unavailable")
-        for number in range(3):
+        for number in range(50):
+            self.log.info("number {number}", number=number)
+        self.reactor.advance(10 * loglimits.KEPT_FOR)
+        self.assertEqual(self.first.taken, [])
+        self.first.problem = None
+        self.log.info("number 50")
+        self.reactor.advance(loglimits.KEPT_FOR)
+        numbers = [int(line.split()[2]) for line in self.first.taken]
+        self.assertEqual((numbers, self.second.taken), (list(range(51)), []))
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_stuck(self) -> None:
+        """
+        If it takes nothing for long the last events are lost, and their number is told.
+        """
+        self.first.problem = BlockingIOError(11, "Resource temporarily unavailable")
+        for number in range(loglimits.KEPT + 3):
             self.log.info("number {number}", number=number)
         self.first.problem = None
+        self.reactor.advance(loglimits.KEPT_FOR)
         self.log.info("two")
-        lost = "The log lacks 3 events: Resource temporarily unavailable"
         self.assertEqual(self.second.taken, [])
-        self.assertEqual(self.first.taken[0].partition(" {")[0], f"error {lost}")
-        self.assertIn("'lost': 3", self.first.taken[0])
-        self.assertEqual(self.first.taken[1:], ["info two {'site': 'a'}"])
+        told = self.first.taken[loglimits.KEPT :]
+        lost = "The log lacks 3 events: Resource temporarily unavailable"
+        self.assertEqual([one.partition(" {")[0] for one in told], [f"error {lost}", "info two"])
+        self.assertIn("'lost': 3", told[0])
+        self.assertEqual(len(self.first.taken), loglimits.KEPT + 2)
+
+    def test_goneMeanwhile(self) -> None:
+        """
+        What was kept for one that has gone then goes to the second.
+        """
+        self.first.problem = BlockingIOError(11, "Resource temporarily unavailable")
+        self.log.info("one")
+        self.first.problem = ConnectionRefusedError(111, "Connection refused")
+        self.reactor.advance(loglimits.KEPT_FOR)
+        self.assertEqual(self.second.taken, ["info one {'site': 'a'}"])
+
+    def test_close(self) -> None:
+        """
+        At the end what was kept is tried once more, and no timer is left.
+        """
+        self.first.problem = BlockingIOError(11, "Resource temporarily unavailable")
+        self.log.info("one")
+        self.first.problem = None
+        self.shutDown()
+        self.assertEqual(self.first.taken, ["info one {'site': 'a'}"])
+        self.first.problem = BlockingIOError(11, "Resource temporarily unavailable")
+        self.log.info("two")
+        self.reactor.advance(1)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def shutDown(self) -> None:
+        """
+        The reactor ends.
+        """
+        for what, arguments, options in self.reactor.triggers["after"]["shutdown"]:
+            what(*arguments, **options)
 
     def test_lostAll(self) -> None:
         """
@@ -149,7 +197,7 @@ class DaemonLogTests(SynchronousTestCase):
 
     def test_thread(self) -> None:
         """
-        A thread may say as much as it likes; it sets no timers.
+        A thread may say as much as it likes; it sets no timers itself.
         """
 
         def talk() -> None:
@@ -161,6 +209,17 @@ class DaemonLogTests(SynchronousTestCase):
         thread.join(10)
         self.assertEqual(len(self.first.taken), loglimits.REPEATS + 5)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.first.problem = BlockingIOError(11, "Resource temporarily unavailable")
+        calls: list[Any] = []
+        self.reactor.callFromThread = calls.append
+        thread = threading.Thread(target=self.log.info, args=("last",))
+        thread.start()
+        thread.join(10)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.first.problem = None
+        calls[0]()
+        self.reactor.advance(loglimits.KEPT_FOR)
+        self.assertIn("info last", self.first.taken[-1])
 
 
 class OpenTests(SynchronousTestCase):
