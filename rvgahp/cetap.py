@@ -44,7 +44,7 @@ from rvgahp.policy import Policy, resolve
 from rvgahp.reload import Reloading
 from rvgahp.separation import Separation, notesOf, separationOf
 from rvgahp.statussocket import StatusSocket
-from rvgahp.tapoptions import DaemonOptions, keptStderr, openLog, parameters, refuseStart
+from rvgahp.tapoptions import DaemonOptions, keptStderr, parameters, refuseStart
 from rvgahp.tls import utcNow
 from rvgahp.trust import Trust, loadTrust
 from rvgahp.watchdog import Watchdog
@@ -271,5 +271,5 @@ def makeService(options: Options) -> CEService:
     watchdog = Watchdog(reactor)
     service = CEService(options, ce.audit, reloading, status, watchdog, keptStderr(options))
     ce.setServiceParent(service)
-    service.daemonLog = openLog(reactor, options, site=options.site)
+    service.daemonLog = options.openLog(reactor, site=options.site)
     return service

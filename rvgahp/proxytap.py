@@ -48,7 +48,7 @@ from rvgahp.reload import Reloading
 from rvgahp.settings import Settings
 from rvgahp.sitearrival import accept
 from rvgahp.statussocket import StatusSocket
-from rvgahp.tapoptions import DaemonOptions, keptStderr, openLog, parameters, refuseStart
+from rvgahp.tapoptions import DaemonOptions, keptStderr, parameters, refuseStart
 from rvgahp.trust import Trust, loadTrust
 from rvgahp.watchdog import Watchdog
 
@@ -343,5 +343,5 @@ def makeService(options: Options) -> ProxyService:
         keptStderr(options),
         accountOf(options.parent),
     )
-    service.daemonLog = openLog(reactor, options)
+    service.daemonLog = options.openLog(reactor)
     return service
