@@ -178,7 +178,8 @@ class DaemonOptions(Options):
         try:
             return daemonLog(reactor, self.settings, self.parent, always)
         except OSError as e:
-            self._refuse(f"the log {e.filename} cannot be opened: {e.strerror or e}")
+            where = e.filename or "on stdout"
+            self._refuse(f"the log {where} cannot be opened: {e.strerror or e}")
 
     def readCredentials(self) -> None:
         """
