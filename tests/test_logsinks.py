@@ -4,9 +4,9 @@ Tests of L{rvgahp.logsinks}, with real files, pipes and sockets.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
-from contextlib import suppress
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -103,7 +103,7 @@ class FileSinkTests(SynchronousTestCase):
         self.patch(os, "rename", rename)
         self.put(*range(20))
         self.assertEqual(self.numbers(), list(range(20)))
-        self.assertLess(len(tried), 20)
+        self.assertLessEqual(len(tried), 10)
         os.truncate(self.path, 0)
         tried.clear()
         self.put(*range(3))
@@ -147,7 +147,7 @@ class OutputSinkTests(SynchronousTestCase):
         @return: all that there is to be read.
         """
         came = []
-        with suppress(BlockingIOError):
+        with contextlib.suppress(BlockingIOError):
             while data := os.read(reader, 1 << 20):
                 came.append(data)
         return b"".join(came)
