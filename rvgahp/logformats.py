@@ -17,7 +17,7 @@ from twisted.logger import formatTime
 
 from rvgahp.logrecord import LogRecord
 
-__all__ = ["journalEntry", "jsonLine", "prefixedLines", "textLines"]
+__all__ = ["journalEntry", "journalName", "jsonLine", "prefixedLines", "textLines"]
 
 _PRIORITIES = {"debug": 7, "info": 6, "warn": 4, "error": 3, "critical": 2}
 """Of syslog(3), by level."""
@@ -73,18 +73,18 @@ def journalEntry(record: LogRecord, daemon: str) -> bytes:
         "MESSAGE": "\n".join((record.text, *record.traceback)),
         "PRIORITY": _PRIORITIES[record.level],
         "SYSLOG_IDENTIFIER": daemon,
-        **{f"RVGAHP_{_shouted(name)}": value for name, value in record.fields.items()},
+        **{journalName(name): value for name, value in record.fields.items()},
         "RVGAHP_FORM": record.form,
         "RVGAHP_LOGGER": record.logger,
     }
     return b"".join(_field(name, str(value)) for name, value in fields.items() if value != "")
 
 
-def _shouted(name: str) -> str:
+def journalName(name: str) -> str:
     """
-    @return: C{KEY_NUMBER} for C{keyNumber}.
+    @return: the journal's name of a field: C{RVGAHP_KEY_NUMBER} for C{keyNumber}.
     """
-    return re.sub("([A-Z])", r"_\1", name).upper()
+    return "RVGAHP_" + re.sub("([A-Z])", r"_\1", name).upper()
 
 
 def _field(name: str, value: str) -> bytes:
