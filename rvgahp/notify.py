@@ -31,7 +31,7 @@ def notify(**fields: str) -> None:
         try:
             datagram.sendto(lines.encode(), path)
         except OSError as e:
-            log.warn("NOTIFY_SOCKET takes nothing: {problem}", problem=e.strerror)
+            log.warn("NOTIFY_SOCKET takes nothing: {reason}", reason=e.strerror)
 
 
 def notifyReloading() -> None:

@@ -25,6 +25,7 @@ from rvgahp.counts import Counts
 from rvgahp.drains import Drains
 from rvgahp.errors import Busy, NotAuthorized, RvgahpError
 from rvgahp.history import History
+from rvgahp.logrecord import FIELDS
 from rvgahp.occupancy import Occupancy
 from rvgahp.penalties import Penalties
 from rvgahp.refusals import Warnings
@@ -137,6 +138,9 @@ class Watch:
     def _ended(self, fields: dict[str, Any]) -> None:
         self.history.ended(fields)
         self.counts.ends[fields["by"]] += 1
+        told = {name: value for name, value in fields.items() if name in FIELDS}
+        told |= {"owner": fields.get("who"), "reason": fields["reason"] or "in good order"}
+        self.log.info("Session {session}: over ({by}): {reason}", by=fields["by"], **told)
 
     def _started(
         self, answer: dict[str, Any], fields: dict[str, Any], began: float

@@ -68,4 +68,4 @@ class NotifyTests(SynchronousTestCase):
         with capturedLogs() as logs:
             self.say("/nowhere/at/all")
         self.assertEqual(len(logs), 1)
-        self.assertIn("No such file", logs[0]["problem"])
+        self.assertIn("No such file", logs[0]["reason"])
