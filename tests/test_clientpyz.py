@@ -1,0 +1,119 @@
+"""
+The client in one file, as C{contrib/make-client-pyz.py} makes it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import cryptography
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.procfs import PATIENCE
+from tests.programs import Run, runProgram
+from tests.test_layers import CLIENT_LAYERS, LAYER, imports
+from tests.wholecase import PlaygroundTestCase
+
+ROOT = Path(__file__).parents[1]
+MAKER = ROOT / "contrib" / "make-client-pyz.py"
+
+#: Runs a file with one directory more on the path: what is in it, and the standard library,
+#: is all that there is.
+_ALONE = """\
+import runpy, sys
+sys.path.append(sys.argv[1])
+del sys.argv[:2]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def make(path: str, *words: str, **variables: str) -> Path:
+    """
+    Make the file, by the Python that runs this.
+    """
+    subprocess.run(
+        [sys.executable, str(MAKER), path, *words],
+        check=True,
+        timeout=PATIENCE,
+        env=os.environ | variables,
+    )
+    return Path(path)
+
+
+class FileTests(SynchronousTestCase):
+    """
+    What is in the file.
+    """
+
+    def test_modules(self) -> None:
+        """
+        The file has all modules of ours that one in it imports, in both forms, and none
+        that the client may not have.
+        """
+        with zipfile.ZipFile(make(self.mktemp())) as file:
+            names = set(file.namelist())
+        found = {Path(name).stem for name in names if name.startswith("rvgahp/")}
+        both = {f"rvgahp/{name}.{kind}" for name in found for kind in ("py", "pyc")}
+        self.assertEqual(names, both | {"__main__.py"})
+        found.remove("__init__")
+        for name in found:
+            self.assertTrue(LAYER[name] in CLIENT_LAYERS or name.startswith("client"), name)
+            wanted = imports(ROOT / "rvgahp" / f"{name}.py")
+            ours = {one.split(".")[1] for one in wanted if one.startswith("rvgahp.")} & set(LAYER)
+            self.assertLessEqual(ours, found, name)
+        self.assertLessEqual({"client", "clientfront", "primitives"}, found)
+
+    def test_reproducible(self) -> None:
+        """
+        Whoever makes it, and when, the bytes are the same; C{SOURCE_DATE_EPOCH} and the
+        interpreter are all that one can choose.
+        """
+        first = make(self.mktemp(), PYTHONHASHSEED="1", TZ="UTC")
+        second = make(self.mktemp(), "/usr/bin/python3", PYTHONHASHSEED="2", TZ="Asia/Tokyo")
+        self.assertEqual(first.read_bytes(), second.read_bytes())
+        self.assertEqual(first.read_bytes()[:22], b"#!/usr/bin/python3 -I\n")
+        third = make(self.mktemp(), "/opt/python", SOURCE_DATE_EPOCH="1700000000")
+        self.assertEqual(third.read_bytes()[:17], b"#!/opt/python -I\n")
+        with zipfile.ZipFile(third) as file:
+            dates = {entry.date_time for entry in file.infolist()}
+        self.assertEqual(dates, {(2023, 11, 14, 22, 13, 20)})
+
+
+class SessionTests(PlaygroundTestCase):
+    """
+    The file at work.
+    """
+
+    gahps = {"cat": "/bin/cat"}
+
+    def runAlone(self, *packages: Path) -> Run:
+        """
+        @param packages: all that is importable beside the file and the standard library.
+        """
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        for package in packages:
+            (directory / package.name).symlink_to(package)
+        words = [sys.executable, "-I", "-S", "-c", _ALONE, str(directory)]
+        client = make(self.mktemp())
+        return runProgram([*words, str(client), *self.playground.words("cat")[1:]], b"text\n")
+
+    def test_session(self) -> None:
+        """
+        A whole session needs no package but C{cryptography}, with what that needs.
+        """
+        package = Path(cryptography.__file__).parent
+        needed = [*package.parent.glob("_cffi_backend*"), *package.parent.glob("typing_ext*.py")]
+        run = self.runAlone(package, *needed)
+        self.assertEqual((run.status, run.output, run.errors), (0, b"text\n", ""))
+
+    def test_missing(self) -> None:
+        """
+        Without it there is one sentence, and the status of a client that got no GAHP.
+        """
+        run = self.runAlone()
+        self.assertRefused(run, sys.executable, "no module cryptography", "install")
