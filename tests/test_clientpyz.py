@@ -4,11 +4,14 @@ The client in one file, as C{contrib/make-client-pyz.py} makes it.
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 import zipfile
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cryptography
 from twisted.trial.unittest import SynchronousTestCase
@@ -31,9 +34,11 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def make(path: str, *words: str, **variables: str) -> Path:
+def make(path: str, *words: str, **variables: str) -> bytes:
     """
     Make the file, by the Python that runs this.
+
+    @return: what is in it.
     """
     subprocess.run(
         [sys.executable, str(MAKER), path, *words],
@@ -41,7 +46,16 @@ def make(path: str, *words: str, **variables: str) -> Path:
         timeout=PATIENCE,
         env=os.environ | variables,
     )
-    return Path(path)
+    return Path(path).read_bytes()
+
+
+@cache
+def made() -> bytes:
+    """
+    @return: a file as it is made at first.
+    """
+    with TemporaryDirectory() as directory:
+        return make(f"{directory}/dist/client.pyz", PYTHONHASHSEED="1", TZ="UTC")
 
 
 class FileTests(SynchronousTestCase):
@@ -54,7 +68,7 @@ class FileTests(SynchronousTestCase):
         The file has all modules of ours that one in it imports, in both forms, and none
         that the client may not have.
         """
-        with zipfile.ZipFile(make(self.mktemp())) as file:
+        with zipfile.ZipFile(io.BytesIO(made())) as file:
             names = set(file.namelist())
         found = {Path(name).stem for name in names if name.startswith("rvgahp/")}
         both = {f"rvgahp/{name}.{kind}" for name in found for kind in ("py", "pyc")}
@@ -72,12 +86,11 @@ class FileTests(SynchronousTestCase):
         Whoever makes it, and when, the bytes are the same; C{SOURCE_DATE_EPOCH} and the
         interpreter are all that one can choose.
         """
-        first = make(self.mktemp(), PYTHONHASHSEED="1", TZ="UTC")
-        second = make(self.mktemp(), "/usr/bin/python3", PYTHONHASHSEED="2", TZ="Asia/Tokyo")
-        self.assertEqual(first.read_bytes(), second.read_bytes())
-        self.assertEqual(first.read_bytes()[:22], b"#!/usr/bin/python3 -I\n")
-        third = make(self.mktemp(), "/opt/python", SOURCE_DATE_EPOCH="1700000000")
-        self.assertEqual(third.read_bytes()[:17], b"#!/opt/python -I\n")
+        line, archive = made().split(b"\n", 1)
+        self.assertEqual(line, b"#!/usr/bin/python3 -I")
+        other = make(self.mktemp(), "/opt/python", PYTHONHASHSEED="2", TZ="Asia/Tokyo")
+        self.assertEqual(other, b"#!/opt/python -I\n" + archive)
+        third = io.BytesIO(make(self.mktemp(), SOURCE_DATE_EPOCH="1700000000"))
         with zipfile.ZipFile(third) as file:
             dates = {entry.date_time for entry in file.infolist()}
         self.assertEqual(dates, {(2023, 11, 14, 22, 13, 20)})
@@ -99,8 +112,9 @@ class SessionTests(PlaygroundTestCase):
         for package in packages:
             (directory / package.name).symlink_to(package)
         words = [sys.executable, "-I", "-S", "-c", _ALONE, str(directory)]
-        client = make(self.mktemp())
-        return runProgram([*words, str(client), *self.playground.words("cat")[1:]], b"text\n")
+        client = self.mktemp()
+        Path(client).write_bytes(made())
+        return runProgram([*words, client, *self.playground.words("cat")[1:]], b"text\n")
 
     def test_session(self) -> None:
         """
@@ -110,6 +124,30 @@ class SessionTests(PlaygroundTestCase):
         needed = [*package.parent.glob("_cffi_backend*"), *package.parent.glob("typing_ext*.py")]
         run = self.runAlone(package, *needed)
         self.assertEqual((run.status, run.output, run.errors), (0, b"text\n", ""))
+
+    def test_replaced(self) -> None:
+        """
+        What a client needs later is loaded once its session runs: an upgrade may take its
+        files away, and restart the proxy, and it claims its session all the same.
+        """
+        file = Path(self.mktemp())
+        file.write_bytes(made())
+        words = [sys.executable, str(file), *self.playground.words("cat")[1:]]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
+            self.addCleanup(client.kill)
+            assert client.stdin is not None and client.stdout is not None
+            client.stdin.write(b"before\n")
+            client.stdin.flush()
+            self.assertEqual(client.stdout.readline(), b"before\n")
+            file.write_bytes(b"")
+            proxy = self.playground.sandbox.proxy
+            assert proxy.process is not None
+            proxy.process.kill()
+            proxy.process.wait(PATIENCE)
+            self.playground.sandbox.startProxy()
+            self.playground.awaitLog("proxy", "has claimed it", self.before("proxy"), PATIENCE)
+            output, _ = client.communicate(b"after\n", PATIENCE)
+        self.assertEqual((client.returncode, output), (0, b"after\n"))
 
     def test_missing(self) -> None:
         """
