@@ -94,7 +94,7 @@ class Dialer:
         body = b"".join(
             (
                 bytes((DIAL,)),
-                VERSION_NUMBER.pack(limits.PROTOCOL_VERSIONS[-1]),
+                VERSION_NUMBER.pack(limits.CHANNEL_VERSION),
                 len8(session.sessionId.encode("ascii")),
                 NAMES.pack(stream, kind, generation, session.keyNumber),
                 len8(session.clientPolicy.encode().encode("ascii")),

@@ -146,7 +146,7 @@ class SessionTests(PlaygroundTestCase):
             proxy.process.wait(PATIENCE)
             self.playground.sandbox.startProxy()
             self.playground.awaitLog("proxy", "has claimed it", self.before("proxy"), PATIENCE)
-            output, _ = client.communicate(b"after\n", PATIENCE)
+            output, _ = client.communicate(b"after\n", timeout=PATIENCE)
         self.assertEqual((client.returncode, output), (0, b"after\n"))
 
     def test_missing(self) -> None:
