@@ -217,6 +217,10 @@ class BuildTests(SynchronousTestCase):
         shutil.copytree(ROOT, tree, ignore=ignored)
         run(tree / "contrib" / "make-deb", DEBEMAIL="nobody@example.org")
         (package,) = tree.glob("dist/*.deb")
+        control = self.directory / "control"
+        run("dpkg-deb", "--control", package, control)
+        for script in ("preinst", "postinst"):
+            self.assertNotIn("invoke stop", (control / script).read_text(), "at an upgrade")
         data = subprocess.run(
             ["dpkg-deb", "--fsys-tarfile", str(package)],
             check=True,
