@@ -181,6 +181,8 @@ class BuildTests(SynchronousTestCase):
         with zipfile.ZipFile(wheel) as file:
             tops = {name.split("/")[0] for name in file.namelist()}
             self.assertNotIn(f"{PLUGINS}/__init__.py", file.namelist())
+            for path in (ROOT / "rvgahp" / "page").iterdir():
+                self.assertIn(f"rvgahp/page/{path.name}", file.namelist())
         self.assertEqual(tops, {"rvgahp", "twisted", f"rvgahp-{__version__}.dist-info"})
         with tarfile.open(source) as archive:
             names = {name.partition("/")[2] for name in archive.getnames()}
