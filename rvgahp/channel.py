@@ -252,10 +252,10 @@ class DialingChannel(Channel):
         @param ticket: opens the gate.  B{Secret} until it is used.
         @param unanswered: called when it ends with no answer: lost, or given up after a while.
         """
-        super().__init__(loop, connection, carrier)
-        self.generation = generation
         self._unanswered: Callable[[], object] | None = unanswered
         self._patientUntil = loop.seconds() + limits.SPARE_DIAL_DELAY
+        super().__init__(loop, connection, carrier)  # closes it at once where all is over
+        self.generation = generation
         stream = carrier.stream
         self._dialer = Dialer(session, number, kind, generation, stream.received, stream.limit())
         version = limits.CHANNEL_VERSION.to_bytes(2, "big")
