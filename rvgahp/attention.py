@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import Any
 
 __all__ = ["NEAR", "sentences", "span"]
@@ -91,13 +92,13 @@ def _dying(seen: dict[str, Any]) -> Iterator[str]:
     for (site, gahp), ends in lives.items():
         where = f"{gahp} at site {site}"
         if _isDying(ends):
-            yield _howDying(where, ends[-1], seen["now"])
+            yield _howDying(where, ends, seen["now"])
             continue
         # What fails for one may be hidden by what goes well for others.
         for owner in sorted({end["owner"] for end in ends}):
             his = [end for end in ends if end["owner"] == owner]
             if _isDying(his):
-                yield _howDying(f"{gahp} at site {site}, for {owner},", his[-1], seen["now"])
+                yield _howDying(f"{where}, for {owner},", his, seen["now"])
 
 
 def _isDying(ends: Sequence[dict[str, Any]]) -> bool:
@@ -106,22 +107,36 @@ def _isDying(ends: Sequence[dict[str, Any]]) -> bool:
 
 def _isFailure(end: dict[str, Any]) -> bool:
     """
-    @return: whether a GAHP was of no use: it could not be started, or ended by itself before it
-        had said or heard anything.
+    @return: whether a GAHP was of no use: it could not be started, or has crashed at once.
+        Where its CE is older and does not say whether it has, one has that ended by itself
+        before it had said or heard anything.
     """
     if end["by"] == "start":
         return True
-    isShort = end["seconds"] is not None and end["seconds"] < _SHORT
-    isMute = not end["sent"] or not end["received"]
-    return end["by"] == "site" and not end["reason"] and isShort and isMute
+    lived = end["seconds"] if end["lived"] is None else end["lived"]
+    isShort = lived is not None and lived < _SHORT
+    if end["by"] != "site" or end["reason"] or not isShort:
+        return False
+    if end["outcome"] is None:
+        return not end["sent"] or not end["received"]
+    return bool(end["outcome"] == "crashed")
 
 
-def _howDying(where: str, last: dict[str, Any], now: int) -> str:
+def _howDying(where: str, ends: Sequence[dict[str, Any]], now: int) -> str:
+    """
+    @param ends: the last of which were failures.
+    """
+    last = ends[-1]
     ago = span(now - last["when"])
     if last["by"] == "start":
         return f"{where} cannot be started, last {ago} ago: {last['reason']}"
+    times = sum(1 for _ in takewhile(_isFailure, reversed(ends)))
+    how = f" it {last['status']}," if last["status"] else ""
     said = "after its first words" if last["sent"] else "without a word"
-    return f"{where} dies at once, {said}, last {ago} ago; rvgahp trace may tell why."
+    return (
+        f"{where} has died {times} times within {_SHORT} s of its start, last {ago} ago:{how}"
+        f" {said}; rvgahp trace may tell why."
+    )
 
 
 def _limits(seen: dict[str, Any]) -> Iterator[str]:

@@ -35,7 +35,7 @@ from rvgahp.gahptable import GAHPTable
 from rvgahp.policy import Policy
 from rvgahp.proxystate import ProxyState
 from rvgahp.separation import Separation
-from rvgahp.sessionnews import SessionNews
+from rvgahp.sessionnews import SessionNews, lastWords
 from rvgahp.settings import Settings
 from rvgahp.tcpdial import dialTCP
 from rvgahp.tls import clientOptions, explain
@@ -332,14 +332,8 @@ class CE(Service, Responders):
         if self._control is None or not session.started.called:
             return succeed(None)  # there is nobody to be told
         limit = limits.CALL_TIMEOUT if self.running else limits.CLOSE_TIMEOUT
-        told = self._control.caller.call(
-            commands.SessionEnded,
-            limit,
-            session=session.sessionId,
-            reason=reason,
-            received=session.process.received,
-            sent=session.output.sent,
-        )
+        words = lastWords(session, reason)
+        told = self._control.caller.call(commands.SessionEnded, limit, **words)
         return told.addErrback(self._notTold, session.sessionId)
 
     def _notTold(self, failure: Failure, sessionId: str) -> None:

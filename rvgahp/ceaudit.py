@@ -16,8 +16,8 @@ from twisted.python.failure import Failure
 
 from rvgahp.auditlog import AuditLog
 from rvgahp.commands import LEASE_OVER
-from rvgahp.gahpprocess import describeEnd
 from rvgahp.gahpsession import STOPPED, GAHPSession
+from rvgahp.sessionnews import endOf
 
 #: What is recorded of the arguments of StartGAHP, by their names there.
 _RECORDED = {"owner": "who", "session": "session", "gahp": "gahp", "account": "account"}
@@ -88,12 +88,13 @@ class CEAudit:
         fields, since = self._open.pop(session.sessionId, (None, 0.0))
         if fields is None:
             return  # it was not started
-        status = describeEnd(*session.status) if session.status is not None else ""
+        end = endOf(session)
         self.audit.record(
             "end",
             by=_ender(session, reason),
             reason=reason,
-            status=status,
+            outcome=end.outcome if end is not None else "",
+            status=end.words if end is not None else "",
             seconds=self._clock.seconds() - since,
             received=session.process.received,
             sent=session.output.sent,

@@ -51,6 +51,7 @@ class Counts:
     @ivar startSeconds: how long that took.
     @ivar failures: starts that failed, by the name of the error.
     @ivar ends: sessions that have ended, by what ended them (C{doc/audit.rst}).
+    @ivar outcomes: GAHPs that have ended, by how (L{rvgahp.gahpend}).
     @ivar refusals: what was refused to CEs, by what they wanted.
     @ivar stalls: times that a session had lost its channel.
     @ivar resumptions: times that one has got another.
@@ -63,6 +64,7 @@ class Counts:
         self.startSeconds = Distribution(_START_BOUNDS)
         self.failures: Counter[str] = Counter()
         self.ends: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
         self.stalls = self.resumptions = 0
         self.carried: Counter[str] = Counter()

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from rvgahp import watchlimits
+from rvgahp.gahpend import GAHPEnd
 
 __all__ = ["LARGEST", "Departure", "End", "History"]
 
@@ -53,6 +54,7 @@ class End(NamedTuple):
     @ivar reason: why; empty: all was in good order.
     @ivar received: bytes of the GAHP's stdin; L{None}: not known.
     @ivar sent: bytes of its stdout; L{None}: not known.
+    @ivar how: the GAHP ended; L{None}: not known.
     """
 
     when: float
@@ -67,6 +69,7 @@ class End(NamedTuple):
     reason: str
     received: int | None
     sent: int | None
+    how: GAHPEnd | None
 
 
 class History:
@@ -107,7 +110,8 @@ class History:
         """
         A session has ended.
 
-        @param fields: what the audit log has of it.
+        @param fields: what the audit log has of it; and C{end}: how its GAHP has ended, if that
+            is known.
         """
         self.ends.append(
             End(
@@ -123,6 +127,7 @@ class History:
                 fields["reason"],
                 _bytes(fields["received"]),
                 _bytes(fields["sent"]),
+                fields.get("end"),
             )
         )
 

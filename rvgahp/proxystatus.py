@@ -250,4 +250,7 @@ def _end(one: End) -> dict[str, Any]:
         "reason": one.reason,
         "received": one.received,
         "sent": one.sent,
+        "outcome": one.how.outcome if one.how is not None else None,
+        "status": one.how.words if one.how is not None else None,
+        "lived": one.how.lived if one.how is not None else None,
     }

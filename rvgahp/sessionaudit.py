@@ -10,12 +10,13 @@ other is waited for, for some time.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.internet.interfaces import IReactorTime
 
 from rvgahp.auditlog import AuditLog
 from rvgahp.commands import LEASE_OVER
+from rvgahp.gahpend import CRASHED, GAHPEnd, toldEnd
 
 
 class _Open:
@@ -37,6 +38,23 @@ class _Open:
         self.by = "client"
         self.until = 0.0
         self.timer: Any = None
+
+
+class _Last(NamedTuple):
+    """
+    What a CE has said last of a session.
+
+    @ivar received: bytes of its GAHP's stdin; L{None}: it has said nothing.
+    @ivar sent: bytes of its GAHP's stdout.
+    @ivar end: how that ended; L{None}: that is not known.
+    """
+
+    received: int | None = None
+    sent: int | None = None
+    end: GAHPEnd | None = None
+
+
+_UNTOLD = _Last()
 
 
 class SessionAudit:
@@ -93,13 +111,28 @@ class SessionAudit:
             entry.timer = self._clock.callLater(self._patience(), self.ended, session, by, reason)
 
     def siteEnded(
-        self, session: str, site: str, reason: str, received: int, sent: int, isListed: bool
-    ) -> None:
+        self,
+        session: str,
+        site: str,
+        reason: str,
+        isListed: bool,
+        received: int,
+        sent: int,
+        **how: Any,
+    ) -> str:
         """
         The CE says that it is over.
 
         @param isListed: whether this site has listed it, and nobody has claimed it.
+        @param how: the other fields of L{rvgahp.commands.SessionEnded}.
+        @return: how, for people.
         """
+        end = toldEnd(**how)
+        self._siteEnded(session, site, reason, isListed, _Last(received, sent, end))
+        isCrash = end is not None and end.outcome == CRASHED
+        return f"its GAHP {end.words}" if isCrash and end is not None else "in good order"
+
+    def _siteEnded(self, session: str, site: str, reason: str, isListed: bool, last: _Last) -> None:
         entry = self._open.get(session)
         if entry is None:
             if isListed:
@@ -112,23 +145,15 @@ class SessionAudit:
             by = "lease"
         else:
             by = entry.by if entry.timer is not None and reason else "site"
-        self.ended(session, by, reason, received, sent)
+        self.ended(session, by, reason, last)
 
-    def ended(
-        self,
-        session: str,
-        by: str,
-        reason: str,
-        received: int | None = None,
-        sent: int | None = None,
-    ) -> None:
+    def ended(self, session: str, by: str, reason: str, last: _Last = _UNTOLD) -> None:
         """
         It is over.
 
         @param by: who or what has ended it: C{client}, C{site}, C{lease}, C{lost},
             C{revoked} or C{killed}.
-        @param received: bytes of its GAHP's stdin, as its CE says.
-        @param sent: bytes of its GAHP's stdout.
+        @param last: what its CE has said of it.
         """
         entry = self._open.pop(session, None)
         if entry is None:
@@ -136,20 +161,22 @@ class SessionAudit:
         if entry.timer is not None and entry.timer.active():
             entry.timer.cancel()
         until = self._clock.seconds()
-        if entry.timer is not None and sent is None:
+        if entry.timer is not None and last is _UNTOLD:
             until = entry.until
         seconds = None if entry.since is None else until - entry.since
         told = {
             **entry.fields,
             "session": session,
             "seconds": seconds,
-            "received": received,
-            "sent": sent,
+            "received": last.received,
+            "sent": last.sent,
+            "outcome": last.end.outcome if last.end is not None else "",
+            "status": last.end.words if last.end is not None else "",
             "by": by,
             "reason": reason,
         }
         self._audit.record("end", **told)
-        self._over(told)
+        self._over({**told, "end": last.end})
 
     def close(self) -> None:
         """

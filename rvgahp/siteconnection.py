@@ -269,9 +269,9 @@ class SiteConnection(EnrolledSite):
         return {"ticket": self._proxy.openChannel(self.site, session, stream)}
 
     @commands.SessionEnded.responder
-    def sessionEnded(self, session: str, reason: str, received: int, sent: int) -> dict[str, Any]:
+    def sessionEnded(self, session: str, reason: str, **how: Any) -> dict[str, Any]:
         self._checkGreeted()
-        self._proxy.sessionEnded(self.site, session, reason, received, sent)
+        self._proxy.sessionEnded(self.site, session, reason, **how)
         return {}
 
     # -- we call ------------------------------------------------------------

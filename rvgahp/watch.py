@@ -137,6 +137,8 @@ class Watch:
     def _ended(self, fields: dict[str, Any]) -> None:
         self.history.ended(fields)
         self.counts.ends[fields["by"]] += 1
+        if fields["end"] is not None:
+            self.counts.outcomes[fields["end"].outcome] += 1
 
     def _started(
         self, answer: dict[str, Any], fields: dict[str, Any], began: float

@@ -26,6 +26,7 @@ SITE = {
 
 END = {"site": "a", "gahp": "cat", "when": NOW - 60, "seconds": 0.1, "sent": 0, "received": 0}
 END |= {"reason": "", "by": "site", "owner": "alice@x"}
+END |= {"outcome": None, "status": None, "lived": None}
 
 
 def said(**seen: Any) -> list[str]:
@@ -109,11 +110,12 @@ class SentencesTests(SynchronousTestCase):
         """
         (one,) = said(ends=[{**END, "seconds": 99}, *[END] * 3])
         words = (
-            "cat at site a dies at once, without a word, last 60 s ago; rvgahp trace may tell why."
+            "cat at site a has died 3 times within 10 s of its start, last 60 s ago: without a"
+            " word; rvgahp trace may tell why."
         )
         self.assertEqual(one, words)
         (one,) = said(ends=[END, END, {**END, "sent": 9}])
-        self.assertIn("dies at once, after its first words", one)
+        self.assertIn("60 s ago: after its first words; rvgahp trace", one)
         self.assertEqual(len(said(ends=[END, END, {**END, "sent": None, "received": None}])), 1)
         for other in (
             {"seconds": 10},
@@ -127,6 +129,26 @@ class SentencesTests(SynchronousTestCase):
             {"reason": "ended by root at the site (rvgahp kill): why not"},
         ):
             self.assertEqual(said(ends=[END, END, {**END, **other}]), [], other)
+
+    def test_crashed(self) -> None:
+        """
+        Where the CE tells how GAHPs end, those that crash soon are dying, also after they have
+        answered, and not those that end as they should, though they were mute.
+        """
+        status = "exited with status 127 (a program in it was not found)"
+        crash = {**END, "sent": 9, "received": 9, "outcome": "crashed", "status": status}
+        crash |= {"seconds": None, "lived": 9.9}
+        (one,) = said(ends=[crash] * 4)
+        words = (
+            "cat at site a has died 4 times within 10 s of its start, last 60 s ago: it exited with"
+            " status 127 (a program in it was not found), after its first words; rvgahp trace may"
+            " tell why."
+        )
+        self.assertEqual(one, words)
+        for other in ({"lived": 10.1}, {"outcome": "ended"}, {"outcome": "killed"}):
+            self.assertEqual(said(ends=[crash, crash, {**crash, **other}]), [], other)
+        for outcome in ("ended", "killed"):
+            self.assertEqual(said(ends=[{**END, "outcome": outcome}] * 3), [], outcome)
 
     def test_notStarted(self) -> None:
         """
@@ -143,7 +165,7 @@ class SentencesTests(SynchronousTestCase):
         """
         well = {**END, "owner": "bob@x", "seconds": 99}
         (one,) = said(ends=[END, well, END, well, END, well])
-        self.assertIn("cat at site a, for alice@x, dies at once", one)
+        self.assertIn("cat at site a, for alice@x, has died 3 times", one)
 
     def test_limits(self) -> None:
         """

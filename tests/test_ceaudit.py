@@ -141,7 +141,7 @@ class AuditTests(CETestCase):
         known = {**self.KNOWN, "rule": f"{ACCESS_FILE}:1: ALLOW START *"}
         self.assertEqual(first, {"event": "start", "decision": "allowed", **known})
         end = {"by": "client", "reason": "its client is gone", "received": 0, "sent": 0}
-        end["status"] = "exited with status 0"
+        end |= {"status": "exited with status 0", "outcome": "killed"}
         self.assertEqual(last, {"event": "end", **end, **known})
         self.assertEqual(proxy.carried, {"s1": (0, 0)})
 

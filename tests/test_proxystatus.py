@@ -33,6 +33,9 @@ BOB = Viewer(LocalUser(4243, "bob", 3), False)
 NEWS = {"phase": "running", "pid": 77, "stalled": 0, "channels": 3, "received": 10, "sent": 20}
 NEWS |= {"tunnels": 1, "tunnelsReceived": 5, "tunnelsSent": 6}
 
+#: What an older CE does not tell of the end of a GAHP.
+UNTOLD = {"outcome": None, "status": None, "signal": None, "lived": None}
+
 
 class SettingsOf:
     """
@@ -342,6 +345,28 @@ class DocumentTests(StatusTestCase):
         self.assertEqual(self.seen()["ends"], [end])
         self.assertEqual(self.seen(BOB)["ends"], [])
 
+    def test_crashed(self) -> None:
+        """
+        Of a GAHP that crashes soon after its first answer, again and again, it is said how it
+        ends; what its CE tells stands in the document, the counts and the log.
+        """
+        self.readyCE()
+        end = {"received": 5, "sent": 6, "outcome": "crashed", "status": 127, "lived": 250}
+        with capturedLogs() as logs:
+            for _ in range(3):
+                self.started()
+                name = self.session()["session"]
+                self.proxy.sessionEnded(SITE, name, "", signal=None, **end)
+        (shown, *_) = self.seen(ALICE)["ends"]
+        status = "exited with status 127 (a program in it was not found)"
+        told = shown["outcome"], shown["status"], shown["lived"]
+        self.assertEqual(told, ("crashed", status, 0.25))
+        said = self.seen()["attention"][0]
+        self.assertIn(f"blahpd at site {SITE} has died 3 times within 10 s of its start", said)
+        self.assertIn(f"it {status}, after its first words", said)
+        self.assertEqual(self.proxy.watch.counts.outcomes, {"crashed": 3})
+        self.assertIn(f"its GAHP {status}", [event.get("reason") for event in logs])
+
     def test_notStarted(self) -> None:
         """
         What a site could not start stands among the ends, with its reason; not where its client
@@ -486,7 +511,7 @@ class OperatorTests(StatusTestCase):
             client.read()
             lost = [box for box in client.boxes if box.get(b"_command") == b"SessionLost"]
             self.assertEqual(lost[-1][b"reason"], words.encode())
-            self.proxy.sessionEnded(SITE, name, words, 7, 8)
+            self.proxy.sessionEnded(SITE, name, words, received=7, sent=8, **UNTOLD)
             end = self.seen()["ends"][-1]
             self.assertEqual((end["by"], end["reason"], end["received"]), ("killed", words, 7))
             client.close()

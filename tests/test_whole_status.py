@@ -32,7 +32,7 @@ class StatusTests(PlaygroundTestCase):
     One proxy and one CE.
     """
 
-    gahps = {"cat": "/bin/cat"}
+    gahps = {"cat": "/bin/cat", "dying": "/bin/sh -c 'read line; echo $line; nonesuch'"}
     proxySettings = "RVGAHP_SOCKET_MODE = 0666\n"
 
     def setUp(self) -> None:
@@ -84,11 +84,11 @@ class StatusTests(PlaygroundTestCase):
             answer = asking.getresponse()
             return answer.status, json.loads(answer.read())
 
-    def started(self) -> subprocess.Popen[bytes]:
+    def started(self, gahp: str = "cat") -> subprocess.Popen[bytes]:
         """
         @return: a client whose GAHP has said a line.
         """
-        client = self.playground.client("cat")
+        client = self.playground.client(gahp)
         assert client.stdin is not None and client.stdout is not None
         client.stdin.write(b"line\n")
         client.stdin.flush()
@@ -184,6 +184,17 @@ class StatusTests(PlaygroundTestCase):
         self.assertEqual(run.status, 1)
         self.assertIn("no daemon answers on", run.errors)
         self.sockets["ce"] = own
+
+    def test_dying(self) -> None:
+        """
+        Of a GAHP that answers and crashes, again and again, it is said how it ends.
+        """
+        for _ in range(3):
+            client = self.started("dying")
+            self.assertEqual(client.wait(PROMPT), 127)
+        attention = waitFor(lambda: self.seen("proxy")["attention"], "a word on the GAHP")
+        self.assertIn("dying at site sandbox has died 3 times within 10 s", attention[0])
+        self.assertIn("it exited with status 127 (a program in it was not found)", attention[0])
 
     def test_others(self) -> None:
         """
