@@ -29,6 +29,7 @@ from rvgahp.cegreeting import CertificateRenewed, Greeting
 from rvgahp.certificaterenewal import CertificateRenewal
 from rvgahp.cesessions import CESessions
 from rvgahp.control import ControlConnection, QuietFactory, Responders
+from rvgahp.counts import Counts
 from rvgahp.errors import ChannelLost, CredentialError, SiteTaken, StartFailed
 from rvgahp.gahpsession import STOPPED, GAHPSession
 from rvgahp.gahptable import GAHPTable
@@ -38,7 +39,7 @@ from rvgahp.separation import Separation
 from rvgahp.sessionnews import SessionNews, lastWords
 from rvgahp.settings import Settings
 from rvgahp.tcpdial import dialTCP
-from rvgahp.tls import clientOptions, explain
+from rvgahp.tls import clientOptions, explain, nameOf
 from rvgahp.trust import Trust, certificatesIn
 from rvgahp.way import Way
 
@@ -49,6 +50,8 @@ class CE(Service, Responders):
 
     @ivar sessions: that, by session id.
     @ivar audit: the audit log; who runs us opens it.
+    @ivar recorder: of sessions.
+    @ivar counts: of all that comes and goes.
     @ivar here: what runs here, and may.
     @ivar proxy: how we stand with it.
     @ivar renewal: of our certificate.
@@ -85,8 +88,8 @@ class CE(Service, Responders):
         self._settings = settings
         self._site = site
         self._host: str = settings.get("RVGAHP_BROKER_HOST")
-        target = settings.get("RVGAHP_CONNECT_TO")
-        self.proxy = ProxyState(*(target or (self._host, settings.get("RVGAHP_BROKER_PORT"))))
+        self.counts = Counts()
+        self.proxy = ProxyState(settings, self.counts)
         self._gahps = gahps
         self.renewal = renewal
         self._trust = trust
@@ -111,10 +114,10 @@ class CE(Service, Responders):
         self._news = SessionNews(self.sessions)
         self._greeting = Greeting(settings, site, gahps, methods, renewal, self.here)
         self.audit = AuditLog(reactor, lambda: self._settings.get("RVGAHP_AUDIT_LOG"))
-        self._recorder = CEAudit(reactor, self.audit, site)
+        self.recorder = CEAudit(reactor, self.audit, site, self.counts)
         self._backoff = Backoff(SystemRandom())
         self._control: ControlConnection | None = None
-        self._refusal = ""
+        self._refusal = self._refusedBy = ""
         self._timer: Any = None
         self._connecting: Deferred[Any] | None = None
         self._proxyPolicy: Policy = settings.policy  # until it says its own
@@ -162,7 +165,8 @@ class CE(Service, Responders):
     # -- the control connection ---------------------------------------------
 
     def _connect(self) -> None:
-        self._refusal = ""
+        self._refusal = self._refusedBy = ""
+        self.proxy.dialled()
         self._news.forget()
         host, port = self.proxy.host, self.proxy.port
         endpoint = HostnameEndpoint(self._reactor, host, port, timeout=limits.DIAL_TIMEOUT)
@@ -221,6 +225,7 @@ class CE(Service, Responders):
             self._backoff.succeeded()
         if not self._refusal and control.connected:
             self._refusal = failure.getErrorMessage()
+            self._refusedBy = nameOf(failure)
             if failure.check(SiteTaken):
                 self._refusal += " (trying again)"
         control.abort()
@@ -237,7 +242,8 @@ class CE(Service, Responders):
             return
         delay = self._backoff.delay()
         what = "connection lost" if self.proxy.isAccepted else "not connected"
-        self.proxy.lost(self._refusal or dropped or explain(reason))
+        name = self._refusedBy or nameOf(reason)
+        self.proxy.lost(self._refusal or dropped or explain(reason), name)
         self.log.warn(
             "Proxy {host} port {port}: {what}: {reason}; dialling again in {delay:.2f} s",
             host=self.proxy.host,
@@ -281,7 +287,7 @@ class CE(Service, Responders):
     def startGAHP(self, **arguments: Any) -> Deferred[dict[str, Any]]:
         if not self.running:
             raise StartFailed("rvgahp-ce at the site is being stopped")
-        return self._recorder.start(
+        return self.recorder.start(
             arguments, lambda: self.here.start(self._peer(), **arguments), self.sessions.get
         )
 
@@ -324,7 +330,7 @@ class CE(Service, Responders):
         return asked.addCallback(lambda answer: answer["ticket"])
 
     def _over(self, session: GAHPSession, reason: str) -> None:
-        self._recorder.ended(session, reason)
+        self.recorder.ended(session, reason)
         if self.running:  # else that has been told
             self._tellEnd(session, reason)
 

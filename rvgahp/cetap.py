@@ -38,6 +38,7 @@ from rvgahp.gahptable import GAHPTable
 from rvgahp.iauthentication import IAuthenticationMethod
 from rvgahp.igahp import IGAHPKind
 from rvgahp.methodtable import MethodTable
+from rvgahp.metricsport import MetricsPort
 from rvgahp.notify import notify
 from rvgahp.policy import Policy, resolve
 from rvgahp.reload import Reloading
@@ -144,6 +145,7 @@ class CEService(MultiService):
         audit: AuditLog,
         reloading: Reloading,
         status: StatusSocket,
+        metrics: MetricsPort,
         watchdog: Watchdog,
         stderr: TextIO | None,
     ) -> None:
@@ -157,6 +159,7 @@ class CEService(MultiService):
         self._audit = audit
         self._reloading = reloading
         self._status = status
+        self._metrics = metrics
         self._watchdog = watchdog
         self._stderr = stderr
 
@@ -167,6 +170,7 @@ class CEService(MultiService):
         """
         try:
             self._status.bind()
+            self._metrics.open()
             super().privilegedStartService()
             self._audit.open()
         except OSError as e:
@@ -194,6 +198,7 @@ class CEService(MultiService):
         self._watchdog.stopping()
         self._reloading.ignoreHangup()
         self._status.close()
+        self._metrics.close()
         return maybeDeferred(super().stopService).addBoth(self._stopped)
 
     def _stopped(self, result: object) -> object:
@@ -258,7 +263,9 @@ def makeService(options: Options) -> CEService:
     reloading = Reloading(reactor, options.again, adopt, ce.audit)
     operator = CEStatus(reactor, options.settings, options.site, ce)
     status = StatusSocket(reactor, options.settings, operator)
+    metrics = MetricsPort(reactor, options.settings, ce.counts, operator.whole)
     watchdog = Watchdog(reactor)
-    service = CEService(options, ce.audit, reloading, status, watchdog, keptStderr(options))
+    stderr = keptStderr(options)
+    service = CEService(options, ce.audit, reloading, status, metrics, watchdog, stderr)
     ce.setServiceParent(service)
     return service

@@ -17,6 +17,7 @@ __all__ = [
     "CRASHED",
     "ENDED",
     "KILLED",
+    "NOT_STARTED",
     "OUTCOMES",
     "GAHPEnd",
     "GAHPLife",
@@ -28,6 +29,9 @@ ENDED, CRASHED, KILLED = "ended", "crashed", "killed"
 
 OUTCOMES = (ENDED, CRASHED, KILLED)
 """As one should; by itself, and as none should; by the CE."""
+
+NOT_STARTED = "not_started"
+"""What a CE counts beside them: its program could not be executed."""
 
 _LONGEST = 2**53 - 1
 """Milliseconds that are believed."""

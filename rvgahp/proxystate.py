@@ -8,7 +8,12 @@ Layer 4: no more than what is known.
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from rvgahp.counts import Counts
+
+if TYPE_CHECKING:
+    from rvgahp.settings import Settings
 
 __all__ = ["ProxyState"]
 
@@ -26,12 +31,22 @@ class ProxyState:
     @ivar problem: why the last connection ended, or there was none; empty before that.
     """
 
-    def __init__(self, host: str, port: int) -> None:
-        self.host = host
-        self.port = port
+    def __init__(self, settings: Settings, counts: Counts) -> None:
+        """
+        @param counts: has our dials, and how they fail.
+        """
+        self._counts = counts
+        broker = settings.get("RVGAHP_BROKER_HOST"), settings.get("RVGAHP_BROKER_PORT")
+        self.host, self.port = settings.get("RVGAHP_CONNECT_TO") or broker
         self.address = self.software = self.problem = ""
         self.isAccepted = False
         self.since = time.time()
+
+    def dialled(self) -> None:
+        """
+        It is dialled.
+        """
+        self._counts.dials += 1
 
     def accepted(self, software: str) -> None:
         """
@@ -41,10 +56,13 @@ class ProxyState:
         self.isAccepted = True
         self.since = time.time()
 
-    def lost(self, problem: str) -> None:
+    def lost(self, problem: str, error: str) -> None:
         """
         There is no connection, for this reason.
+
+        @param error: the name of what went wrong, for those who count.
         """
+        self._counts.losses[error] += 1
         if self.isAccepted:
             self.since = time.time()
         self.isAccepted = False

@@ -223,8 +223,7 @@ class ProxyService(Service):
         counts = self._proxy.watch.counts
         metrics = MetricsPort(self._reactor, self._settings, counts, status.whole)
         self._views.append(metrics)
-        if metrics.open():
-            self.log.info("Metrics are on {address}", address=metrics.address)
+        metrics.open()
 
     def _listenForClients(self) -> str:
         """
