@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rvgahp.counts import Counts
+from rvgahp.errors import StartFailed
 from rvgahp.gahpend import KILLED, NOT_STARTED
 from rvgahp.gahpsession import GAHPSession
 from rvgahp.sessionnews import endOf, factsOf
@@ -39,9 +40,11 @@ class CECounts:
 
     def notStarted(self, problem: object) -> None:
         """
-        One was refused or failed.
+        One was refused, or could not be.
         """
         self._counts.failures[type(problem).__name__] += 1
+        if isinstance(problem, StartFailed):
+            self._counts.outcomes[NOT_STARTED] += 1
 
     def look(self, sessions: Iterable[GAHPSession]) -> None:
         """
@@ -65,10 +68,8 @@ class CECounts:
         end = endOf(session)
         if end is not None:
             self._counts.outcomes[end.outcome] += 1
-        else:
-            # One that outlives its session is killed when the session ends.
-            isKilled = session.life.isLaunched
-            self._counts.outcomes[KILLED if isKilled else NOT_STARTED] += 1
+        elif session.life.isLaunched:
+            self._counts.outcomes[KILLED] += 1  # it was alive, and ends with its session
 
     def _take(self, session: GAHPSession) -> None:
         former = self._former.get(session.sessionId, {})

@@ -31,7 +31,7 @@ OUTCOMES = (ENDED, CRASHED, KILLED)
 """As one should; by itself, and as none should; by the CE."""
 
 NOT_STARTED = "not_started"
-"""What a CE counts beside them: its program could not be executed."""
+"""What a CE counts beside them: one that may be started, and could not be."""
 
 _LONGEST = 2**53 - 1
 """Milliseconds that are believed."""

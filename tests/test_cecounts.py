@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp.cecounts import CECounts
 from rvgahp.counts import Counts
-from rvgahp.errors import NotAuthorized
+from rvgahp.errors import NotAuthorized, StartFailed
 from rvgahp.gahpend import GAHPLife
 from rvgahp.phase import Phase
 
@@ -61,13 +61,14 @@ class CECountsTests(SynchronousTestCase):
 
     def test_outcomes(self) -> None:
         """
-        How GAHPs end: by themselves, by the end of their session, or before their program ran.
+        How GAHPs end: by themselves, or by the end of their session; one whose program never ran
+        is counted where its start fails, and once.
         """
         for exits, isLaunched, outcome in (
             ((False, 0), True, "ended"),
             ((True, 11), True, "crashed"),
             (None, True, "killed"),
-            (None, False, "not_started"),
+            (None, False, ""),
         ):
             one = session()
             if isLaunched:
@@ -75,8 +76,8 @@ class CECountsTests(SynchronousTestCase):
             if exits is not None:
                 one.life.exited(*exits, "", Phase.RUNNING, False)
             self.ce.ended(one, "site" if isLaunched else "")
-            self.assertEqual(self.counts.outcomes.pop(outcome), 1)
-            self.assertEqual(self.counts.outcomes, {})
+            self.assertEqual(self.counts.outcomes, {outcome: 1} if outcome else {})
+            self.counts.outcomes.clear()
         self.assertEqual(self.counts.ends, {"site": 3})
 
     def test_starts(self) -> None:
@@ -85,6 +86,9 @@ class CECountsTests(SynchronousTestCase):
         """
         self.ce.started("cat", 0.01)
         self.ce.notStarted(NotAuthorized("a rule denies it"))
+        self.assertEqual(self.counts.outcomes, {})
         self.assertEqual(
             (self.counts.starts, self.counts.failures), ({"cat": 1}, {"NotAuthorized": 1})
         )
+        self.ce.notStarted(StartFailed("its program is not there"))
+        self.assertEqual(self.counts.outcomes, {"not_started": 1})
