@@ -39,7 +39,7 @@ from rvgahp.iauthentication import IAuthenticationMethod
 from rvgahp.igahp import IGAHPKind
 from rvgahp.methodtable import MethodTable
 from rvgahp.metricsport import MetricsPort
-from rvgahp.notify import notify
+from rvgahp.notify import Notifier
 from rvgahp.policy import Policy, resolve
 from rvgahp.reload import Reloading
 from rvgahp.separation import Separation, notesOf, separationOf
@@ -219,12 +219,14 @@ def _agreement(server: str, ours: Policy) -> str:
     return f"{outcome.value} ({method})" if method else outcome.value
 
 
-def _ready(options: Options, control: ControlConnection, answer: dict[str, Any]) -> None:
+def _ready(
+    options: Options, notifier: Notifier, control: ControlConnection, answer: dict[str, Any]
+) -> None:
     """
     The proxy has accepted us.
     """
     handle = control.transport.getHandle()
-    notify(
+    notifier.tell(
         READY="1",
         STATUS=f"accepted by the proxy at {control.peer}",
         X_RVGAHP_SITE=options.site,
@@ -246,6 +248,7 @@ def makeService(options: Options) -> CEService:
     changed = raiseDescriptorLimit() != soft
     assert options.credentials is not None
     access = Access(reactor, options.rules)
+    notifier = Notifier(reactor)
     ce = CE(
         reactor,
         options.settings,
@@ -255,16 +258,16 @@ def makeService(options: Options) -> CEService:
         options.trust,
         options.methods.methods,
         soft if changed else 0,
-        lambda control, answer: _ready(options, control, answer),
+        lambda control, answer: _ready(options, notifier, control, answer),
         access,
         options.separation,
     )
     adopt = CEReload(options.settings, ce, access, options.separation).adopt
-    reloading = Reloading(reactor, options.again, adopt, ce.audit)
+    reloading = Reloading(reactor, options.again, adopt, ce.audit, notifier)
     operator = CEStatus(reactor, options.settings, options.site, ce)
     status = StatusSocket(reactor, options.settings, operator)
     metrics = MetricsPort(reactor, options.settings, ce.counts, operator.whole)
-    watchdog = Watchdog(reactor)
+    watchdog = Watchdog(reactor, notifier)
     stderr = keptStderr(options)
     service = CEService(options, ce.audit, reloading, status, metrics, watchdog, stderr)
     ce.setServiceParent(service)

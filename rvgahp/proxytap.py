@@ -35,7 +35,7 @@ from rvgahp.localclients import Clients
 from rvgahp.localnames import LocalNames
 from rvgahp.methodtable import MethodTable
 from rvgahp.metricsport import MetricsPort
-from rvgahp.notify import notify
+from rvgahp.notify import Notifier
 from rvgahp.proxy import Proxy
 from rvgahp.proxyaccess import ProxyAccess
 from rvgahp.proxyenrolment import ProxyEnrolment, needsOwnCredentials
@@ -142,7 +142,8 @@ class ProxyService(Service):
         self._authenticator = authenticator
         self._access = access
         self._again = again
-        self._watchdog = Watchdog(reactor)
+        self._notifier = Notifier(reactor)
+        self._watchdog = Watchdog(reactor, self._notifier)
         self._enrolment = ProxyEnrolment(reactor, settings, credentials, trust, account)
         self._listeners: list[Listener] = []
         self._sockets: list[tuple[str, int]] = []
@@ -203,7 +204,9 @@ class ProxyService(Service):
         self._clients.enrolment = self._proxy.enrolment
         self._access.ownerOf = self._proxy.enrolment.ownerOf
         adopt = ProxyReload(self._proxy, self._enrolment, self._authenticator).adopt
-        self._clients.reloading = Reloading(self._reactor, self._again, adopt, watch.audit)
+        self._clients.reloading = Reloading(
+            self._reactor, self._again, adopt, watch.audit, self._notifier
+        )
         self._openViews()
         path = self._listenForClients()
         for site, further in self._settings.get("RVGAHP_SITE_SOCKETS").items():
@@ -263,7 +266,8 @@ class ProxyService(Service):
         self.log.info("Listening on port {port} and {path}", port=port, path=path)
         for site, further in self._settings.get("RVGAHP_SITE_SOCKETS").items():
             self.log.info("Listening on {path} for site {site}", path=further, site=site)
-        notify(READY="1", STATUS=f"port {port}, socket {path}", X_RVGAHP_PORT=str(port))
+        status = f"port {port}, socket {path}"
+        self._notifier.tell(READY="1", STATUS=status, X_RVGAHP_PORT=str(port))
 
     def startService(self) -> None:
         super().startService()

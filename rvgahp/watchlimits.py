@@ -56,3 +56,11 @@ LOCAL_READ_BYTES = 4096
 #: for the disk, and all others wait with it.  He can have 100 open invitations.
 ENROLMENTS_RATE = 1.0
 ENROLMENTS_BURST = 120.0
+
+#: Of what systemd is told: seconds until it is tried again where the socket is full, seconds
+#: after which that is given up, and datagrams that wait at the most.  The queue of the socket is
+#: all services' together, and systemd reads it as soon as it does anything; what is said last
+#: counts.
+NOTIFY_RETRY = 0.25
+NOTIFY_TIMEOUT = 300.0
+NOTIFICATIONS = 16
