@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 from rvgahp import watchlimits
@@ -105,6 +105,17 @@ class History:
         self.departures[site] = Departure(self._now(), address, reason, expires)
         while len(self.departures) > watchlimits.REMEMBERED_SITES:
             self.departures.popitem(last=False)
+
+    def forget(self, kept: Collection[str]) -> None:
+        """
+        Forget sites that have been away for so long that they will hardly come again.
+
+        @param kept: those that are known to be expected still.
+        """
+        first = self._now() - watchlimits.SITE_REMEMBERED
+        for name in [name for name, one in self.departures.items() if one.when < first]:
+            if name not in kept:
+                del self.departures[name]
 
     def ended(self, fields: dict[str, Any]) -> None:
         """

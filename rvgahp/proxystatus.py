@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +99,7 @@ class ProxyStatus:
         """
         @return: whether there is, or was, such a site.
         """
-        isSeen = site in self._proxy.sites or site in self._proxy.watch.history.departures
+        isSeen = site in self._proxy.sites or site in self._departures()
         return isSeen or self._proxy.enrolment.isKnown(site) or site in self._drains.sites
 
     def knows(self, viewer: Viewer, site: str) -> bool:
@@ -110,7 +110,7 @@ class ProxyStatus:
 
     def _sites(self, viewer: Viewer) -> list[dict[str, Any]]:
         proxy = self._proxy
-        departures = proxy.watch.history.departures
+        departures = self._departures()
         enrolment = proxy.enrolment
         absent = {*departures, *enrolment.enrolled()} - proxy.sites.keys()
         absent = {name for name in absent if not enrolment.isRevoked(name)}
@@ -119,6 +119,14 @@ class ProxyStatus:
             self._away(name, departures.get(name)) for name in absent if self.knows(viewer, name)
         ]
         return sorted(here + away, key=lambda one: str(one["site"]))
+
+    def _departures(self) -> Mapping[str, Departure]:
+        """
+        @return: of the sites that are away and not forgotten.
+        """
+        history = self._proxy.watch.history
+        history.forget(self._proxy.enrolment.enrolled())
+        return history.departures
 
     def _site(self, site: SiteConnection) -> dict[str, Any]:
         identity, chain = site.identity, site.chain

@@ -33,6 +33,10 @@ NEWS = 200
 REMEMBERED_SITES = 1000
 REMEMBERED_ENDS = 500
 
+#: Seconds after which a site that has gone, and is not one that was enrolled here, is forgotten:
+#: of its end nobody tells the proxy.  Longer than holidays.
+SITE_REMEMBERED = 21 * 86400.0
+
 #: Of the local HTTP interface: connections of one user, seconds that one may last, bytes of a
 #: request's body, and requests of one user in a second, in the long run, and at once: with
 #: thousands of sessions and hundreds of sites an answer takes 20 ms.

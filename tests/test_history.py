@@ -52,6 +52,20 @@ class HistoryTests(SynchronousTestCase):
         self.assertEqual(len(self.history.ends), watchlimits.REMEMBERED_ENDS)
         self.assertEqual(self.history.ends[0].session, "3")
 
+    def test_forgotten(self) -> None:
+        """
+        A site that does not come again is forgotten one day, unless it is expected.
+        """
+        for site in ("a", "b"):
+            self.history.siteWent(site, "", "lost")
+        self.now += watchlimits.SITE_REMEMBERED
+        self.history.siteWent("c", "", "lost")
+        self.history.forget(["b"])
+        self.assertEqual(list(self.history.departures), ["a", "b", "c"])
+        self.now += 1
+        self.history.forget(["b"])
+        self.assertEqual(list(self.history.departures), ["b", "c"])
+
     def test_end(self) -> None:
         """
         An end has what was recorded of it; one of a session that is older than the proxy has

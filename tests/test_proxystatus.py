@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from base64 import b64encode
 from datetime import datetime, timezone
 from typing import Any
@@ -15,7 +16,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 
-from rvgahp import limits
+from rvgahp import limits, watchlimits
 from rvgahp.errors import Busy, NoSuchSite, NotAuthorized, SessionGone, StartFailed
 from rvgahp.peercred import LocalUser
 from rvgahp.proxyoperator import ProxyOperator
@@ -120,6 +121,26 @@ class DocumentTests(StatusTestCase):
         self.assertEqual(self.seen(ALICE)["sites"], [site])
         self.assertEqual(self.seen(BOB)["sites"], [])
         ce.control.abort()
+
+    def test_forgotten(self) -> None:
+        """
+        A site that was never enrolled and does not come again is forgotten one day: it is shown
+        no more, and is no name that can be drained; one that is enrolled is shown for good.
+        """
+        ce = self.readyCE()
+        ce.control.abort()
+        self.settle()
+        later = time.time() + watchlimits.SITE_REMEMBERED
+        history, enrolled = self.proxy.watch.history, [SITE]
+        self.patch(self.proxy.enrolment, "enrolled", lambda: enrolled)
+        self.patch(history, "_now", lambda: later + 60)
+        self.assertTrue(self.seen()["attention"][0].startswith(f"Site {SITE} is away"))
+        enrolled.clear()
+        self.patch(history, "_now", lambda: later - 60)
+        self.assertEqual([one["site"] for one in self.seen()["sites"]], [SITE])
+        self.patch(history, "_now", lambda: later + 60)
+        self.assertEqual((self.seen()["sites"], self.seen()["attention"]), ([], []))
+        self.assertRaises(NoSuchSite, self.operator.drain, ROOT, SITE)
 
     def test_away(self) -> None:
         """
