@@ -19,6 +19,10 @@ _SLOW = 0.5
 
 _WEEK = 7 * 86400
 
+_LATE = 3
+"""The part of a certificate's life that is left when it should have been renewed long ago: one of
+ours is when that much is used up."""
+
 _SHORT = 10
 """Seconds that a GAHP lives that is of no use to anybody."""
 
@@ -148,16 +152,29 @@ def _limits(seen: dict[str, Any]) -> Iterator[str]:
 
 
 def _certificates(seen: dict[str, Any]) -> Iterator[str]:
-    ends = [("this daemon", seen.get("certificateExpires"))]
-    ends += [
-        (f"site {site['site']}", site.get("certificateExpires")) for site in seen.get("sites", ())
-    ]
-    for whose, end in ends:
-        if end is None or end - seen["now"] > _WEEK:
+    owners = [("this daemon", seen)]
+    owners += [(f"site {site['site']}", site) for site in seen.get("sites", ())]
+    for whose, owner in owners:
+        end, began = owner.get("certificateExpires"), owner.get("certificateBegan")
+        # One that is made for days, and renewed, is not always about to end.
+        if end is None or end - seen["now"] > min(_WEEK, (end - began) / _LATE):
             continue
         left = end - seen["now"]
         when = "has ended" if left <= 0 else f"ends in {span(left)}"
-        yield f"The certificate of {whose} {when}."
+        yield f"The certificate of {whose} {when}{_remedy(owner)}."
+
+
+def _remedy(owner: dict[str, Any]) -> str:
+    """
+    @return: what is to be done about a certificate, as the end of a sentence.
+    """
+    if not owner["certificateRenews"]:
+        return "; rvgahp has not made it: renew it where it was made"
+    if "connected" not in owner:
+        return ", and should have been renewed long ago; see its log"
+    if owner["connected"]:
+        return ", and should have been renewed long ago; see the log of its CE"
+    return "; it is renewed if the site comes again within RVGAHP_RENEWAL_GRACE of that"
 
 
 def _slow(seen: dict[str, Any]) -> Iterator[str]:

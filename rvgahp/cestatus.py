@@ -58,7 +58,7 @@ class CEStatus:
         """
         @return: what he may see, fit for JSON.
         """
-        certificate = self._ce.renewal.credentials.certificate
+        renewal = self._ce.renewal
         budget = self._ce.here.budget
         seen = {
             "form": FORM,
@@ -71,7 +71,7 @@ class CEStatus:
             "administrator": viewer.isAdministrator,
             "site": self._site,
             "draining": self._ce.here.drains.isAll,
-            "certificateExpires": int(certificate.not_valid_after_utc.timestamp()),
+            **renewal.validity.shown(),
             "proxies": [self._ce.proxy.document()],
             "sessions": [
                 self._session(one)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from rvgahp import watchlimits
 from rvgahp.gahpend import GAHPEnd
+from rvgahp.peerchain import Validity
 
 __all__ = ["LARGEST", "Departure", "End", "History"]
 
@@ -29,13 +30,13 @@ class Departure(NamedTuple):
     @ivar when: it went, in seconds since 1970.
     @ivar address: where it had dialled from.
     @ivar reason: why its connection ended.
-    @ivar certificateExpires: its certificate, in seconds since 1970; L{None}: it has none.
+    @ivar validity: of its certificate; L{None}: it has none.
     """
 
     when: float
     address: str
     reason: str
-    certificateExpires: int | None
+    validity: Validity | None
 
 
 class End(NamedTuple):
@@ -95,14 +96,13 @@ class History:
         self.departures.pop(site, None)
 
     def siteWent(
-        self, site: str, address: str, reason: str, certificateExpires: float | None = None
+        self, site: str, address: str, reason: str, validity: Validity | None = None
     ) -> None:
         """
         A site is not any more.
         """
         self.departures.pop(site, None)
-        expires = None if certificateExpires is None else int(certificateExpires)
-        self.departures[site] = Departure(self._now(), address, reason, expires)
+        self.departures[site] = Departure(self._now(), address, reason, validity)
         while len(self.departures) > watchlimits.REMEMBERED_SITES:
             self.departures.popitem(last=False)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rvgahp import attention
@@ -21,6 +20,7 @@ from rvgahp.viewer import Viewer
 
 if TYPE_CHECKING:
     from rvgahp.history import Departure, End
+    from rvgahp.peerchain import Validity
     from rvgahp.proxy import Proxy
     from rvgahp.proxysession import ProxySession
 
@@ -30,18 +30,22 @@ __all__ = ["ProxyStatus"]
 FORM = 1
 
 
+#: What is not known of the certificate of a site that has none, or was never here.
+_VALIDITY = ("certificateBegan", "certificateExpires", "certificateRenews")
+
+
 class ProxyStatus:
     """
     Looks at one proxy.
     """
 
-    def __init__(self, proxy: Proxy, ends: Callable[[], datetime]) -> None:
+    def __init__(self, proxy: Proxy, validity: Callable[[], Validity]) -> None:
         """
-        @param ends: tells when the proxy's own certificate does.
+        @param validity: tells that of the proxy's own certificate.
         """
         self._proxy = proxy
         self._drains = proxy.watch.drains
-        self._ends = ends
+        self._validity = validity
         self._since = time.time()
 
     def whole(self) -> dict[str, Any]:
@@ -76,7 +80,7 @@ class ProxyStatus:
             "you": viewer.user.name,
             "administrator": viewer.isAdministrator,
             "draining": self._drains.isAll,
-            "certificateExpires": int(self._ends().timestamp()),
+            **self._validity().shown(),
             "sites": self._sites(viewer),
             "sessions": sessions,
             "ends": [_end(one) for one in ends if _isHis(viewer, one.uid)],
@@ -139,7 +143,7 @@ class ProxyStatus:
             "software": site.software,
             "identity": identity.canonical,
             "method": identity.method,
-            "certificateExpires": int(chain.end.timestamp()) if chain is not None else None,
+            **_shown(chain.validity if chain is not None else None),
             "gahps": site.gahps,
             "policy": site.policy.encode(),
             "roundTrip": _roundTrip(site),
@@ -155,7 +159,7 @@ class ProxyStatus:
             "connected": False,
             "since": int(departure.when) if departure else None,
             "address": departure.address if departure else "",
-            "certificateExpires": departure.certificateExpires if departure else None,
+            **_shown(departure.validity if departure else None),
             "sessions": self._proxy.sessions.count(name),
             "unclaimed": self._proxy.claims.count(name),
             "draining": self._drains.isDraining(name),
@@ -217,6 +221,10 @@ class ProxyStatus:
         }
         ofUser, ofSite = "RVGAHP_MAX_SESSIONS_PER_USER", "RVGAHP_MAX_SESSIONS_PER_SITE"
         return [*_nearest(ofUser, users, get(ofUser)), *_nearest(ofSite, sites, get(ofSite))]
+
+
+def _shown(validity: Validity | None) -> dict[str, Any]:
+    return dict.fromkeys(_VALIDITY) if validity is None else validity.shown()
 
 
 def _isHis(viewer: Viewer, uid: int) -> bool:

@@ -217,7 +217,7 @@ class ProxyService(Service):
         """
         Let people and programs look.
         """
-        status = ProxyStatus(self._proxy, self._enrolment.ends)
+        status = ProxyStatus(self._proxy, self._enrolment.validity)
         operator = ProxyOperator(self._proxy, status)
         view = StatusSocket(self._reactor, self._settings, operator)
         self._views.append(view)

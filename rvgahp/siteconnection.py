@@ -106,8 +106,8 @@ class SiteConnection(EnrolledSite):
         if self._proxy.sites.get(self.site) is self:
             del self._proxy.sites[self.site]
             why = self.control.problem or explain(reason)
-            ends = self.chain.end.timestamp() if self.chain is not None else None
-            self._proxy.watch.history.siteWent(self.site, self.address, why, ends)
+            validity = self.chain.validity if self.chain is not None else None
+            self._proxy.watch.history.siteWent(self.site, self.address, why, validity)
             self.log.warn("Site {site}: disconnected: {reason}", site=self.site, reason=why)
         elif not self.instance and not self.hasAnswer:
             self.warn("CE at {who}: refused or broken off before Hello: {what}", explain(reason))

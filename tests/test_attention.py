@@ -22,6 +22,8 @@ SITE = {
     "reason": "",
     "roundTrip": 0.01,
     "certificateExpires": NOW + 30 * 86400,
+    "certificateBegan": NOW - 60 * 86400,
+    "certificateRenews": True,
 }
 
 END = {"site": "a", "gahp": "cat", "when": NOW - 60, "seconds": 0.1, "sent": 0, "received": 0}
@@ -44,9 +46,9 @@ class SentencesTests(SynchronousTestCase):
         """
         session = {"session": "s", "state": "running"}
         limit = {"limit": "L", "most": 10, "used": 8, "by": "alice"}
-        end = NOW + 30 * 86400
+        certificate = {name: SITE[name] for name in SITE if name.startswith("certificate")}
         seen: dict[str, Any] = {"sites": [SITE], "sessions": [session], "limits": [limit]}
-        self.assertEqual(said(**seen, ends=[END] * 2, certificateExpires=end, draining=False), [])
+        self.assertEqual(said(**seen, ends=[END] * 2, **certificate, draining=False), [])
         self.assertEqual(said(), [])
 
     def test_site(self) -> None:
@@ -180,11 +182,33 @@ class SentencesTests(SynchronousTestCase):
         """
         A certificate that ends within a week, or has; the daemon's own, too.
         """
-        site = {**SITE, "certificateExpires": NOW - 1}
+        named = ("certificateExpires", "certificateBegan", "certificateRenews")
+        own = dict(zip(named, (NOW + 3 * 86400, NOW - 87 * 86400, False), strict=True))
+        ended = {**SITE, "certificateExpires": NOW - 1}
+        away = {**ended, "connected": False, "reason": "lost"}
         self.assertEqual(
-            said(sites=[site], certificateExpires=NOW + 3 * 86400),
-            ["The certificate of this daemon ends in 3 d.", "The certificate of site a has ended."],
+            said(sites=[ended], **own),
+            [
+                "The certificate of this daemon ends in 3 d; rvgahp has not made it: renew it where"
+                " it was made.",
+                "The certificate of site a has ended, and should have been renewed long ago; see"
+                " the log of its CE.",
+            ],
         )
+        (one,) = said(**{**own, "certificateRenews": True})
+        self.assertIn("renewed long ago; see its log.", one)
+        _, one = said(sites=[away])
+        self.assertIn("has ended; it is renewed if the site comes again within", one)
+
+    def test_shortCertificates(self) -> None:
+        """
+        One that is made for a week, and renewed in time, is not about to end; one that was not
+        renewed in time is.
+        """
+        for left, isTold in ((6, False), (2.4, False), (2.3, True), (0, True)):
+            end = int(NOW + left * 86400)
+            site = {**SITE, "certificateExpires": end, "certificateBegan": end - 7 * 86400}
+            self.assertEqual(bool(said(sites=[site])), isTold, left)
 
     def test_drained(self) -> None:
         """

@@ -9,7 +9,6 @@ import json
 import os
 import time
 from base64 import b64encode
-from datetime import datetime, timezone
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
@@ -18,6 +17,7 @@ from twisted.python.failure import Failure
 
 from rvgahp import limits, watchlimits
 from rvgahp.errors import Busy, NoSuchSite, NotAuthorized, SessionGone, StartFailed
+from rvgahp.peerchain import Validity
 from rvgahp.peercred import LocalUser
 from rvgahp.proxyoperator import ProxyOperator
 from rvgahp.proxystatus import ProxyStatus
@@ -25,7 +25,7 @@ from rvgahp.viewer import Viewer
 from tests.broker import DOMAIN, BrokerTestCase, entryOf
 from tests.identities import SITE
 
-END = datetime(2030, 1, 1, tzinfo=timezone.utc)
+VALIDITY = Validity(1_800_000_000, 1_900_000_000, True)
 
 ROOT = Viewer(LocalUser(0, "root", 1), True)
 ALICE = Viewer(LocalUser(4242, "alice", 2), False)
@@ -63,7 +63,7 @@ class StatusTestCase(BrokerTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.operator = ProxyOperator(self.proxy, ProxyStatus(self.proxy, lambda: END))
+        self.operator = ProxyOperator(self.proxy, ProxyStatus(self.proxy, lambda: VALIDITY))
 
     def seen(self, viewer: Viewer = ROOT) -> dict[str, Any]:
         """
@@ -101,7 +101,7 @@ class DocumentTests(StatusTestCase):
         seen = self.seen(BOB)
         self.assertEqual((seen["form"], seen["role"], seen["pid"]), (1, "proxy", os.getpid()))
         self.assertEqual((seen["you"], seen["administrator"]), ("bob", False))
-        self.assertEqual(seen["certificateExpires"], END.timestamp())
+        self.assertEqual(seen["certificateExpires"], VALIDITY.expires)
         self.assertEqual((seen["sites"], seen["sessions"], seen["attention"]), ([], [], []))
 
     def test_site(self) -> None:
