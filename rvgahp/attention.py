@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import Any
 
-__all__ = ["NEAR", "sentences", "span"]
+__all__ = ["NEAR", "isTroubled", "sentences", "shortName", "span"]
 
 _SLOW = 0.5
 """Seconds for a ping that a site is slow with."""
@@ -70,21 +70,32 @@ def _absent(seen: dict[str, Any]) -> Iterator[str]:
         yield f"Site {site['site']} is away for {away}{sessions}: {site['reason']}."
 
 
+def isTroubled(one: dict[str, Any]) -> bool:
+    """
+    @param one: a site or a session.
+    @return: whether something is wrong with it.
+    """
+    if "connected" in one:
+        return not one["connected"] or (one.get("roundTrip") or 0) >= _SLOW
+    return one["state"] in ("stalled", "site away")
+
+
 def _stalled(seen: dict[str, Any]) -> Iterator[str]:
     sites: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for one in seen.get("sessions", ()):
         if one["state"] == "stalled":
             sites[one.get("site", "")].append(one)
     for site, stalled in sites.items():
+        where = f" at site {site}" if site else ""
         if len(stalled) > _NAMED:
             longest = span(max(one["stalled"] for one in stalled))
-            where = f" at site {site}" if site else ""
             yield f"{len(stalled)} sessions{where} have had no channel, the longest for {longest}."
             continue
         for one in stalled:
             yield (
-                f"Session {one['session']} of {one.get('user') or one['owner']} ({one['gahp']}) has"
-                f" had no channel for {span(one['stalled'])}; it is dialled again and again."
+                f"Session {shortName(one['session'])} of {one.get('user') or one['owner']}{where}"
+                f" ({one['gahp']}) has had no channel for {span(one['stalled'])}; it is dialled"
+                " again and again."
             )
 
 
@@ -147,8 +158,9 @@ def _limits(seen: dict[str, Any]) -> Iterator[str]:
     for limit in seen.get("limits", ()):
         if limit["most"] and limit["used"] >= NEAR * limit["most"]:
             used, most = limit["used"], limit["most"]
-            where = "at" if used >= most else "near"
-            yield f"{limit['by']} is {where} its limit: {used} of {most} ({limit['limit']})."
+            isFull = used >= most
+            where, then = ("at", "; further starts are refused") if isFull else ("near", "")
+            yield f"{limit['by']} is {where} its limit: {used} of {most} ({limit['limit']}){then}."
 
 
 def _certificates(seen: dict[str, Any]) -> Iterator[str]:
@@ -190,6 +202,13 @@ def _draining(seen: dict[str, Any]) -> Iterator[str]:
     for site in seen.get("sites", ()):
         if site["draining"]:
             yield f"Nothing new is started at site {site['site']}: it is drained."
+
+
+def shortName(session: str) -> str:
+    """
+    @return: the end of a session's id, by which C{rvgahp kill} finds it.
+    """
+    return ":".join(session.split(":")[-2:])
 
 
 def span(seconds: float) -> str:

@@ -131,10 +131,10 @@ class PeerChain:
     @property
     def validity(self) -> Validity:
         """
-        When all of the certificates are good.  That of a site is renewed if it is ours.
+        That of the certificate that ends first.  Whether it is renewed is not known here.
         """
-        began, expires = int(self.begin.timestamp()), int(self.end.timestamp())
-        return Validity(began, expires, bool(self.site))
+        first = min(self.certificates, key=lambda one: one.not_valid_after_utc)
+        return Validity.of(first, False)
 
     def checkProxies(self) -> None:
         """

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rvgahp import attention
+from rvgahp import attention, watchlimits
 from rvgahp.errors import NotAuthorized
 from rvgahp.peercred import LocalUser
 from rvgahp.siteconnection import SOFTWARE, SiteConnection
@@ -115,14 +115,28 @@ class ProxyStatus:
     def _sites(self, viewer: Viewer) -> list[dict[str, Any]]:
         proxy = self._proxy
         departures = self._departures()
-        enrolment = proxy.enrolment
-        absent = {*departures, *enrolment.enrolled()} - proxy.sites.keys()
-        absent = {name for name in absent if not enrolment.isRevoked(name)}
-        here = [self._site(one) for one in proxy.sites.values() if self.knows(viewer, one.site)]
+        enrolled = set(proxy.enrolment.enrolled())
+        absent = {*departures, *enrolled, *self._expected()} - proxy.sites.keys()
+        absent = {name for name in absent if not proxy.enrolment.isRevoked(name)}
+        here = [
+            self._site(one, one.site in enrolled)
+            for one in proxy.sites.values()
+            if self.knows(viewer, one.site)
+        ]
         away = [
-            self._away(name, departures.get(name)) for name in absent if self.knows(viewer, name)
+            self._away(name, departures.get(name), name in enrolled)
+            for name in absent
+            if self.knows(viewer, name)
         ]
         return sorted(here + away, key=lambda one: str(one["site"]))
+
+    def _expected(self) -> Collection[str]:
+        """
+        @return: the sites that are not enrolled, and may be expected for some time after the
+            proxy's start, as they have been here before.
+        """
+        isYoung = time.time() - self._since < watchlimits.SITE_REMEMBERED
+        return self._proxy.enrolment.acquainted() if isYoung else ()
 
     def _departures(self) -> Mapping[str, Departure]:
         """
@@ -132,7 +146,7 @@ class ProxyStatus:
         history.forget(self._proxy.enrolment.enrolled())
         return history.departures
 
-    def _site(self, site: SiteConnection) -> dict[str, Any]:
+    def _site(self, site: SiteConnection, isEnrolled: bool) -> dict[str, Any]:
         identity, chain = site.identity, site.chain
         assert identity is not None  # it has said Hello
         return {
@@ -143,7 +157,7 @@ class ProxyStatus:
             "software": site.software,
             "identity": identity.canonical,
             "method": identity.method,
-            **_shown(chain.validity if chain is not None else None),
+            **_shown(chain.validity if chain is not None else None, isEnrolled),
             "gahps": site.gahps,
             "policy": site.policy.encode(),
             "roundTrip": _roundTrip(site),
@@ -153,13 +167,13 @@ class ProxyStatus:
             "reason": "",
         }
 
-    def _away(self, name: str, departure: Departure | None) -> dict[str, Any]:
+    def _away(self, name: str, departure: Departure | None, isEnrolled: bool) -> dict[str, Any]:
         return {
             "site": name,
             "connected": False,
             "since": int(departure.when) if departure else None,
             "address": departure.address if departure else "",
-            **_shown(departure.validity if departure else None),
+            **_shown(departure.validity if departure else None, isEnrolled),
             "sessions": self._proxy.sessions.count(name),
             "unclaimed": self._proxy.claims.count(name),
             "draining": self._drains.isDraining(name),
@@ -223,8 +237,10 @@ class ProxyStatus:
         return [*_nearest(ofUser, users, get(ofUser)), *_nearest(ofSite, sites, get(ofSite))]
 
 
-def _shown(validity: Validity | None) -> dict[str, Any]:
-    return dict.fromkeys(_VALIDITY) if validity is None else validity.shown()
+def _shown(validity: Validity | None, renews: bool) -> dict[str, Any]:
+    if validity is None:
+        return dict.fromkeys(_VALIDITY)
+    return validity._replace(renews=renews).shown()
 
 
 def _isHis(viewer: Viewer, uid: int) -> bool:

@@ -87,6 +87,8 @@ class SentencesTests(SynchronousTestCase):
         session = {"session": "s", "user": "alice", "gahp": "cat", "state": "stalled"}
         (one,) = said(sessions=[{**session, "stalled": 130}])
         self.assertIn("Session s of alice (cat) has had no channel for 2 min", one)
+        (one,) = said(sessions=[{**session, "stalled": 5, "session": "h:1:2:3:ab", "site": "b"}])
+        self.assertIn("Session 3:ab of alice at site b (cat) has", one)
         (one,) = said(sessions=[{**session, "stalled": 1, "user": None, "owner": "a@x"}])
         self.assertIn("of a@x", one)
 
@@ -174,7 +176,10 @@ class SentencesTests(SynchronousTestCase):
         Who is near a limit, or at it.
         """
         limit = {"limit": "MOST", "most": 10, "by": "alice"}
-        for used, words in ((9, "alice is near its limit: 9 of 10"), (10, "is at its limit")):
+        for used, words in (
+            (9, "alice is near its limit: 9 of 10 (MOST)."),
+            (10, "starts are refused"),
+        ):
             (one,) = said(limits=[{**limit, "used": used}])
             self.assertIn(words, one)
 

@@ -142,6 +142,19 @@ class DocumentTests(StatusTestCase):
         self.assertEqual((self.seen()["sites"], self.seen()["attention"]), ([], []))
         self.assertRaises(NoSuchSite, self.operator.drain, ROOT, SITE)
 
+    def test_acquainted(self) -> None:
+        """
+        One that was here before this proxy's start is expected for that time, too, and not for
+        ever.
+        """
+        self.patch(self.proxy.enrolment, "acquainted", lambda: [SITE])
+        (site,) = self.seen()["sites"]
+        self.assertEqual((site["since"], site["certificateRenews"]), (None, None))
+        first = time.time() - watchlimits.SITE_REMEMBERED
+        status = ProxyStatus(self.proxy, lambda: VALIDITY)
+        self.patch(status, "_since", first - 60)
+        self.assertEqual(status.whole()["sites"], [])
+
     def test_away(self) -> None:
         """
         A site that has gone is shown with the time and the reason, one that is enrolled and has
