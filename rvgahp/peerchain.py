@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from cryptography import x509
@@ -128,7 +129,7 @@ class PeerChain:
         """
         return min(one.not_valid_after_utc for one in self.certificates)
 
-    @property
+    @cached_property
     def validity(self) -> Validity:
         """
         That of the certificate that ends first.  Whether it is renewed is not known here.
