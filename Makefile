@@ -1,5 +1,6 @@
 # make demo   runs a real job through a throw-away proxy, CE and client
-# make test   ruff, mypy and the tests, four minutes on two cores
+# make test   ruff, mypy, the manual and the tests, four minutes on two cores
+# make doc    the manual, in doc/_build/html, and the man pages, in doc/_build/man
 # make soak   the tests of real processes with the full numbers
 # make faults everything that may break is broken, and nothing is lost
 #
@@ -10,12 +11,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rvgahp twisted -name '*.py' 2>/dev/null) setup.py pyproject.toml
 
-.PHONY: demo test lint trial soak faults doc bench clean
+.PHONY: demo test lint trial soak faults doc html man bench clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/rvgahp demo
 
-test: lint trial
+test: lint doc trial
 
 lint: $(VENV)/.tools
 	$(BIN)/ruff check .
@@ -41,8 +42,11 @@ faults: $(VENV)/.tools
 	    $(BIN)/python -b -W error contrib/trial-installed.py \
 	    $(or $(TESTS),tests.test_faultlink tests.test_whole_faults tests.test_whole_resumption)
 
-doc: $(VENV)/.doc
-	$(BIN)/sphinx-build -W --keep-going -q -b html doc doc/_build/html
+doc: html man
+
+# Nothing is fetched.  A warning is an error, as is a reference that leads nowhere.
+html man: $(VENV)/.tools
+	$(BIN)/sphinx-build -W --keep-going -q -d doc/_build/doctrees -b $@ doc doc/_build/$@
 
 bench: $(VENV)/.installed
 	$(BIN)/python bench/bench.py $(BENCH)
@@ -59,11 +63,7 @@ $(VENV)/.installed: $(VENV)/.created $(SOURCES)
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[test,lint]'
-	@touch $@
-
-$(VENV)/.doc: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[doc]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[test,lint,doc]'
 	@touch $@
 
 clean:

@@ -60,7 +60,8 @@ class Options(DaemonOptions):
     longdesc = (
         "The broker of reverse GAHP, on the submit host. Sites dial its port; the gridmanager's"
         " rvgahp_client finds it by its UNIX socket. Settings come from condor_config"
-        " (--config names the file; else the one HTCondor finds); options go before them."
+        " (--config names the file; else the one HTCondor finds); options go before them. Example:"
+        " twistd --nodaemon --pidfile= rvgahp-proxy -c FILE. Manual: doc/administrator.rst."
     )
     role = "proxy"
     overrides = {

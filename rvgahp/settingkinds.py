@@ -52,7 +52,7 @@ class Kind:
     """
     One kind of value.
 
-    @ivar typeName: The word for it in the manual's table.
+    @ivar typeName: The word for it in the manual.
     @ivar allowed: What is allowed, to follow "it must be".
     @ivar parse: From the setting's text, which is not empty and has no blanks
         around it, to its value.  Raises L{ValueError} where it means none.
