@@ -115,6 +115,7 @@ class FullTests(SynchronousTestCase):
         self.notifier.tell(READY="1")
         self.notifier.tell(WATCHDOG="1")
         self.notifier.tell(WATCHDOG="1")
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
         self.clock.advance(10)
         self.assertEqual(self.said(), [])  # but there is room now
         first, reloading, *rest = self.after(watchlimits.NOTIFY_RETRY)

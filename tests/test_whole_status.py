@@ -19,6 +19,7 @@ from typing import Any
 
 from twisted.trial.unittest import SkipTest
 
+from rvgahp.errors import StartFailed
 from tests.procfs import waitFor
 from tests.programs import PROMPT, Run, program, runProgram
 from tests.wholecase import PlaygroundTestCase
@@ -195,6 +196,17 @@ class StatusTests(PlaygroundTestCase):
         attention = waitFor(lambda: self.seen("proxy")["attention"], "a word on the GAHP")
         self.assertIn("dying at site sandbox has died 3 times within 10 s", attention[0])
         self.assertIn("it exited with status 127 (a program in it was not found)", attention[0])
+
+    def test_metrics(self) -> None:
+        """
+        A CE that is to have metrics has them from its start, or does not start and says why.
+        """
+        with socket.create_server(("127.0.0.1", 0)) as busy:
+            where = f"127.0.0.1:{busy.getsockname()[1]}"
+            daemon = self.playground.addCE("busy", settings=f"RVGAHP_METRICS_ADDRESS = {where}\n")
+            e = self.assertRaises(StartFailed, daemon.start)
+        self.assertIn("Address already in use", str(e))
+        self.assertIn("RVGAHP_METRICS_ADDRESS", str(e))
 
     def test_others(self) -> None:
         """
