@@ -2,6 +2,7 @@
 # make test   ruff, mypy, the manual and the tests, four minutes on two cores
 # make doc    the manual, in doc/_build/html, and the man pages, in doc/_build/man
 # make soak   the tests of real processes with the full numbers
+# make browser shows the status page to a real browser
 # make faults everything that may break is broken, and nothing is lost
 #
 # Each does all its set-up in .venv, from any Python >= 3.10: PYTHON=python3.12 make test
@@ -9,9 +10,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(shell find rvgahp twisted -name '*.py' 2>/dev/null) setup.py pyproject.toml
+SOURCES := $(shell find rvgahp twisted -name '*.py' -o -path 'rvgahp/page/*' 2>/dev/null) setup.py pyproject.toml
 
-.PHONY: demo test lint trial soak faults doc html man bench clean
+.PHONY: demo test lint trial soak browser faults doc html man bench clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/rvgahp demo
@@ -32,6 +33,12 @@ soak: $(VENV)/.tools
 	RVGAHP_SOAK=1 $(BIN)/python -b -W error contrib/trial-installed.py \
 	    $(or $(TESTS),$(patsubst tests/%.py,tests.%,$(wildcard tests/test_whole_*.py)) \
 	    tests.test_gridmanagerfuzz tests.test_mapdifferences tests.test_mapregex)
+
+# The status page in Chromium without a window (Debian: chromium, chromium-driver): a minute and a
+# half on two cores.
+browser: $(VENV)/.tools
+	RVGAHP_BROWSER=1 $(BIN)/python -b -W error contrib/trial-installed.py \
+	    $(or $(TESTS),tests.test_pagebrowser)
 
 # Nothing is lost, whatever happens: every byte cut, 10,000 sessions under kills, cuts and
 # stops, and the full numbers of resumption: three quarters of an hour on two cores.

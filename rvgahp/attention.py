@@ -12,12 +12,24 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import Any
 
-__all__ = ["NEAR", "isTroubled", "sentences", "shortName", "span"]
+__all__ = [
+    "NEAR",
+    "SLOW",
+    "concerns",
+    "endsSoon",
+    "isFailure",
+    "isTroubled",
+    "sentences",
+    "shortName",
+    "size",
+    "span",
+]
 
-_SLOW = 0.5
+SLOW = 0.5
 """Seconds for a ping that a site is slow with."""
 
-_WEEK = 7 * 86400
+WEEK = 7 * 86400
+"""Seconds before its end from which on a certificate needs somebody's attention."""
 
 _LATE = 3
 """The part of a certificate's life that is left when it should have been renewed long ago: one of
@@ -44,8 +56,29 @@ def sentences(seen: dict[str, Any]) -> list[str]:
     @param seen: as in C{doc/status.rst}.
     @return: what is wrong or soon will be, the most urgent first.
     """
-    steps = (_proxies, _absent, _stalled, _dying, _limits, _certificates, _slow, _draining)
-    return [sentence for step in steps for sentence in step(seen)]
+    return [sentence for _, sentence in concerns(seen)]
+
+
+def concerns(seen: dict[str, Any]) -> list[tuple[str, str]]:
+    """
+    @param seen: as in C{doc/status.rst}.
+    @return: the same sentences, each after the kind of what is wrong, in one word.
+    """
+    kinds = {
+        "away": (_proxies, _absent),
+        "stalled": (_stalled,),
+        "failing": (_dying,),
+        "limit": (_limits,),
+        "certificate": (_certificates,),
+        "slow": (_slow,),
+        "drained": (_draining,),
+    }
+    return [
+        (kind, sentence)
+        for kind, steps in kinds.items()
+        for step in steps
+        for sentence in step(seen)
+    ]
 
 
 def _proxies(seen: dict[str, Any]) -> Iterator[str]:
@@ -55,6 +88,8 @@ def _proxies(seen: dict[str, Any]) -> Iterator[str]:
             where = f"{proxy['host']} port {proxy['port']}"
             reason = proxy["reason"] or "it is being dialled"
             yield f"The proxy {where} is away for {away}: {reason}."
+        elif proxy.get("unanswered"):
+            yield f"No channel gets through: {proxy['unanswered']}."
 
 
 def _absent(seen: dict[str, Any]) -> Iterator[str]:
@@ -76,7 +111,7 @@ def isTroubled(one: dict[str, Any]) -> bool:
     @return: whether something is wrong with it.
     """
     if "connected" in one:
-        return not one["connected"] or (one.get("roundTrip") or 0) >= _SLOW
+        return not one["connected"] or (one.get("roundTrip") or 0) >= SLOW
     return one["state"] in ("stalled", "site away")
 
 
@@ -117,10 +152,10 @@ def _dying(seen: dict[str, Any]) -> Iterator[str]:
 
 
 def _isDying(ends: Sequence[dict[str, Any]]) -> bool:
-    return len(ends) >= _TIMES and all(map(_isFailure, ends[-_TIMES:]))
+    return len(ends) >= _TIMES and all(map(isFailure, ends[-_TIMES:]))
 
 
-def _isFailure(end: dict[str, Any]) -> bool:
+def isFailure(end: dict[str, Any]) -> bool:
     """
     @return: whether a GAHP was of no use: it could not be started, or has crashed at once.
         Where its CE is older and does not say whether it has, one has that ended by itself
@@ -128,11 +163,11 @@ def _isFailure(end: dict[str, Any]) -> bool:
     """
     if end["by"] == "start":
         return True
-    lived = end["seconds"] if end["lived"] is None else end["lived"]
+    lived = end["seconds"] if end.get("lived") is None else end["lived"]
     isShort = lived is not None and lived < _SHORT
     if end["by"] != "site" or end["reason"] or not isShort:
         return False
-    if end["outcome"] is None:
+    if end.get("outcome") is None:
         return not end["sent"] or not end["received"]
     return bool(end["outcome"] == "crashed")
 
@@ -145,8 +180,8 @@ def _howDying(where: str, ends: Sequence[dict[str, Any]], now: int) -> str:
     ago = span(now - last["when"])
     if last["by"] == "start":
         return f"{where} cannot be started, last {ago} ago: {last['reason']}"
-    times = sum(1 for _ in takewhile(_isFailure, reversed(ends)))
-    how = f" it {last['status']}," if last["status"] else ""
+    times = sum(1 for _ in takewhile(isFailure, reversed(ends)))
+    how = f" it {last['status']}," if last.get("status") else ""
     said = "after its first words" if last["sent"] else "without a word"
     return (
         f"{where} has died {times} times within {_SHORT} s of its start, last {ago} ago:{how}"
@@ -167,20 +202,31 @@ def _certificates(seen: dict[str, Any]) -> Iterator[str]:
     owners = [("this daemon", seen)]
     owners += [(f"site {site['site']}", site) for site in seen.get("sites", ())]
     for whose, owner in owners:
-        end, began = owner.get("certificateExpires"), owner.get("certificateBegan")
-        # One that is made for days, and renewed, is not always about to end.
-        if end is None or end - seen["now"] > min(_WEEK, (end - began) / _LATE):
+        if not endsSoon(owner, seen["now"]):
             continue
-        left = end - seen["now"]
+        left = owner["certificateExpires"] - seen["now"]
         when = "has ended" if left <= 0 else f"ends in {span(left)}"
         yield f"The certificate of {whose} {when}{_remedy(owner)}."
+
+
+def endsSoon(owner: dict[str, Any], now: int) -> bool:
+    """
+    @param owner: a site, or the daemon itself.
+    @return: whether its certificate does, or has ended.  One that is made for days, and renewed,
+        is not always about to end.
+    """
+    end, began = owner.get("certificateExpires"), owner.get("certificateBegan")
+    if end is None:
+        return False
+    soon = WEEK if began is None else min(WEEK, (end - began) / _LATE)
+    return bool(end - now <= soon)
 
 
 def _remedy(owner: dict[str, Any]) -> str:
     """
     @return: what is to be done about a certificate, as the end of a sentence.
     """
-    if not owner["certificateRenews"]:
+    if not owner.get("certificateRenews"):
         return "; rvgahp has not made it: renew it where it was made"
     if "connected" not in owner:
         return ", and should have been renewed long ago; see its log"
@@ -191,7 +237,7 @@ def _remedy(owner: dict[str, Any]) -> str:
 
 def _slow(seen: dict[str, Any]) -> Iterator[str]:
     for site in seen.get("sites", ()):
-        if (site.get("roundTrip") or 0) >= _SLOW:
+        if (site.get("roundTrip") or 0) >= SLOW:
             yield f"Site {site['site']} is slow: it took {site['roundTrip']:.1f} s for a ping."
 
 
@@ -225,3 +271,17 @@ def span(seconds: float) -> str:
     if hours < 48:
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     return f"{hours // 24} d"
+
+
+def size(value: int | None) -> str:
+    """
+    @return: a number of bytes, as people read it.
+    """
+    if value is None:
+        return "-"
+    amount = float(value)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1000:
+            return f"{value} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"

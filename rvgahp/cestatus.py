@@ -72,7 +72,7 @@ class CEStatus:
             "site": self._site,
             "draining": self._ce.here.drains.isAll,
             **renewal.validity.shown(),
-            "proxies": [self._ce.proxy.document()],
+            "proxies": [{**self._ce.proxy.document(), "unanswered": self._ce.way.doubt()}],
             "sessions": [
                 self._session(one)
                 for one in self._ce.sessions.values()

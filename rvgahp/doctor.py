@@ -16,8 +16,9 @@ from rvgahp.doctorcertificates import certificates, revocations
 from rvgahp.doctordaemon import daemon
 from rvgahp.doctorfiles import access, map_, permissions, start
 from rvgahp.doctorgahps import batchSystem, gahps
-from rvgahp.doctornet import names, port, proxyAddress
+from rvgahp.doctornet import names, port
 from rvgahp.doctorsettings import account, clock, settings, software
+from rvgahp.doctorway import proxyAddress
 from rvgahp.findings import WRONG, Finding, Findings, guarded, ok
 from rvgahp.patience import Patience
 from rvgahp.settings import load, settingsFrom

@@ -12,12 +12,13 @@ import socket
 
 from rvgahp.certificaterequests import spkiOf
 from rvgahp.doctorcase import Case
-from rvgahp.doctortls import NoTLS, handshake, shownBy
+from rvgahp.doctortls import NoTLS, shownBy
 from rvgahp.findings import Finding, Findings, ok, warning, wrong
 from rvgahp.lookups import addressesOf, ownName
 from rvgahp.tls import isFor
+from rvgahp.wayout import placeOf
 
-__all__ = ["names", "port", "proxyAddress"]
+__all__ = ["LOOKUP_LIMIT", "RESOLVER", "addresses", "names", "port"]
 
 #: Seconds for the resolver, and for a connection.
 LOOKUP_LIMIT = 5.0
@@ -26,20 +27,13 @@ CONNECT_LIMIT = 5.0
 #: Where to connect for those who listen on all addresses (RVGAHP_INTERFACE).
 _EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
-_RESOLVER = "mend this machine's resolver or /etc/hosts"
+RESOLVER = "mend this machine's resolver or /etc/hosts"
 _OTHER_PORT = (
     "stop that program, or set RVGAHP_PORT to another port, and RVGAHP_BROKER_PORT at the sites."
 )
 
 
-def place(host: str, number: int) -> str:
-    """
-    @return: an address, for people.
-    """
-    return f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
-
-
-def _addresses(host: str) -> list[str] | str:
+def addresses(host: str) -> list[str] | str:
     """
     @return: as of L{addressesOf}.
     """
@@ -52,12 +46,12 @@ def names(case: Case) -> Findings:
     it.
     """
     own = ownName(LOOKUP_LIMIT)
-    found = _addresses(own)
+    found = addresses(own)
     if isinstance(found, str):
         yield warning(
             "name",
             f"this host's own name {own} does not resolve ({found})",
-            f"{_RESOLVER}; sites and access rules may know it by this name.",
+            f"{RESOLVER}; sites and access rules may know it by this name.",
         )
     else:
         yield ok("name", f"this host is {own}, at {', '.join(found)}")
@@ -69,12 +63,12 @@ def _publicName(case: Case, own: str) -> Findings:
     given = case.settings.get("RVGAHP_PUBLIC_ADDRESS")
     host = given[0] if given else own
     why = "RVGAHP_PUBLIC_ADDRESS" if given else "this host's full name"
-    found = _addresses(host)
+    found = addresses(host)
     if given and isinstance(found, str):
         yield wrong(
             "name",
             f"sites dial {host} ({why}), which does not resolve ({found})",
-            f"mend RVGAHP_PUBLIC_ADDRESS, or {_RESOLVER}.",
+            f"mend RVGAHP_PUBLIC_ADDRESS, or {RESOLVER}.",
         )
     if case.credentials is None:
         return
@@ -99,7 +93,7 @@ def port(case: Case) -> Findings:
         yield ok("port", "any that is free (RVGAHP_PORT = 0); the proxy's log has it")
         return
     host = _EVERYWHERE.get(interface, interface)
-    where = place(host, number)
+    where = placeOf(host, number)
     try:
         connection = socket.create_connection((host, number), CONNECT_LIMIT)
     except ConnectionRefusedError:
@@ -146,59 +140,3 @@ def _listener(case: Case, connection: socket.socket, where: str) -> Finding:
         f"{where} (RVGAHP_PORT) is taken by a program that shows another certificate than ours",
         f"say rvgahp reload if it is the proxy, with new files; if not, {_OTHER_PORT}",
     )
-
-
-def proxyAddress(case: Case) -> Findings:
-    """
-    Of a CE: the way to the proxy.
-    """
-    host = case.settings.get("RVGAHP_BROKER_HOST")
-    number = case.settings.get("RVGAHP_BROKER_PORT")
-    other = case.settings.get("RVGAHP_CONNECT_TO")
-    target, setting = (host, number), "RVGAHP_BROKER_HOST"
-    if other:
-        target, setting = other, "RVGAHP_CONNECT_TO"
-    found = _addresses(target[0])
-    if isinstance(found, str):
-        yield wrong(
-            "proxy's address",
-            f"the proxy's host {target[0]} ({setting}) does not resolve ({found})",
-            f"mend {setting} in {case.configuration.where}, or {_RESOLVER}.",
-        )
-        return
-    if found != [target[0]]:
-        yield ok("proxy's address", f"{target[0]} ({setting}) is {', '.join(found)}")
-    problem = ""
-    for address in found:
-        try:
-            connection = socket.create_connection((address, target[1]), CONNECT_LIMIT)
-        except OSError as e:
-            problem = problem or f"{place(address, target[1])}: {e.strerror or e}"
-            continue
-        with connection:
-            yield from _secured(case, connection, host, place(address, target[1]))
-        return
-    yield wrong(
-        "proxy's port",
-        f"nobody listens at the proxy's address, or it cannot be reached ({problem})",
-        f"see whether rvgahp-proxy runs there (rvgahp doctor there), whether {setting} and"
-        " RVGAHP_BROKER_PORT are right, and whether this machine may dial out to that port.",
-    )
-
-
-def _secured(case: Case, connection: socket.socket, host: str, where: str) -> Findings:
-    yield ok("proxy's port", f"{where} can be connected to")
-    if case.credentials is None:
-        return
-    try:
-        end = handshake(connection, case, host, CONNECT_LIMIT)
-    except NoTLS as e:
-        yield wrong(
-            "proxy's TLS",
-            f"what listens at {where} is not taken for the proxy, or does not take us: {e}",
-            "compare RVGAHP_CAFILE and RVGAHP_BROKER_HOST with the proxy's certificate (rvgahp"
-            " doctor there), and both clocks; after rvgahp revoke, or with a new authority, the"
-            " site needs rvgahp invite and rvgahp join --replace.",
-        )
-    else:
-        yield ok("proxy's TLS", f"{where} has shown a certificate for {host}, good until {end}")

@@ -8,12 +8,10 @@ Layer 4: no more than what is known.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rvgahp.counts import Counts
-
-if TYPE_CHECKING:
-    from rvgahp.settings import Settings
+from rvgahp.wayout import Target, WayOut, placeOf
 
 __all__ = ["ProxyState"]
 
@@ -22,7 +20,7 @@ class ProxyState:
     """
     One CE's.
 
-    @ivar host: where the proxy is dialled.
+    @ivar host: where the proxy was dialled last, or will be first.
     @ivar port: the same.
     @ivar address: its IP address, when it was there last; empty before that.
     @ivar software: what it calls itself; empty before it has accepted us.
@@ -31,27 +29,46 @@ class ProxyState:
     @ivar problem: why the last connection ended, or there was none; empty before that.
     """
 
-    def __init__(self, settings: Settings, counts: Counts) -> None:
+    def __init__(self, way: WayOut, counts: Counts) -> None:
         """
         @param counts: has our dials, and how they fail.
         """
+        self._way = way
         self._counts = counts
-        broker = settings.get("RVGAHP_BROKER_HOST"), settings.get("RVGAHP_BROKER_PORT")
-        self.host, self.port = settings.get("RVGAHP_CONNECT_TO") or broker
+        self.host, self.port = way.places[0]
+        self._target: Target | None = None  # of the present connection
         self.address = self.software = self.problem = ""
         self.isAccepted = False
         self.since = time.time()
 
-    def dialled(self) -> None:
+    def dials(self) -> None:
         """
         It is dialled.
         """
         self._counts.dials += 1
 
+    def dialled(self, target: Target) -> None:
+        """
+        Something has answered there.
+        """
+        self._target = target
+        self.host, self.port = target.host, target.port
+
+    def where(self, peer: str) -> str:
+        """
+        @param peer: to whom our connection goes.
+        @return: where the proxy is, for people.
+        """
+        if self._way.gateway is None:
+            return peer
+        return f"{placeOf(self.host, self.port)} through {self._way.gateway.name}"
+
     def accepted(self, software: str) -> None:
         """
         It has accepted us.
         """
+        if self._target is not None:
+            self._way.order.accepted(self._target)
         self.software = software
         self.isAccepted = True
         self.since = time.time()
@@ -65,6 +82,9 @@ class ProxyState:
         self._counts.losses[error] += 1
         if self.isAccepted:
             self.since = time.time()
+        elif self._target is not None:
+            self._way.order.rejected(self._target)
+        self._target = None
         self.isAccepted = False
         self.problem = problem
 
@@ -75,6 +95,7 @@ class ProxyState:
         return {
             "host": self.host,
             "port": self.port,
+            "through": self._way.gateway.name if self._way.gateway is not None else "",
             "address": self.address,
             "software": self.software,
             "connected": self.isAccepted,

@@ -36,6 +36,7 @@ from rvgahp.localnames import LocalNames
 from rvgahp.methodtable import MethodTable
 from rvgahp.metricsport import MetricsPort
 from rvgahp.notify import Notifier
+from rvgahp.pageport import PagePort
 from rvgahp.proxy import Proxy
 from rvgahp.proxyaccess import ProxyAccess
 from rvgahp.proxyenrolment import ProxyEnrolment, needsOwnCredentials
@@ -149,7 +150,7 @@ class ProxyService(Service):
         self._listeners: list[Listener] = []
         self._sockets: list[tuple[str, int]] = []
         self._handed: dict[str, socket.socket] = {}
-        self._views: list[StatusSocket | MetricsPort] = []
+        self._views: list[StatusSocket | MetricsPort | PagePort] = []
 
     def privilegedStartService(self) -> None:
         """
@@ -228,6 +229,10 @@ class ProxyService(Service):
         metrics = MetricsPort(self._reactor, self._settings, counts, status.whole)
         self._views.append(metrics)
         metrics.open()
+        page = PagePort(self._reactor, self._settings, counts, status.document)
+        self._views.append(page)
+        if page.open():
+            self.log.info("The status page is on {address}", address=page.address)
 
     def _listenForClients(self) -> str:
         """

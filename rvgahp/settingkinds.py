@@ -27,8 +27,10 @@ __all__ = [
     "ADDRESS",
     "ADDRESS_PORT",
     "COMMAND",
+    "GATEWAY",
     "HOST",
     "LEVEL",
+    "LOOPBACK_PORT",
     "MODE",
     "SITE",
     "Kind",
@@ -60,6 +62,7 @@ class Kind:
         for it, as HTCondor allows for its own numbers
         (C{src/condor_utils/condor_config.cpp:2135}).
     @ivar unset: The value of a setting of this kind that has no text at all.
+    @ivar mayHoldSecret: Whether a password may stand in a bad text, which is not repeated then.
     """
 
     typeName: str
@@ -67,6 +70,7 @@ class Kind:
     parse: Callable[[str], Any]
     numeric: bool = False
     unset: Any = None
+    mayHoldSecret: bool = False
 
 
 def integer(low: int, high: int) -> Kind:
@@ -172,6 +176,27 @@ def _parseHostPort(text: str) -> tuple[str, int]:
     return _parseHost(host), integer(1, 65535).parse(port)
 
 
+def _parseGateway(text: str) -> tuple[str, str, int]:
+    """
+    C{SCHEME://HOST:PORT}, without user and password, and without a path.
+    """
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme.lower() not in ("http", "socks5", "socks5h"):
+        raise ValueError(text)
+    return scheme.lower(), *_parseHostPort(rest.removesuffix("/"))
+
+
+def _parseLoopbackPort(text: str) -> tuple[str, int]:
+    """
+    C{PORT}, or an IPv4 address of the loopback interface before it.
+    """
+    host, _, port = text.rpartition(":")
+    address = ipaddress.IPv4Address(host or "127.0.0.1")
+    if not address.is_loopback or text.startswith(":"):
+        raise ValueError(text)
+    return str(address), integer(0, 65535).parse(port)
+
+
 def _parseAddressPort(text: str) -> str:
     """
     The same, and no name: it is dialled by a program that resolves none, not even those of
@@ -254,6 +279,15 @@ HOST_PORT = Kind(
 )
 """Where to dial.  Value: a pair of C{str}, as of L{HOST}, and C{int}."""
 
+GATEWAY = Kind(
+    "URL",
+    "http://HOST:PORT, socks5://HOST:PORT or socks5h://HOST:PORT, without user and password, which"
+    " belong in the file that RVGAHP_CONNECT_THROUGH_CREDENTIALS names",
+    _parseGateway,
+    mayHoldSecret=True,
+)
+"""An HTTP proxy or SOCKS server.  Value: its scheme, host and port."""
+
 ADDRESS_PORT = Kind(
     "address:port",
     "an IP address, a colon and a port from 1 to 65535; an IPv6 address in brackets",
@@ -288,3 +322,11 @@ LEVEL = Kind(
     lambda text: passing(Level.parse, text),
 )
 """How much a protection is wanted.  Value: a L{Level}."""
+
+LOOPBACK_PORT = Kind(
+    "loopback port",
+    "a port from 0 (the kernel chooses) to 65535, or with an IPv4 address of the loopback "
+    "interface before it, such as 127.0.0.1:9711",
+    _parseLoopbackPort,
+)
+"""Where to listen for this host alone.  Value: a pair of C{str} and C{int}."""

@@ -26,21 +26,22 @@ LAYERS = (
     " frontbanner frontlimits frontoutput frontpaths frontqueue frontreplies frontresults"
     " frontrules frontsent frontsite cedarpeek phase mapsyntax mapregex mapfields mapfile"
     " addresspattern authorizationlist invitecode enrolmentlimits accesssyntax accessrules"
-    " accesssample tokenbucket occupancy penalties watchlimits attention drains counts",
+    " accesssample tokenbucket occupancy penalties watchlimits attention drains counts"
+    " lastday pagerows waylimits negotiation wayout",
     "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords"
     " sinful forward splice tcpconnect bootclock mapreader lookups"
-    " accountnames filesafety",
+    " accountnames filesafety race gatewayhandshake dialling",
     "commands localcommands igahp launcher settingkinds listkinds viewtable settingrow sitesockets"
     " securitytable settingtable settingreader settings configuration condorconfig condorraw"
     " certificates certificaterequests launcherchild launcherrules launcherpam"
     " launcherholder launchedprocess onelinename peerchain"
-    " iauthentication",
+    " iauthentication waytable",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
     " processlauncher gahpenvironment gahpprocess gahptable gahpkinds accounts credentials"
     " files protection socketowner delayedcalls refusals reload keyexchange registry"
     " registryentries hostidentity separation accessreader peernames localnames access"
     " auditlog startlimits trust tlsreasons canonicalnames methodtable authentication"
-    " sslmethod history viewer smallsite watchdog handedsockets gahpend",
+    " sslmethod history viewer smallsite pagetext watchdog handedsockets waysettings gahpend",
     "proxy proxysession renewal claims sites siteconnection description local localrequests"
     " ce gahpsession gahpoutput way channeldialer cesessions cetunnels transferpause"
     " tunnelprobe client clientrun clientsession clientclaim clientface clientcopy"
@@ -49,14 +50,14 @@ LAYERS = (
     " proxyreload cereload proxyaccess introduction localclients startproblem watch"
     " sessionaudit ceaudit siteauthentication gahprequest sessionnews"
     " proxystatus cestatus proxystate proxyoperator statusweb statussocket"
-    " metrics metricsport cecounts",
+    " metrics metricsport cecounts pagefeed pageweb pageport controldial",
     "tapoptions proxytap cetap",
     "cli credentialscli mapcli sandbox daemonprocess demo screen patience inquiry"
     " gahpdialogue gahpjob trace tracewords tracejob traceport tracetunnel tracesteps"
     " tracecli enrolmentcli reloadcli join joinfiles accesscli statuscli statusclient statustables"
     " findings doctor doctorcase doctorcli doctorcertificates doctordaemon doctorfiles"
     " doctorgahps doctornet doctorsettings doctortls commandparser completioncli cecli ceunit"
-    " cecron",
+    " cecron joinroute doctorway",
 )
 
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

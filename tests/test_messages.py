@@ -30,6 +30,7 @@ ELSEWHERE = {
     "daemonprocess": "the playground's words",
     "metrics": "help of metrics, doc/metrics.rst",
     "onelinename": "types of attributes",
+    "pagetext": "the status page, doc/page.rst",
     "demo": "the playground's words",
     "doctor": "findings, each with its remedy beside it; doc/doctor.rst",
     "doctorcase": "the same",
@@ -41,6 +42,7 @@ ELSEWHERE = {
     "doctornet": "the same",
     "doctorsettings": "the same",
     "doctortls": "the same",
+    "doctorway": "the same",
     "findings": "the same",
     "enrolmentcli": "help, and doc/enrolment.rst",
     "sandbox": "the playground's words",
@@ -51,6 +53,7 @@ ELSEWHERE = {
     "settingkinds": "what is allowed, in the table of doc/settings.rst",
     "listkinds": "the same",
     "viewtable": "the same",
+    "waytable": "the same",
     "settingtable": "the table of doc/settings.rst",
 }
 
@@ -78,6 +81,7 @@ NO_MESSAGES = """
     a connection from the site, in *
     a connection from the site, in *, by what listens there
     rvgahp_*_*_*
+    http://*:*/
     /proc/*/task/*/children
     for your account
     systemctl enable --now *
@@ -90,7 +94,7 @@ HELP_CALLS |= {"parameters"}
 
 #: Names to which texts are given that are no messages.
 HELP_NAMES = {"HELP", "_ABOUT", "_EPILOG", "_BOOTSTRAP", "_SCRIPT", "WITHHELD", "longdesc"}
-HELP_NAMES |= {"BANNED", "SHARED", "_ACCESS_TEXT", "_CONFIG_TEXT", "_CONNECT_TEXT", "_KEYS"}
+HELP_NAMES |= {"BANNED", "SHARED", "_ACCESS_TEXT", "_CONFIG_TEXT", "_CONNECT_TEXTS", "_KEYS"}
 HELP_NAMES |= {"_HARDENING", "_HEAD", "_ORDER", "_SERVICE", "_TITLES"}  # of a unit
 
 #: Errors that only a mistake in the code raises.
