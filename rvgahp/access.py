@@ -45,30 +45,43 @@ class Access:
         self.warn: Callable[[str, str, str], object] = self._warn
         self._peers = PeerNames(reactor, lookup)
 
-    def _warn(self, form: str, who: str, what: str) -> None:
-        self.log.warn(form, who=who, what=what)
+    def _warn(self, form: str, rule: str, what: str) -> None:
+        self.log.warn(form, rule=rule, what=what)
 
     def check(
-        self, level: str, subject: Subject, things: Mapping[str, str], builtIn: str | None = None
+        self,
+        level: str,
+        subject: Subject,
+        things: Mapping[str, str],
+        builtIn: str | None = None,
+        log: Logger | None = None,
     ) -> str:
         """
         See that somebody may do something; the arguments are L{AccessRules.decide}'s.
 
+        @param log: As for L{settle}.
         @return: The rule that lets him.
         @raise NotAuthorized: None does, or one denies it; the sentence is for him.
         """
-        return self.settle(self.rules.decide(level, subject, things, builtIn))
+        return self.settle(self.rules.decide(level, subject, things, builtIn), log)
 
-    def settle(self, decision: AccessDecision) -> str:
+    def settle(self, decision: AccessDecision, log: Logger | None = None) -> str:
         """
         Follow a decision.
 
+        @param log: That of the session that it is about; L{None}: of none.
         @return: The rule that lets him.
         @raise NotAuthorized: He may not.
         """
         if decision.isAllowed:
             return decision.rule
-        self.warn("Refused: {what} [{who}]", decision.rule or "no rule", decision.refusal)
+        rule = decision.rule or "no rule"
+        if log is None:
+            self.warn("Refused: {what} [{rule}]", rule, decision.refusal)
+        else:
+            log.warn(
+                "Session {session}: refused: {what} [{rule}]", what=decision.refusal, rule=rule
+            )
         raise NotAuthorized(decision.refusal)
 
     def checkPeer(
@@ -78,17 +91,19 @@ class Access:
         address: str,
         things: Mapping[str, str],
         builtIn: str | None = None,
+        log: Logger | None = None,
     ) -> Deferred[str]:
         """
         The same for somebody who comes from another host.
 
         @param address: Its IP address.
+        @param log: As for L{settle}.
         @return: fires with the rule that lets him, at once unless a rule needs names of hosts;
             fails with L{NotAuthorized}.
         """
         if not self.rules.needsNames(level):
-            return execute(self.check, level, Subject(name, address), things, builtIn)
+            return execute(self.check, level, Subject(name, address), things, builtIn, log)
         found = self._peers.find(address)
         return found.addCallback(
-            lambda names: self.check(level, Subject(name, address, names), things, builtIn)
+            lambda names: self.check(level, Subject(name, address, names), things, builtIn, log)
         )

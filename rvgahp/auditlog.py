@@ -9,9 +9,7 @@ no field cannot be written.
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -21,6 +19,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from rvgahp import watchlimits
+from rvgahp.appendedfile import AppendedFile
 from rvgahp.errors import ConfigurationError
 from rvgahp.refusals import Refusals
 from rvgahp.tokenbucket import TokenBuckets
@@ -69,7 +68,8 @@ _REFUSALS_RATE, _REFUSALS_BURST, _REFUSALS_SOURCES = 2.0, 100.0, 4096
 """Lines in a second, and at once, that one source of refusals can cause; and how many sources
 are told apart."""
 
-_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_MODE = 0o600
+"""Of a file that is made."""
 
 
 class AuditLog:
@@ -94,9 +94,7 @@ class AuditLog:
         self._clock = clock
         self._path = path
         self._now = now
-        self._fd = -1
-        self._identity = (0, 0)
-        self._isTorn = False
+        self._file = AppendedFile(_MODE)
         self._lost = self._omitted = 0
         self._refused = TokenBuckets(_REFUSALS_SOURCES)
         self._failures = Refusals(clock, self._say, watchlimits.WARNINGS_PERIOD)
@@ -113,7 +111,7 @@ class AuditLog:
         if path is None:
             return
         try:
-            self._reopen(path)
+            self._file.open(path)
         except OSError as e:
             raise ConfigurationError(
                 f"RVGAHP_AUDIT_LOG: cannot append to {path}: {e.strerror or e}; make its directory"
@@ -137,7 +135,8 @@ class AuditLog:
             self._omitted += 1
             return
         try:
-            self._write(path, self._line(event, fields))
+            self._file.append(path, self._line(event, fields))
+            self._lost = self._omitted = 0
         except OSError as e:
             self._lost += 1
             self._failures.refused(f"{path}: {e.strerror or e}")
@@ -147,9 +146,7 @@ class AuditLog:
         Let go of the file.
         """
         self._failures.close()
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._file.close()
 
     # -- the line -----------------------------------------------------------
 
@@ -172,45 +169,8 @@ class AuditLog:
             line["omitted"] = self._omitted
         return json.dumps(line, separators=(",", ":")).encode("ascii") + b"\n"
 
-    def _write(self, path: str, line: bytes) -> None:
-        """
-        @raise OSError: it was not written, or not whole.
-        """
-        if not self._isCurrent(path):
-            self._reopen(path)
-        if self._isTorn:
-            line = b"\n" + line  # so that only the one before is no JSON
-        count = os.write(self._fd, line)
-        if count < len(line):
-            self._isTorn = True
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._isTorn = False
-        self._lost = self._omitted = 0
-
-    def _isCurrent(self, path: str) -> bool:
-        """
-        @return: whether the file that is open is the one that has this name.
-        """
-        if self._fd < 0:
-            return False
-        try:
-            found = os.stat(path)
-        except OSError:
-            return False
-        return (found.st_dev, found.st_ino) == self._identity
-
-    def _reopen(self, path: str) -> None:
-        fd = os.open(path, _FLAGS, 0o600)
-        if self._fd >= 0:
-            os.close(self._fd)
-        self._fd = fd
-        found = os.fstat(fd)
-        if (found.st_dev, found.st_ino) != self._identity:
-            self._isTorn = False
-        self._identity = found.st_dev, found.st_ino
-
     def _say(self, problem: str, count: int) -> None:
-        self.log.error("The audit log lacks {count} lines: {problem}", count=count, problem=problem)
+        self.log.error("The audit log lacks {count} lines: {reason}", count=count, reason=problem)
 
 
 def _bounded(name: str, kind: type, value: Any) -> Any:

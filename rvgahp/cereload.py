@@ -85,9 +85,5 @@ class CEReload:
 
     def _withdraw(self, failure: Failure, session: GAHPSession) -> None:
         failure.trap(NotAuthorized)
-        self.log.warn(
-            "Session {session}: withdrawn: {reason}",
-            session=session.sessionId,
-            reason=failure.getErrorMessage(),
-        )
+        session.log.warn("Session {session}: withdrawn: {reason}", reason=failure.getErrorMessage())
         session.clientGone(failure.getErrorMessage())

@@ -127,7 +127,7 @@ class CertificateRenewal:
                     f"The certificate {self._files[0]} is of another site by now: restart the CE."
                 )
         except CredentialError as e:
-            self.log.warn("Going on with the credentials of before: {problem}", problem=e)
+            self.log.warn("Going on with the credentials of before: {reason}", reason=e)
             return self.credentials
         if found != self.credentials:
             self._take(found)
@@ -205,17 +205,17 @@ class CertificateRenewal:
         if failure.check(NotAuthorized):
             # Not before the next connection: it would say the same.
             self.log.warn(
-                "The certificate, good until {end}, is not renewed by the proxy: {problem}",
+                "The certificate, good until {end}, is not renewed by the proxy: {reason}",
                 end=self.credentials.certificate.not_valid_after_utc,
-                problem=failure.getErrorMessage(),
+                reason=failure.getErrorMessage(),
             )
             return
         delay = self._retryDelay()
         self.log.warn(
-            "The certificate, good until {end}, was not renewed: {problem}; trying again in"
+            "The certificate, good until {end}, was not renewed: {reason}; trying again in"
             " {delay:.1f} s",
             end=self.credentials.certificate.not_valid_after_utc,
-            problem=failure.getErrorMessage(),
+            reason=failure.getErrorMessage(),
             delay=delay,
         )
         self._rest = self._reactor.seconds() + delay

@@ -11,8 +11,9 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from rvgahp.access import Access
 from rvgahp.accessrules import START
@@ -25,6 +26,7 @@ from rvgahp.gahpenvironment import GAHPEnvironment, Surroundings
 from rvgahp.gahprequest import GAHPRequest
 from rvgahp.gahpsession import GAHPSession
 from rvgahp.gahptable import GAHPTable
+from rvgahp.logrecord import BoundLogger
 from rvgahp.occupancy import Occupancy
 from rvgahp.policy import Outcome, Policy
 from rvgahp.processlauncher import ProcessLauncher
@@ -141,11 +143,24 @@ class CESessions:
         @param asked: the arguments of L{rvgahp.commands.StartGAHP}.
         @return: fires with the answer; fails with the command's errors.
         """
+        names = {name: asked[name] for name in ("session", "owner", "gahp", "account")}
+        log = BoundLogger(self.log, **names)
+        started = maybeDeferred(self._startIfAllowed, log, peer, asked)
+        return started.addErrback(self._notStarted, log)
+
+    def _startIfAllowed(
+        self, log: Logger, peer: str, asked: dict[str, Any]
+    ) -> Deferred[dict[str, Any]]:
         accounts: Accounts = self._separation.accounts if self._separation else self._own
         account = accounts.accountFor(asked["owner"], asked["account"])
         things = {"gahp": asked["gahp"], "account": account}
-        allowed = self._access.checkPeer(START, asked["owner"], peer, things)
+        allowed = self._access.checkPeer(START, asked["owner"], peer, things, log=log)
         return allowed.addCallback(lambda rule: self._start(rule, account, peer, **asked))
+
+    @staticmethod
+    def _notStarted(failure: Failure, log: Logger) -> Failure:
+        log.warn("Session {session}: not started: {reason}", reason=failure.getErrorMessage())
+        return failure
 
     def _start(
         self,
@@ -283,11 +298,9 @@ class CESessions:
             checkRenewal(ours, keys.present, server, ours.policy, peer)
             keys.renew(key, keyNumber, duration, self._reactor.seconds())
         except RvgahpError as e:
-            self.log.warn(
-                "Session {session}: its key is not renewed: {reason}", session=session, reason=e
-            )
+            running.log.warn("Session {session}: its key is not renewed: {reason}", reason=e)
             raise
-        self.log.info("Session {session}: has key {number}", session=session, number=keyNumber)
+        running.log.info("Session {session}: has key {keyNumber}", keyNumber=keyNumber)
         return {}
 
     def dialTunnel(self, session: str, request: bytes) -> Deferred[dict[str, Any]]:
@@ -306,9 +319,5 @@ class CESessions:
 
     def _ended(self, session: GAHPSession, reason: str) -> None:
         del self.running[session.sessionId]
-        self.log.info(
-            "Session {session}: over: {reason}",
-            session=session.sessionId,
-            reason=reason or "in good order",
-        )
+        session.log.info("Session {session}: over: {reason}", reason=reason or "in good order")
         self._over(session, reason)

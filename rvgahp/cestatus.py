@@ -127,7 +127,7 @@ class CEStatus:
             raise SessionGone(f"you have no session {plain(session[:200])}; see rvgahp list")
         why = plain(reason[:200]) or "without a reason"
         words = f"ended by {viewer.user.name} at the site (rvgahp kill): {why}"
-        self.log.warn("Session {session}: {reason}", session=session, reason=words)
+        running.log.info("Session {session}: {reason}", reason=words)
         running.clientGone(words)
         return {"session": session, "site": self._site}
 
@@ -140,7 +140,7 @@ class CEStatus:
         """
         self._checkMay(viewer, "drain", site)
         self._ce.here.drains.drain("")
-        self.log.warn("{user} drains {what}", user=viewer.user.name, what="the CE")
+        self.log.info("{user} drains {what}", user=viewer.user.name, what="the CE")
         return {"draining": "all"}
 
     def resume(self, viewer: Viewer, site: str) -> dict[str, Any]:
@@ -151,7 +151,7 @@ class CEStatus:
         """
         self._checkMay(viewer, "resume", site)
         self._ce.here.drains.resume("")
-        self.log.warn("{user} resumes {what}", user=viewer.user.name, what="the CE")
+        self.log.info("{user} resumes {what}", user=viewer.user.name, what="the CE")
         return {"resumed": "all", "draining": False}
 
     def _checkMay(self, viewer: Viewer, what: str, site: str) -> None:

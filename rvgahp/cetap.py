@@ -26,6 +26,7 @@ from rvgahp.certificaterenewal import CertificateRenewal
 from rvgahp.cestatus import CEStatus
 from rvgahp.control import ControlConnection
 from rvgahp.credentials import siteOf
+from rvgahp.daemonlog import HasDaemonLog
 from rvgahp.descriptorlimit import raiseDescriptorLimit
 from rvgahp.errors import (
     ConfigurationError,
@@ -137,7 +138,7 @@ class Options(DaemonOptions):
         return other
 
 
-class CEService(MultiService):
+class CEService(HasDaemonLog, MultiService):
     """
     The CE, and what it says of itself at its start.
     """
@@ -219,7 +220,7 @@ def _agreement(server: str, ours: Policy) -> str:
     try:
         outcome, method = resolve(Policy.decode(server), ours)
     except (PolicyConflict, ProtocolError) as e:
-        Logger().warn("No GAHP can be started: {problem}", problem=e)
+        Logger().error("No GAHP can be started: {reason}", reason=e)
         return f"conflict: {e}"
     return f"{outcome.value} ({method})" if method else outcome.value
 
@@ -284,4 +285,5 @@ def makeService(options: Options) -> CEService:
     stderr = keptStderr(options)
     service = CEService(options, ce.audit, reloading, status, metrics, watchdog, stderr)
     ce.setServiceParent(service)
+    service.daemonLog = options.openLog(reactor, site=options.site)
     return service

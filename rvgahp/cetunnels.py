@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 
 from rvgahp import limits, tunnellimits
 from rvgahp.channeldialer import ChannelDialer
@@ -72,6 +71,7 @@ class CETunnel(Splice):
             lambda: session.way.openChannel(session.sessionId, number),
             self.forgotten,
             names=(number, TUNNEL_STREAM),
+            log=session.log,
         )
         self._timed = reactor.seconds()  # its time begins
         self._wasAway = False
@@ -129,8 +129,6 @@ class CETunnels:
     @ivar owner: the uid of the GAHP; until it is known, our own.
     """
 
-    log = Logger()
-
     def __init__(
         self,
         reactor: Any,
@@ -151,7 +149,7 @@ class CETunnels:
         self._listener = Listener(reactor, port, self._accepted)
         self._pause = TransferPause(
             reactor,
-            session.sessionId,
+            session.log,
             lambda: [tunnel.carrier for tunnel in self._tunnels.values()],
             session.signal,
         )
@@ -257,9 +255,8 @@ class CETunnels:
         tunnel.start()
 
     def _sayRefused(self, reason: str, count: int) -> None:
-        self.log.warn(
+        self._session.log.warn(
             "Session {session}: {what} to its tunnel port {port} refused: {reason}",
-            session=self._session.sessionId,
             what="a connection" if count == 1 else f"{count} more connections",
             port=self.number,
             reason=reason,
@@ -271,11 +268,10 @@ class CETunnels:
         self._sent += tunnel.sent
         if self._probe is not None and self._probe.tunnel == number:
             self._probe.ended(reason)
-        self.log.info(
-            "Session {session}: tunnel {number}: over: {reason}; {sent} bytes to the submit host,"
+        self._session.log.info(
+            "Session {session}: tunnel {stream}: over: {reason}; {sent} bytes to the submit host,"
             " {received} from it",
-            session=self._session.sessionId,
-            number=number,
+            stream=number,
             reason=reason or "in good order",
             sent=tunnel.sent,
             received=tunnel.received,

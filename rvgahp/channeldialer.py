@@ -48,8 +48,6 @@ class ChannelDialer:
     @ivar problem: why the last try that failed did; empty if none has.
     """
 
-    log = Logger()
-
     def __init__(
         self,
         reactor: Any,
@@ -60,6 +58,8 @@ class ChannelDialer:
         failed: Callable[[str], object],
         tickets: list[bytes] | None = None,
         names: tuple[int, int] = (0, GAHP_STREAM),
+        *,
+        log: Logger,
     ) -> None:
         """
         @param way: to the proxy's port.
@@ -68,8 +68,10 @@ class ChannelDialer:
             at the other side.
         @param tickets: the first.  B{Secret} until they are used.
         @param names: the stream's number and kind.
+        @param log: the session's.
         """
         self._reactor = reactor
+        self._log = log
         self._keys = keys
         self._carrier = carrier
         self._way = way
@@ -149,10 +151,9 @@ class ChannelDialer:
             self._backoff.succeeded()
         if now - self._toldAt >= limits.LOSSES_PERIOD:
             self._toldAt = now
-            self.log.info(
+            self._log.info(
                 "Session {session}: stream {stream}: its channel was lost, and is dialled again:"
                 " {reason}",
-                session=self._keys.present.sessionId,
                 stream=self._names[0],
                 reason=reason,
             )

@@ -173,13 +173,7 @@ class Claims:
         proxy.sessions[sessionId] = record
         client.serves(record)
         proxy.watch.claimed(record, entry["gahp"])
-        self.log.info(
-            "Session {session}: {user} has claimed it ({gahp} at {site})",
-            session=sessionId,
-            user=client.user.name,
-            gahp=entry["gahp"],
-            site=entry["site"],
-        )
+        record.log.info("Session {session}: {user} has claimed it ({gahp} at {site})")
         # Tickets can be had from now on, and the answer is sent in this turn.
         record.introduced()
 

@@ -70,14 +70,28 @@ class Responders(CommandLocator):
             problem = f"the arguments of {name.decode('ascii')} cannot be read"
             self.misread(problem, type(e).__name__)
             return fail(RemoteAmpError(b"InternalError", problem))
-        return answer.addErrback(self._failed, name)
+        return answer.addErrback(self._tellBug, box, name).addErrback(self._failed, name)
+
+    def _tellBug(self, failure: Failure, box: AmpBox, name: bytes) -> Failure:
+        if not failure.check(RemoteAmpError, RvgahpError):
+            session = plain(
+                box.get(b"session", b"")[: limits.SESSION_ID_BYTES].decode("ascii", "replace")
+            )
+            self.log.failure(
+                "A bug in answering {name}{about}",
+                failure,
+                name=name.decode("ascii"),
+                about=f" for session {session}" if session else "",
+                session=session,
+            )
+        return failure
 
     def misread(self, problem: str, kind: str) -> None:
         """
         Say in the log that a call made no sense.  Where strangers can cause that, it is not
         to be said each time.
         """
-        self.log.warn("Refused: {problem} ({kind})", problem=problem, kind=kind)
+        self.log.warn("Refused: {reason} ({kind})", reason=problem, kind=kind)
 
     def _failed(self, failure: Failure, name: bytes) -> Failure:
         problem = failure.value
@@ -88,7 +102,6 @@ class Responders(CommandLocator):
         if failure.check(RvgahpError):
             text = failure.getErrorMessage()
         else:
-            self.log.failure("A bug in answering {name}", failure, name=name.decode("ascii"))
             text = f"a bug in answering {name.decode('ascii')}; the log has the details"
         return Failure(RemoteAmpError(b"InternalError", text))
 
@@ -218,7 +231,7 @@ class ControlConnection(Protocol):
     def _dropped(self, problem: str) -> None:
         self.problem = problem
         self.log.warn(
-            "Control connection with {peer}: {problem}; dropped", peer=self.peer, problem=problem
+            "Control connection with {peer}: {reason}; dropped", peer=self.peer, reason=problem
         )
         self.abort()
 

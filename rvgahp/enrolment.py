@@ -106,7 +106,7 @@ class Enrolment(ClosedEnrolment):
             self.registry.revoke(site, holder)
         except CredentialError as e:
             raise NotAuthorized(str(e).rstrip(".")) from None
-        self.log.warn("Site {site}: revoked by {by}", site=site, by=by)
+        self.log.info("Site {site}: revoked by {by}", site=site, by=by)
         watch = self._proxy.watch
         watch.audit.record("revoke", decision="allowed", site=site, **watch.userFields(user))
         ended: Deferred[Any] = endSite(self._proxy, site, f"site {site} was revoked by {by}")
@@ -148,14 +148,14 @@ class Enrolment(ClosedEnrolment):
             try:
                 self.registry.put(SiteEntry(site, "", "", self._now()))
             except CredentialError as e:
-                self.log.error("{problem}", problem=e)
+                self.log.error("{reason}", reason=e)
 
     def letIn(self, site: str, certificate: Certificate | None) -> None:
         if certificate is not None and self._identity.isOurs(certificate):
             try:
                 self.registry.letIn(site, certificate.serial_number)
             except CredentialError as e:
-                self.log.error("{problem}", problem=e)
+                self.log.error("{reason}", reason=e)
 
     def _checkOurs(self, site: str, certificate: Certificate) -> None:
         entry = self.registry.find(site)
@@ -222,7 +222,7 @@ class Enrolment(ClosedEnrolment):
         """
         The disk is full, or the authority is too old.  Paths are not for the other side.
         """
-        self.log.error("No certificate can be made: {problem}", problem=problem)
+        self.log.error("No certificate can be made: {reason}", reason=problem)
         return Busy("the proxy can make no certificate now, and its log says why; try again later")
 
     def _issue(

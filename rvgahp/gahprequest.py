@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from twisted.logger import Logger
+
+from rvgahp.logrecord import BoundLogger
+
 
 class GAHPRequest(NamedTuple):
     """
@@ -26,3 +30,11 @@ class GAHPRequest(NamedTuple):
     account: str
     runsAs: str
     rule: str
+
+    def bound(self, log: Logger, session: str) -> BoundLogger:
+        """
+        @return: C{log} for what is written of this session.
+        """
+        return BoundLogger(
+            log, session=session, owner=self.owner, gahp=self.gahp, account=self.runsAs
+        )

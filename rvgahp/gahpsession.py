@@ -52,6 +52,7 @@ class GAHPSession:
     @ivar process: its program; C{output} is what that says.
     @ivar life: how that went, and ended.
     @ivar sessionId: the session's id.
+    @ivar log: what it writes is of this session, and says so.
     @ivar keys: the session's, as they are known here.
     @ivar request: what it was started for.
     @ivar tunnels: of the GAHP's connections to the submit host, if it has any.
@@ -83,12 +84,12 @@ class GAHPSession:
             empty if all was in good order.
         @raise OSError: no descriptors are left.
         """
+        self.log = request.bound(self.log, session.sessionId)
         self.process = GAHPProcess(reactor, launcher, self)
         self._reactor = reactor
         self.sessionId = session.sessionId
         self.keys = SessionKeys(session, reactor.seconds())
-        self._settings = settings
-        self.way = way
+        self._settings, self.way = settings, way
         self.request = request
         self._over = over
         self.since = time.time()
@@ -105,6 +106,7 @@ class GAHPSession:
             lambda: way.openChannel(self.sessionId, 0),
             self._unreachable,
             tickets,
+            log=self.log,
         )
         self.output = GAHPOutput(self.carrier)
         self.life = GAHPLife(reactor.seconds)
@@ -279,7 +281,7 @@ class GAHPSession:
         self._endReason = self._endReason or why
         self._lastOutput = self._reactor.seconds()
         end = self.life.exited(signalled, value, why, self.phase, self._stdinOver)
-        self.log.info("Session {session}: the GAHP {end}", session=self.sessionId, end=end)
+        self.log.info("Session {session}: the GAHP {end}", end=end)
         if self._discarding:
             self._finish(self._endReason)
             return
@@ -322,9 +324,7 @@ class GAHPSession:
             return
         self.phase = Phase.ENDING
         self._endReason = reason if told is None else told
-        self.log.info(
-            "Session {session}: ending the GAHP: {reason}", session=self.sessionId, reason=reason
-        )
+        self.log.info("Session {session}: ending the GAHP: {reason}", reason=reason)
         if self.tunnels is not None:
             self.tunnels.letGo()
         self.process.stdin.close()

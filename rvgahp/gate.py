@@ -214,7 +214,7 @@ class Gate:
         address = name[0].removeprefix("::ffff:")
         if self.penalties.isRefused(address):
             connection.close()
-            self._warnings.warn("Refused a connection from {who}: {what}", address, _REFUSED)
+            self._warnings.warn("Refused a connection from {address}: {what}", address, _REFUSED)
             return
         with contextlib.suppress(OSError):  # gone already, which will be seen
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -239,7 +239,9 @@ class Gate:
                 self._secure(arrival.release(), arrival.address)
             except OSError as e:
                 what = e.strerror or str(e)
-                self._warnings.warn("Closed a connection from {who}: {what}", arrival.address, what)
+                self._warnings.warn(
+                    "Closed a connection from {address}: {what}", arrival.address, what
+                )
         if self._toSecure:
             self._loop.callLater(0, self._secureSome)
 
@@ -272,4 +274,6 @@ class Gate:
         arrival.close()
         self.penalties.failed(arrival.address, kind)
         if reason:
-            self._warnings.warn("Closed a connection from {who}: {what}", arrival.address, reason)
+            self._warnings.warn(
+                "Closed a connection from {address}: {what}", arrival.address, reason
+            )

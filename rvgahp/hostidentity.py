@@ -199,7 +199,7 @@ class HostIdentity:
         except CredentialError as e:
             if str(e) != self._problem:  # else it has been said
                 self._problem = str(e)
-                self.log.error("The host's certificate is not renewed: {problem}", problem=e)
+                self.log.error("The host's certificate is not renewed: {reason}", reason=e)
             return False
         self._problem = ""
         return True

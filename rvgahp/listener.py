@@ -74,9 +74,7 @@ class Listener(Descriptor):
                 connection.close()
 
     def _exhausted(self, problem: OSError) -> None:
-        self.log.error(
-            "Cannot accept connections: {problem}; trying again", problem=problem.strerror
-        )
+        self.log.error("Cannot accept connections: {reason}; trying again", reason=problem.strerror)
         self.pauseReading()
         self._loop.callLater(_PAUSE, self.resumeReading)
 

@@ -274,7 +274,7 @@ class LocalConnection(Descriptor):
             return
         if problem:
             warn = self._clients.warnings.warn
-            warn("Client of {who}: {what}; closed", self.user.name, problem)
+            warn("Client of {user}: {what}; closed", self.user.name, problem)
         self.close()
         self._clients.gone(self)
         if self.session is not None:

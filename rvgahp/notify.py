@@ -81,7 +81,7 @@ class Notifier:
                 if e.errno in _FOR_NOW and self._reactor.seconds() < until:
                     self._call = self._reactor.callLater(watchlimits.NOTIFY_RETRY, self._send)
                     return
-                self.log.warn("NOTIFY_SOCKET takes nothing: {problem}", problem=e.strerror)
+                self.log.warn("NOTIFY_SOCKET takes nothing: {reason}", reason=e.strerror)
             self._waiting.popleft()
 
 

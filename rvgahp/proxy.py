@@ -164,14 +164,10 @@ class Proxy:
         record = ProxySession(self, session, site, client, grant, hasTunnels)
         self.sessions[session.sessionId] = record
         client.serves(record)
-        self.log.info(
-            "Session {session}: {user} ({owner}) asks for {gahp} at {site}, allowed by {rule}",
-            session=session.sessionId,
-            user=client.user.name,
-            owner=grant.owner,
+        record.log.info(
+            "Session {session}: {user} ({owner}) asks for {gahp} at {place}, allowed by {rule}",
             rule=grant.rule,
-            gahp=gahp,
-            site=f"{account}@{site}" if account else site,
+            place=f"{account}@{site}" if account else site,
         )
         tickets = self._issue(record.sessionId)
         return connection.start(
@@ -227,9 +223,7 @@ class Proxy:
         reason = startProblem(failure, connection, self.startTimeout)
         self.watch.notStarted(record, reason)
         record.close()
-        self.log.warn(
-            "Session {session}: not started: {reason}", session=record.sessionId, reason=reason
-        )
+        record.log.warn("Session {session}: not started: {reason}", reason=reason)
         if failure.check(RvgahpError):
             return failure
         # It may have started all the same.
@@ -308,15 +302,10 @@ class Proxy:
         @param how: the other arguments of L{rvgahp.commands.SessionEnded}.
         """
         isListed = self.claims.isListed(sessionId, site)
-        words = self.watch.ends.siteEnded(sessionId, site, reason, isListed, **how)
+        self.watch.ends.siteEnded(sessionId, site, reason, isListed, **how)
         self.claims.forget(sessionId, site)
         record = self.sessions.get(sessionId)
         if record is not None and record.site == site:
-            self.log.info(
-                "Session {session}: ended by the site: {reason}",
-                session=sessionId,
-                reason=reason or words,
-            )
             record.lost(reason)
 
     def sessionsListed(self, site: str, entries: list[dict[str, Any]]) -> list[str]:

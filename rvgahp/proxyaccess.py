@@ -126,7 +126,7 @@ class ProxyAccess(Access):
         if name.endswith(f"@{SITE_DOMAIN}") and name != siteName(site):
             # Not even by a rule: *@site.rvgahp, or alice@*, would let one be any other.
             refusal = f"{name} may not register site {site}: its certificate is of another site"
-            self.warn("Refused: {what} [{who}]", "no rule", refusal)
+            self.warn("Refused: {what} [{rule}]", "no rule", refusal)
             return fail(NotAuthorized(refusal))
         builtIn = "the site of its certificate" if name == siteName(site) else None
         return self.checkPeer(REGISTER, name, address, {"site": site}, builtIn)

@@ -96,7 +96,7 @@ class ProxyEnrolment:
             if self._given is None:
                 raise
             self._problem = str(e).rstrip(".")
-            self.log.warn("No site can be enrolled: {problem}", problem=self._problem)
+            self.log.warn("No site can be enrolled: {reason}", reason=self._problem)
         grace = self._settings.get("RVGAHP_RENEWAL_GRACE")
         self.tls = serverOptions(*self._shown(), grace)
 

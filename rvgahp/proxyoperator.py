@@ -56,7 +56,8 @@ class ProxyOperator:
             site = entry["site"]
         else:
             raise SessionGone(f"you have no session {plain(session[:200])}; see rvgahp list")
-        self.log.warn("Session {session}: {reason}", session=session, reason=words)
+        log = self.log if record is None else record.log
+        log.info("Session {session}: {reason}", session=session, site=site, reason=words)
         self._proxy.endAtSite(site, session, words, "killed")
         if record is not None:
             record.lost(words)
@@ -74,7 +75,8 @@ class ProxyOperator:
         """
         self._checkMay(viewer, "drain", site)
         self._proxy.watch.drains.drain(site)
-        self.log.warn("{user} drains {what}", user=viewer.user.name, what=_what(site))
+        user = viewer.user.name
+        self.log.info("{user} drains {what}", user=user, what=_what(site), site=site)
         return {"draining": site or "all"}
 
     def resume(self, viewer: Viewer, site: str) -> dict[str, Any]:
@@ -87,7 +89,8 @@ class ProxyOperator:
         """
         self._checkMay(viewer, "resume", site)
         self._proxy.watch.drains.resume(site)
-        self.log.warn("{user} resumes {what}", user=viewer.user.name, what=_what(site))
+        user = viewer.user.name
+        self.log.info("{user} resumes {what}", user=user, what=_what(site), site=site)
         return {"resumed": site or "all", "draining": self._proxy.watch.drains.isAll}
 
     def _isHis(self, viewer: Viewer, uid: int, owner: str) -> bool:

@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from rvgahp import commands, limits, localcommands, tunnellimits
 from rvgahp.errors import Busy, NoSuchSite, NotAuthorized, RvgahpError
 from rvgahp.history import LARGEST
+from rvgahp.logrecord import BoundLogger
 from rvgahp.renewal import Renewal
 from rvgahp.session import SecuritySession
 
@@ -38,6 +39,7 @@ class ProxySession:
     One session as the proxy sees it, from StartGAHP to the client's end.
 
     @ivar session: it, with the last key that its CE is known to have.
+    @ivar log: what it writes is of this session, and says so.
     @ivar renewal: of this key.
     @ivar grant: by which its client has it.
     @ivar hasTunnels: whether its client serves tunnels.
@@ -75,6 +77,15 @@ class ProxySession:
         self.site = site
         self.client = client
         self.grant = grant
+        self.log = BoundLogger(
+            self.log,
+            session=session.sessionId,
+            site=site,
+            user=client.user.name,
+            owner=grant.owner,
+            gahp=grant.gahp,
+            account=grant.account,
+        )
         self.renewal = Renewal(proxy, self)
         # Seconds, at the most, until the client has the keys that the CE may dial with.
         self._awaited: float = proxy.startTimeout
@@ -200,7 +211,7 @@ class ProxySession:
         """
         It gets no second descriptor before it has taken the first.
         """
-        self.log.warn("Session {session}: its client does not read", session=self.sessionId)
+        self.log.warn("Session {session}: its client does not read")
 
     def _notTaken(self, _: Failure, late: Any) -> None:
         """
@@ -252,9 +263,7 @@ class ProxySession:
         try:
             self.grant = self._proxy.access.grant(self.client.user, self.site, gahp, account)
         except NotAuthorized as e:
-            self.log.warn(
-                "Session {session}: withdrawn: {reason}", session=self.sessionId, reason=e
-            )
+            self.log.warn("Session {session}: withdrawn: {reason}", reason=e)
             self.lost(str(e))
             self._proxy.endAtSite(self.site, self.sessionId, str(e))
             return False

@@ -24,6 +24,7 @@ from rvgahp.authentication import Authenticator
 from rvgahp.bootclock import useBootClock
 from rvgahp.canonicalnames import CanonicalNames, loadNames
 from rvgahp.credentials import Credentials
+from rvgahp.daemonlog import HasDaemonLog
 from rvgahp.description import Describer
 from rvgahp.descriptorlimit import raiseDescriptorLimit
 from rvgahp.errors import ConfigurationError, CredentialError
@@ -108,7 +109,7 @@ class Options(DaemonOptions):
             super().readCredentials()
 
 
-class ProxyService(Service):
+class ProxyService(HasDaemonLog, Service):
     """
     Listens, for as long as it runs.
     """
@@ -334,7 +335,7 @@ def makeService(options: Options) -> ProxyService:
 
     useBootClock(reactor)
     names = options.names
-    return ProxyService(
+    service = ProxyService(
         reactor,
         options.settings,
         options.credentials,
@@ -345,3 +346,5 @@ def makeService(options: Options) -> ProxyService:
         keptStderr(options),
         accountOf(options.parent),
     )
+    service.daemonLog = options.openLog(reactor)
+    return service

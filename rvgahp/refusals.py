@@ -19,6 +19,9 @@ from rvgahp import tunnellimits
 #: Reasons that are told apart within one period; others are counted with the last.
 _REASONS = 16
 
+#: What those are of whom warnings tell.
+_NAMES = ("address", "user", "rule")
+
 R = TypeVar("R")
 
 
@@ -100,7 +103,8 @@ class Warnings:
 
     def warn(self, form: str, who: str, what: str) -> None:
         """
-        @param form: the line, with C{{who}} and C{{what}} in it.
+        @param form: the line, with C{{what}} in it, and one of C{{address}}, C{{user}} and
+            C{{rule}} for C{who}.
         """
         self._refusals.refused((form, who, what))
 
@@ -113,4 +117,5 @@ class Warnings:
     def _say(self, key: tuple[str, str, str], count: int) -> None:
         form, who, what = key
         more = f" ({count} more within {self._period:g} s)"
-        self._log.warn(form + ("{more}" if count > 1 else ""), who=who, what=what, more=more)
+        whose = {name: who for name in _NAMES if f"{{{name}}}" in form}
+        self._log.warn(form + ("{more}" if count > 1 else ""), what=what, more=more, **whose)

@@ -86,7 +86,7 @@ class Registry:
             except CredentialError as e:
                 if kind is SiteEntry:
                     self._problems[stem] = str(e)
-                self.log.error("{problem}", problem=e)
+                self.log.error("{reason}", reason=e)
         return found
 
     def _write(self, directory: str, stem: str, entry: SiteEntry | Invitation) -> None:
@@ -277,7 +277,7 @@ class Registry:
         except FileNotFoundError:
             pass
         except OSError as e:  # It is too old, and will be, when it is read again.
-            self.log.warn("{path} cannot be removed: {problem}", path=path, problem=e.strerror)
+            self.log.warn("{path} cannot be removed: {reason}", path=path, reason=e.strerror)
 
 
 def _digest(data: bytes) -> str:

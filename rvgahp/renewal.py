@@ -12,7 +12,6 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rvgahp import commands, limits
@@ -31,8 +30,6 @@ class Renewal:
     Sees to it that a session has a key whose duration is not over.  Whatever fails, the
     GAHP and its channels go on.
     """
-
-    log = Logger()
 
     def __init__(self, proxy: Proxy, record: ProxySession) -> None:
         self._proxy = proxy
@@ -106,10 +103,9 @@ class Renewal:
     def _taken(self, _: object, session: SecuritySession) -> None:
         if self._isClosed:
             return
-        self.log.info(
-            "Session {session}: has key {number}, good for {duration} s",
-            session=session.sessionId,
-            number=session.keyNumber,
+        self._record.log.info(
+            "Session {session}: has key {keyNumber}, good for {duration} s",
+            keyNumber=session.keyNumber,
             duration=session.duration,
         )
         self._tellClient(session)
@@ -130,11 +126,10 @@ class Renewal:
 
     def _failed(self, reason: str) -> None:
         left = self._ends - self._proxy.reactor.seconds()
-        self.log.warn(
-            "Session {session}: key {number} is not renewed: {reason}; for {left:.0f} s more it"
+        self._record.log.warn(
+            "Session {session}: key {keyNumber} is not renewed: {reason}; for {left:.0f} s more it"
             " opens new channels, and what runs goes on",
-            session=self._record.sessionId,
-            number=self._record.session.keyNumber,
+            keyNumber=self._record.session.keyNumber,
             reason=reason,
             left=max(0.0, left),
         )
@@ -151,10 +146,9 @@ class Renewal:
 
     def _clientUntold(self, failure: Failure, session: SecuritySession) -> None:
         if not self._isClosed:
-            self.log.warn(
-                "Session {session}: its client has not taken key {number}: {reason}; what runs"
+            self._record.log.warn(
+                "Session {session}: its client has not taken key {keyNumber}: {reason}; what runs"
                 " goes on",
-                session=session.sessionId,
-                number=session.keyNumber,
+                keyNumber=session.keyNumber,
                 reason=failure.getErrorMessage(),
             )

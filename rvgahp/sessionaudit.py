@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from rvgahp.auditlog import AuditLog
 from rvgahp.commands import LEASE_OVER
-from rvgahp.gahpend import CRASHED, GAHPEnd, toldEnd
+from rvgahp.gahpend import GAHPEnd, toldEnd
 
 
 class _Open:
@@ -119,20 +119,13 @@ class SessionAudit:
         received: int,
         sent: int,
         **how: Any,
-    ) -> str:
+    ) -> None:
         """
         The CE says that it is over.
 
         @param isListed: whether this site has listed it, and nobody has claimed it.
         @param how: the other fields of L{rvgahp.commands.SessionEnded}.
-        @return: how, for people.
         """
-        end = toldEnd(**how)
-        self._siteEnded(session, site, reason, isListed, _Last(received, sent, end))
-        isCrash = end is not None and end.outcome == CRASHED
-        return f"its GAHP {end.words}" if isCrash and end is not None else "in good order"
-
-    def _siteEnded(self, session: str, site: str, reason: str, isListed: bool, last: _Last) -> None:
         entry = self._open.get(session)
         if entry is None:
             if isListed:
@@ -145,7 +138,7 @@ class SessionAudit:
             by = "lease"
         else:
             by = entry.by if entry.timer is not None and reason else "site"
-        self.ended(session, by, reason, last)
+        self.ended(session, by, reason, _Last(received, sent, toldEnd(**how)))
 
     def ended(self, session: str, by: str, reason: str, last: _Last = _UNTOLD) -> None:
         """

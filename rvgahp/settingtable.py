@@ -1,8 +1,8 @@
 # -*- test-case-name: tests.test_settingtable -*-
 """
 The table of every setting, one row each.  Layer 2: pure;
-L{rvgahp.securitytable}, L{rvgahp.viewtable}, L{rvgahp.waytable}, L{rvgahp.settingrow},
-L{rvgahp.settingkinds}, L{rvgahp.sitesockets} and L{rvgahp.policy}.
+L{rvgahp.securitytable}, L{rvgahp.viewtable}, L{rvgahp.waytable}, L{rvgahp.logtable},
+L{rvgahp.settingrow}, L{rvgahp.settingkinds}, L{rvgahp.sitesockets} and L{rvgahp.policy}.
 
 To add a setting, add a row here; the manual's list (C{doc/settings.rst}) is made of this one.
 """
@@ -10,6 +10,7 @@ To add a setting, add a row here; the manual's list (C{doc/settings.rst}) is mad
 from __future__ import annotations
 
 from rvgahp.listkinds import GAHP_NAMES, METHODS, NETWORKS
+from rvgahp.logtable import LOG_TABLE
 from rvgahp.policy import Level
 from rvgahp.securitytable import SECURITY_TABLE
 from rvgahp.settingkinds import (
@@ -150,6 +151,7 @@ TABLE = (
         isFixed=True,
     ),
     *VIEW_TABLE,
+    *LOG_TABLE,
     Setting(
         "RVGAHP_FORWARD_TO",
         ADDRESS_PORT,

@@ -150,19 +150,19 @@ class SiteAuthentication(Responders):
     def _refused(self, failure: Failure) -> Failure:
         if failure.check(NotAuthorized) and not self._isTold:
             self._isTold = True  # one who goes on and on shall not fill the log
-            self.warn("CE at {who}: not authenticated: {what}", failure.getErrorMessage())
+            self.warn("CE at {address}: not authenticated: {what}", failure.getErrorMessage())
         return failure
 
     def warn(self, form: str, what: str) -> None:
         """
         Say something in the log that a stranger may have caused.
 
-        @param form: has C{who}, the CE's address, and C{what}.
+        @param form: has C{{address}}, the CE's, and C{{what}}.
         """
-        self.log.warn(form, who=self.address, what=what)
+        self.log.warn(form, address=self.address, what=what)
 
     def misread(self, problem: str, kind: str) -> None:
-        self.warn("CE at {who}: refused: {what}", f"{problem} ({kind})")
+        self.warn("CE at {address}: refused: {what}", f"{problem} ({kind})")
 
     # -- the end ------------------------------------------------------------
 

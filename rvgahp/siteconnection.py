@@ -79,12 +79,13 @@ class SiteConnection(EnrolledSite):
         try:
             self.readCertificate(control.transport)
         except CredentialError as e:
-            self.warn("CE at {who}: {what}", str(e))
+            self.warn("CE at {address}: {what}", str(e))
             self.fault = "tls"
             control.abort()
 
     def _late(self) -> None:
-        self.warn("CE at {who}: no Hello within {what} s; closed", f"{limits.GREETING_TIMEOUT:g}")
+        seconds = f"{limits.GREETING_TIMEOUT:g}"
+        self.warn("CE at {address}: no Hello within {what} s; closed", seconds)
         self.fault = "late"
         self.control.abort()
 
@@ -110,7 +111,8 @@ class SiteConnection(EnrolledSite):
             self._proxy.watch.history.siteWent(self.site, self.address, why, validity)
             self.log.warn("Site {site}: disconnected: {reason}", site=self.site, reason=why)
         elif not self.instance and not self.hasAnswer:
-            self.warn("CE at {who}: refused or broken off before Hello: {what}", explain(reason))
+            why = explain(reason)
+            self.warn("CE at {address}: refused or broken off before Hello: {what}", why)
 
     def _failed(self, failure: Failure, name: bytes) -> Failure:
         if not self.since or name == commands.RenewCertificate.commandName:
@@ -123,7 +125,7 @@ class SiteConnection(EnrolledSite):
         self._calls += 1
         if self.since or self._calls <= limits.GREETING_CALLS:
             return super().locateResponder(name)
-        self.warn("CE at {who}: {what}; closed", f"{self._calls} calls before its Hello")
+        self.warn("CE at {address}: {what}; closed", f"{self._calls} calls before its Hello")
         self.fault = "garbage"
         self.control.abort()
         return lambda box: fail(RemoteAmpError(b"NotAuthorized", "there were too many calls"))
@@ -250,8 +252,7 @@ class SiteConnection(EnrolledSite):
             raise NotAuthorized("the last Sessions call has been")
         if len(self.listed) + len(sessions) > limits.LISTED_SESSIONS:
             raise Busy(f"a site can have {limits.LISTED_SESSIONS} sessions at the most")
-        names = [entry["session"] for entry in sessions]
-        self.listed.update(names)
+        self.listed.update(entry["session"] for entry in sessions)
         gone = self._proxy.sessionsListed(self.site, sessions)
         if last:
             self.isReady = True

@@ -96,5 +96,5 @@ class EnrolledSite(SiteAuthentication):
         try:
             return question(*arguments)
         except RvgahpError as e:
-            self.warn("CE at {who}: refused: {what}", str(e))
+            self.warn("CE at {address}: refused: {what}", str(e))
             raise

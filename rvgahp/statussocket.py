@@ -94,7 +94,7 @@ class StatusSocket:
         except ConfigurationError as e:
             if self._settings.isGiven(_SETTING):
                 raise
-            self.log.warn("rvgahp status will find nothing here: {problem}", problem=str(e))
+            self.log.warn("rvgahp status will find nothing here: {reason}", reason=str(e))
             return
         self._path, self._inode = path, os.stat(path)[stat.ST_INO]
 

@@ -13,15 +13,19 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, NoReturn, TextIO, TypeVar
 
-from twisted.logger import Logger, textFileLogObserver
+from twisted.logger import Logger
 from twisted.python.usage import Options, UsageError
 
 from rvgahp import __version__
 from rvgahp.accessreader import readAccessRules
 from rvgahp.accessrules import AccessRules
 from rvgahp.credentials import Credentials, loadCredentials
+from rvgahp.daemonlog import DaemonLog, daemonLog, sayToFile
 from rvgahp.errors import RvgahpError
+from rvgahp.logsinks import journalOutput
 from rvgahp.settings import Settings, load
+
+_STDERR = 2
 
 _Me = TypeVar("_Me", bound="DaemonOptions")
 
@@ -56,6 +60,14 @@ def keptStderr(options: Options) -> TextIO | None:
         return None  # there is none
 
 
+def _lastWords(role: str, problem: object) -> str:
+    """
+    @return: the line on stderr; for the journal, which reads it, with the priority before it.
+    """
+    priority = "<2>" if journalOutput(os.environ) == _STDERR else ""
+    return f"{priority}rvgahp-{role}: {problem}"
+
+
 def refuseStart(role: str, problem: object, stderr: TextIO | None) -> NoReturn:
     """
     Say why a service does not start.
@@ -64,9 +76,9 @@ def refuseStart(role: str, problem: object, stderr: TextIO | None) -> NoReturn:
     @param stderr: where, in place of twistd's own stderr (L{keptStderr}).
     @raise CannotStart: always.
     """
-    Logger().critical("{problem}", problem=problem)
+    Logger().critical("{reason}", reason=problem)
     # sys.stderr is the log by now.
-    print(f"rvgahp-{role}: {problem}", file=stderr or sys.__stderr__)
+    print(_lastWords(role, problem), file=stderr or sys.__stderr__)
     raise CannotStart(str(problem)) from None
 
 
@@ -148,13 +160,26 @@ class DaemonOptions(Options):
         Say it on stderr and in the log, which twistd has not opened yet.  Not as a
         L{UsageError}: it would come after all that there is to be said about options.
         """
-        print(f"rvgahp-{self.role}: {sentence}", file=sys.stderr)
+        print(_lastWords(self.role, sentence), file=sys.stderr)
         path = self.parent["logfile"] if self.parent is not None else None
         if path and path != "-":
-            with suppress(OSError), open(path, "a") as file:
-                log = Logger(observer=textFileLogObserver(file))
-                log.critical("{problem}", problem=sentence)
+            known = getattr(self, "settings", None)
+            isJSON = known is not None and known.get("RVGAHP_LOG_FORMAT") == "json"
+            with suppress(OSError):
+                sayToFile(f"rvgahp-{self.role}", sentence, path, isJSON)
         raise CannotStart(sentence)
+
+    def openLog(self, reactor: Any, **always: Any) -> DaemonLog | None:
+        """
+        @param always: fields that each event has.
+        @return: as of L{daemonLog}.
+        @raise CannotStart: there can be no such log.
+        """
+        try:
+            return daemonLog(reactor, self.settings, self.parent, always)
+        except OSError as e:
+            where = e.filename or "on stdout"
+            self._refuse(f"the log {where} cannot be opened: {e.strerror or e}")
 
     def readCredentials(self) -> None:
         """

@@ -29,21 +29,20 @@ class TransferPause:
     @ivar isStopped: whether the GAHP is stopped.
     """
 
-    log = Logger()
-
     def __init__(
         self,
         reactor: Any,
-        sessionId: str,
+        log: Logger,
         carriers: Callable[[], Iterable[Carrier]],
         kill: Callable[[int], object],
     ) -> None:
         """
+        @param log: the session's.
         @param carriers: those of the tunnels that live now.
         @param kill: sends a signal to the GAHP and to the processes it has started.
         """
         self._reactor = reactor
-        self._sessionId = sessionId
+        self._log = log
         self._carriers = carriers
         self._kill = kill
         self._timer: Any = None
@@ -87,10 +86,9 @@ class TransferPause:
         if not self.isStopped:
             self.isStopped = True
             self._kill(signal.SIGSTOP)
-            self.log.warn(
+            self._log.warn(
                 "Session {session}: nothing was heard in a tunnel for {seconds:.0f} s; the GAHP is"
                 " stopped until the submit host is reached again",
-                session=self._sessionId,
                 seconds=seconds,
             )
 
@@ -99,4 +97,4 @@ class TransferPause:
             self.isStopped = False
             self._goodSince = None
             self._kill(signal.SIGCONT)
-            self.log.info("Session {session}: the GAHP goes on", session=self._sessionId)
+            self._log.info("Session {session}: the GAHP goes on")

@@ -54,7 +54,7 @@ class Way:
         if self.isUp():
             self.unanswered += 1
             if self.unanswered == waylimits.UNANSWERED_CHANNELS:
-                self.log.warn("{problem}", problem=self.doubt())
+                self.log.warn("{reason}", reason=self.doubt())
 
     def doubt(self) -> str:
         """

@@ -76,5 +76,5 @@ class AccessTests(SynchronousTestCase):
             )
         self.assertNotIn("secret", str(e))
         (event,) = logs
-        self.assertEqual(event["who"], "/a:1: DENY START alice@x secret@x")
+        self.assertEqual(event["rule"], "/a:1: DENY START alice@x secret@x")
         self.assertEqual(access.check(START, Subject("bob@x"), THINGS, "root"), "built in: root")

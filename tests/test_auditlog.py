@@ -138,7 +138,7 @@ class FileTests(AuditLogTestCase):
         self.addCleanup(os.umask, os.umask(0))
         self.log.open()
         self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
-        self.assertFalse(os.get_inheritable(self.log._fd))
+        self.assertFalse(os.get_inheritable(self.log._file.fd))
 
     def test_appends(self) -> None:
         """
@@ -205,7 +205,7 @@ class FileTests(AuditLogTestCase):
         said = [event for event in logs if "lacks" in event["log_format"]]
         self.assertEqual(sum(event["count"] for event in said), 1000)
         self.assertLess(len(said), 15)
-        self.assertIn("No such file", said[0]["problem"])
+        self.assertIn("No such file", said[0]["reason"])
         self.directory.mkdir()
         self.log.record("end")
         self.log.record("end")
@@ -221,7 +221,7 @@ class FileTests(AuditLogTestCase):
         self.patch(os, "write", lambda fd, data: write(fd, data[:10]))
         self.log.record("end", reason="torn")
         self.patch(os, "write", write)
-        os.dup2(os.open("/dev/full", os.O_WRONLY), self.log._fd)
+        os.dup2(os.open("/dev/full", os.O_WRONLY), self.log._file.fd)
         self.log.record("end", reason="not at all")
         self.log.close()
         self.log.record("end", reason="last")

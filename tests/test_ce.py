@@ -878,7 +878,7 @@ class RenewalTests(CETestCase):
             dial = self.nextDial()
             self.stop()
         self.assertEqual(dial.keyNumber, 2)
-        self.assertIn(2, [event.get("number") for event in logs])
+        self.assertIn(2, [event.get("keyNumber") for event in logs])
         self.assertNotIn(repr(self.NEW_KEY)[2:-1], repr(logs))
 
     def test_proven(self) -> None:

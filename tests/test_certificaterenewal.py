@@ -254,7 +254,7 @@ class TimeTests(RenewalTestCase):
             with capturedLogs() as logs:
                 self.spend(LIFETIME / 2)
             self.assertEqual(len(self.signer.requests), count)
-            self.assertIn("not made here", logs[0]["problem"])
+            self.assertIn("not made here", logs[0]["reason"])
         self.assertEqual(self.inForce(), self.first)
 
 

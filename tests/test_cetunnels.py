@@ -285,7 +285,7 @@ class CarriedTests(CETunnelsTestCase):
             self.loop.spend(1)
         (event,) = logs
         self.assertEqual(
-            (event["session"], event["number"], event["reason"], event["sent"], event["received"]),
+            (event["session"], event["stream"], event["reason"], event["sent"], event["received"]),
             (SESSION_ID, 2, "in good order", 7, 2),
         )
         self.assertEqual(len(self.tunnels), 2)

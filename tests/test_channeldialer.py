@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import limits
@@ -18,6 +19,7 @@ from rvgahp.channeldialer import ChannelDialer
 from rvgahp.clienttunnels import NO_KIND
 from rvgahp.errors import Busy, ChannelLost, NotAuthorized, NotYet, SessionGone
 from rvgahp.handshakemessages import TUNNEL_STREAM, Dial, encodeMessage, takeMessage
+from rvgahp.logrecord import BoundLogger
 from rvgahp.way import Way
 from tests.channelends import Ends, User
 from tests.steppedloop import SteppedLoop, descriptorCount, socketPair
@@ -66,6 +68,7 @@ class DialerTestCase(SynchronousTestCase):
             self._further,
             self.failures.append,
             TICKETS,
+            log=BoundLogger(Logger(), session="s1"),
         )
 
     def _further(self) -> Deferred[bytes]:
@@ -324,6 +327,7 @@ class AskingTestCase(DialerTestCase):
             self._ask,
             self.failures.append,
             names=(7, TUNNEL_STREAM),
+            log=BoundLogger(Logger(), session="s1"),
         )
 
     def _ask(self) -> Deferred[bytes]:

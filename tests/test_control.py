@@ -396,7 +396,7 @@ class HostilePeerTests(ControlTestCase):
             for _ in range(count + 1):
                 peer.send({b"_command": b"Ping", b"_ask": b"x" * 60_000})
             self.assertDropped(proxy, peer)
-        self.assertIn("it does not read", logs[0]["problem"])
+        self.assertIn("it does not read", logs[0]["reason"])
 
     def starts(self, count: int) -> list[bytes]:
         """

@@ -419,7 +419,7 @@ class EnrolTests(EnrolmentTestCase):
         with capturedLogs() as logs:
             failure = self.failureResultOf(asked, Busy)
         self.assertNotIn(str(self.directory), failure.getErrorMessage())
-        self.assertTrue([one for one in logs if str(self.directory) in str(one.get("problem"))])
+        self.assertTrue([one for one in logs if str(self.directory) in str(one.get("reason"))])
         sites.unlink()
         sites.mkdir()
         self.greeted(self.enrol(code, key))

@@ -271,7 +271,7 @@ class TicketTests(GateTestCase):
             dialler.sendall(PREAMBLE + EARLY)
             self.assertClosed(dialler)
         self.assertEqual(
-            [(event["who"], event["what"]) for event in logs],
+            [(event["address"], event["what"]) for event in logs],
             [("127.0.0.1", "its ticket is unknown, used or too old")],
         )
         self.assertNotIn(repr(TICKET)[2:-1], repr(logs))
@@ -479,7 +479,7 @@ class PenaltyTests(GateTestCase):
         self.assertEqual(self.seconds(), 15 - watchlimits.WARNINGS_PERIOD - 1)
         self.assertLess(len(logs), 5)
         said = [event for event in logs if "Refused a connection" in event["log_format"]]
-        self.assertEqual([event["who"] for event in said], ["127.0.0.1"] * 2)
+        self.assertEqual([event["address"] for event in said], ["127.0.0.1"] * 2)
         self.assertIn("1996 more", said[1]["more"])
         self.loop.spend(5)
         dialler = self.arrive()

@@ -152,7 +152,7 @@ class IdentityTests(DirectoryTestCase):
             for _ in range(3):
                 self.assertFalse(made.renewIfDue())
         self.assertEqual(len(logs), 1)
-        self.assertIn("set the clock", str(logs[0]["problem"]))
+        self.assertIn("set the clock", str(logs[0]["reason"]))
         self.assertEqual(made.credentials, first)
 
     def test_notWritten(self) -> None:

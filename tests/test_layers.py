@@ -26,7 +26,7 @@ LAYERS = (
     " frontbanner frontlimits frontoutput frontpaths frontqueue frontreplies frontresults"
     " frontrules frontsent frontsite cedarpeek phase mapsyntax mapregex mapfields mapfile"
     " addresspattern authorizationlist invitecode enrolmentlimits accesssyntax accessrules"
-    " accesssample tokenbucket occupancy penalties watchlimits attention drains counts"
+    " accesssample tokenbucket occupancy penalties watchlimits loglimits attention drains counts"
     " lastday pagerows waylimits negotiation wayout",
     "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords"
     " sinful forward splice tcpconnect bootclock mapreader lookups"
@@ -35,13 +35,14 @@ LAYERS = (
     " securitytable settingtable settingreader settings configuration condorconfig condorraw"
     " certificates certificaterequests launcherchild launcherrules launcherpam"
     " launcherholder launchedprocess onelinename peerchain"
-    " iauthentication waytable",
+    " iauthentication waytable logtable",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
     " processlauncher gahpenvironment gahpprocess gahptable gahpkinds accounts credentials"
     " files protection socketowner delayedcalls refusals reload keyexchange registry"
     " registryentries hostidentity separation accessreader peernames localnames access"
     " auditlog startlimits trust tlsreasons canonicalnames methodtable authentication"
-    " sslmethod history viewer smallsite pagetext watchdog handedsockets waysettings gahpend",
+    " sslmethod history viewer smallsite pagetext watchdog handedsockets waysettings gahpend"
+    " logrecord logformats logrepeats logsinks appendedfile",
     "proxy proxysession renewal claims sites siteconnection description local localrequests"
     " ce gahpsession gahpoutput way channeldialer cesessions cetunnels transferpause"
     " tunnelprobe client clientrun clientsession clientclaim clientface clientcopy"
@@ -51,7 +52,7 @@ LAYERS = (
     " sessionaudit ceaudit siteauthentication gahprequest sessionnews"
     " proxystatus cestatus proxystate proxyoperator statusweb statussocket"
     " metrics metricsport cecounts pagefeed pageweb pageport controldial",
-    "tapoptions proxytap cetap",
+    "tapoptions proxytap cetap daemonlog",
     "cli credentialscli mapcli sandbox daemonprocess demo screen patience inquiry"
     " gahpdialogue gahpjob trace tracewords tracejob traceport tracetunnel tracesteps"
     " tracecli enrolmentcli reloadcli join joinfiles accesscli statuscli statusclient statustables"

@@ -116,7 +116,7 @@ class ListenerTests(SynchronousTestCase):
         with capturedLogs() as logs:
             self.loop.settle()
         self.assertEqual(len(logs), 1)
-        self.assertIn("Too many open files", logs[0]["problem"])
+        self.assertIn("Too many open files", logs[0]["reason"])
         self.assertEqual(self.accepted, [])
         self.loop.spend(1)
         self.assertEqual(len(self.accepted), 1)

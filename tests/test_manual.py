@@ -14,6 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp.cetap import Options as CEOptions
 from rvgahp.cli import makeParser
+from rvgahp.logformats import journalName
+from rvgahp.logrecord import FIELDS
 from rvgahp.proxytap import Options as ProxyOptions
 from rvgahp.settingrow import GAHP_PREFIX
 from rvgahp.settingtable import TABLE
@@ -31,6 +33,7 @@ TEXTS = [
 
 #: Names that look like settings: variables of the environment, and of other programs' texts.
 NO_SETTINGS = {"RVGAHP_BLAH_DIR", "RVGAHP_SOAK", "RVGAHP_FAULTS_SECONDS"}
+NO_SETTINGS |= {journalName(name) for name in (*FIELDS, "form", "logger")}
 
 #: What is written as a command is, and is none: a word of the protocol.
 NO_COMMANDS = {"session"}

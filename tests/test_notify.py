@@ -71,7 +71,7 @@ class NotifyTests(SynchronousTestCase):
         with capturedLogs() as logs:
             self.say("/nowhere/at/all")
         self.assertEqual(len(logs), 1)
-        self.assertIn("No such file", logs[0]["problem"])
+        self.assertIn("No such file", logs[0]["reason"])
 
 
 class FullTests(SynchronousTestCase):
@@ -152,7 +152,7 @@ class FullTests(SynchronousTestCase):
         with capturedLogs() as logs:
             steps = int(watchlimits.NOTIFY_TIMEOUT / watchlimits.NOTIFY_RETRY) + 1
             self.clock.pump([watchlimits.NOTIFY_RETRY] * steps)
-        self.assertEqual([one["problem"] for one in logs], ["Resource temporarily unavailable"])
+        self.assertEqual([one["reason"] for one in logs], ["Resource temporarily unavailable"])
         self.assertEqual((self.clock.getDelayedCalls(), self.said()), ([], []))
 
     def test_close(self) -> None:

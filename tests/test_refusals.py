@@ -93,9 +93,9 @@ class WarningsTests(SynchronousTestCase):
         warnings = Warnings(clock, Logger(), 10.0)
         with capturedLogs() as logs:
             for number in range(1000):
-                warnings.warn("From {who}: {what}", f"192.0.2.{number % 4}", "nothing")
+                warnings.warn("From {address}: {what}", f"192.0.2.{number % 4}", "nothing")
             for number in range(1000):
-                warnings.warn("From {who}: {what}", "192.0.2.9", f"nonsense {number}")
+                warnings.warn("From {address}: {what}", "192.0.2.9", f"nonsense {number}")
             clock.advance(10)
         lines = [formatEvent(event) for event in logs]
         self.assertEqual(lines[0], "From 192.0.2.0: nothing")

@@ -154,7 +154,7 @@ class SiteTests(RegistryTestCase):
             path.write_bytes(content)
             with capturedLogs() as logs:
                 registry = self.read()
-            self.assertEqual([str(path) in str(one["problem"]) for one in logs], [True])
+            self.assertEqual([str(path) in str(one["reason"]) for one in logs], [True])
             self.assertRaises(NotAuthorized, registry.find, "a.example")
             self.assertTrue(registry.isRevoked("a.example"))
             self.assertIsNone(registry.ownerOf("a.example"))

@@ -120,7 +120,7 @@ class RenewalTests(RenewalTestCase):
         self.assertEqual(len(key), limits.KEY_BYTES)
         self.assertEqual(self.keys[1:], [(2, key)])
         self.assertNotEqual(key, self.keys[0][1])
-        said = [event for event in logs if event.get("number") == 2]
+        said = [event for event in logs if event.get("keyNumber") == 2]
         self.assertEqual([event["session"] for event in said], [self.session])
         for _, secret in self.keys:
             self.assertNotIn(repr(secret)[2:-1], repr(logs))
@@ -220,7 +220,7 @@ class RenewalTests(RenewalTestCase):
             answer.callback({})
             self.spend(2 * DAY)
         self.assertEqual(self.numbers(), [2])
-        self.assertEqual([event for event in logs if event.get("session")], [])
+        self.assertEqual([event for event in logs if event.get("keyNumber")], [])
 
     def test_endedAtOnce(self) -> None:
         """

@@ -101,7 +101,7 @@ class HelloTests(BrokerTestCase):
         self.obey(f"DENY REGISTER site=other.* *\nDENY REGISTER {SITE}@site.rvgahp/192.0.2.0/29")
         with capturedLogs() as logs:
             self.assertRefused(NotAuthorized, f"{ACCESS_FILE}:2 denies it")
-        rules = [str(event.get("who")) for event in logs]
+        rules = [str(event.get("rule")) for event in logs]
         self.assertTrue([rule for rule in rules if rule.startswith(f"{ACCESS_FILE}:2: DENY")])
         self.obey("DENY REGISTER */192.0.2.8/29")
         ce, connection = self.dialCE()

@@ -494,7 +494,7 @@ class SocketTests(DoorTestCase):
         door = StatusSocket(self.reactor, settings, self.source)
         with capturedLogs() as logs:
             door.bind()
-        self.assertIn("longer than the 107 bytes", logs[0]["problem"])
+        self.assertIn("longer than the 107 bytes", logs[0]["reason"])
         door.close()
 
     def test_impossible(self) -> None:
@@ -511,7 +511,7 @@ class SocketTests(DoorTestCase):
         other = StatusSocket(self.reactor, settings, self.source)
         with capturedLogs() as logs:
             other.bind()
-        self.assertIn(f"{nowhere}.status", logs[0]["problem"])
+        self.assertIn(f"{nowhere}.status", logs[0]["reason"])
         other.open()
         other.close()
         settings = settingsFrom("ce", Configuration(None, {"RVGAHP_BROKER_HOST": "h"}))

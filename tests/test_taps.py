@@ -24,9 +24,11 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.application.service import IService, IServiceMaker
+from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import capturedLogs
 from twisted.plugin import IPlugin, getPlugins
 from twisted.python.usage import UsageError
+from twisted.scripts._twistd_unix import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -233,6 +235,34 @@ class OptionsTests(SynchronousTestCase):
         sentence = self.refused(cetap.Options(), f"--config={self.config()}")
         self.assertIn("RVGAHP_BROKER_HOST", sentence)
 
+    def test_journal(self) -> None:
+        """
+        Where the journal reads stderr, what is said there has its priority.
+        """
+        found = os.fstat(2)
+        os.environ["JOURNAL_STREAM"] = f"{found.st_dev}:{found.st_ino}"
+        errors = io.StringIO()
+        with contextlib.redirect_stderr(errors), self.assertRaises(CannotStart):
+            cetap.Options().parseOptions([f"--config={self.config()}"])
+        self.assertTrue(errors.getvalue().startswith("<2>rvgahp-ce: "), errors.getvalue())
+
+    def test_log(self) -> None:
+        """
+        With a log that cannot be opened neither starts, and both say so in one line.
+        """
+        host = "RVGAHP_BROKER_HOST = 127.0.0.1"
+        for tap in (proxytap, cetap):
+            twistd = ServerOptions()
+            twistd["logfile"] = str(self.directory / "none" / "log")
+            options: Any = tap.Options()
+            options.parent = twistd
+            self.parsed(options, f"--config={self.config(host if tap is cetap else '')}")
+            errors = io.StringIO()
+            with contextlib.redirect_stderr(errors):
+                e = self.assertRaises(CannotStart, options.openLog, MemoryReactorClock())
+            self.assertIn("none/log cannot be opened: No such file", e.sentence)
+            self.assertEqual(errors.getvalue(), f"rvgahp-{options.role}: {e.sentence}\n")
+
     def test_site(self) -> None:
         """
         A certificate of another site than the settings want is refused, and so is one of
@@ -363,7 +393,7 @@ class ReadyTests(SynchronousTestCase):
         for theirs in ("R:R:AES", "nonsense"):
             with capturedLogs() as logs:
                 self.assertIn("conflict", cetap._agreement(theirs, never))
-            self.assertEqual([event["log_level"].name for event in logs], ["warn"])
+            self.assertEqual([event["log_level"].name for event in logs], ["error"])
 
 
 class ProxyServiceTests(ReactorTestCase):

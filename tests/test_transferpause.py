@@ -8,12 +8,13 @@ import signal
 from typing import Any
 
 from twisted.internet.task import Clock
-from twisted.logger import capturedLogs
+from twisted.logger import Logger, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import limits
 from rvgahp.budget import Budget
 from rvgahp.carrier import Carrier
+from rvgahp.logrecord import BoundLogger
 from rvgahp.stream import Stream
 from rvgahp.transferpause import TransferPause
 from tests.channelends import User
@@ -54,7 +55,7 @@ class PauseTests(SynchronousTestCase):
         self.talking = True
         self.pause = TransferPause(
             self.clock,
-            "s1",
+            BoundLogger(Logger(), session="s1"),
             lambda: self.tunnels,
             lambda number: self.signals.append((int(number), self.clock.seconds())),
         )
@@ -241,7 +242,7 @@ class PauseTests(SynchronousTestCase):
             self.tunnels.clear()
             self.pause = TransferPause(
                 self.clock,
-                "s1",
+                BoundLogger(Logger(), session="s1"),
                 lambda: self.tunnels,
                 lambda number: self.signals.append((int(number), self.clock.seconds())),
             )

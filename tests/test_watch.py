@@ -480,8 +480,8 @@ class AuditTests(WatchTestCase):
             for _ in range(50):
                 self.ask().close()
             self.spend(watchlimits.WARNINGS_PERIOD)
-        first, *more = [one for one in logs if str(one.get("who")).startswith(ACCESS_FILE)]
-        self.assertEqual(first["who"], f"{ACCESS_FILE}:1: DENY START *")
+        first, *more = [one for one in logs if str(one.get("rule")).startswith(ACCESS_FILE)]
+        self.assertEqual(first["rule"], f"{ACCESS_FILE}:1: DENY START *")
         self.assertIn(f"{ALICE} may not start", first["what"])
         self.assertEqual([one["more"] for one in more], [" (49 more within 10 s)"])
 
