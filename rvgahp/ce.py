@@ -28,16 +28,17 @@ from rvgahp.certificaterenewal import CertificateRenewal
 from rvgahp.cesessions import CESessions
 from rvgahp.control import ControlConnection, Responders
 from rvgahp.controldial import dialControl
+from rvgahp.counts import Counts
 from rvgahp.errors import ChannelLost, CredentialError, SiteTaken, StartFailed
 from rvgahp.gahpsession import STOPPED, GAHPSession
 from rvgahp.gahptable import GAHPTable
 from rvgahp.policy import Policy
 from rvgahp.proxystate import ProxyState
 from rvgahp.separation import Separation
-from rvgahp.sessionnews import SessionNews
+from rvgahp.sessionnews import SessionNews, lastWords
 from rvgahp.settings import Settings
 from rvgahp.tcpdial import dialTCP
-from rvgahp.tls import explain
+from rvgahp.tls import explain, nameOf
 from rvgahp.trust import Trust
 from rvgahp.way import Way
 from rvgahp.wayout import Gateway, Target
@@ -50,6 +51,8 @@ class CE(Service, Responders):
 
     @ivar sessions: that, by session id.
     @ivar audit: the audit log; who runs us opens it.
+    @ivar recorder: of sessions.
+    @ivar counts: of all that comes and goes.
     @ivar here: what runs here, and may.
     @ivar proxy: how we stand with it.
     @ivar way: how channels reach it.
@@ -88,8 +91,9 @@ class CE(Service, Responders):
         self._settings = settings
         self._site = site
         self._host: str = settings.get("RVGAHP_BROKER_HOST")
+        self.counts = Counts()
         self.wayOut = wayOutOf(settings)
-        self.proxy = ProxyState(self.wayOut)
+        self.proxy = ProxyState(self.wayOut, self.counts)
         self._gahps = gahps
         self.renewal = renewal
         self._trust = trust
@@ -115,10 +119,10 @@ class CE(Service, Responders):
         self._news = SessionNews(self.sessions)
         self._greeting = Greeting(settings, site, gahps, methods, renewal, self.here)
         self.audit = AuditLog(reactor, lambda: self._settings.get("RVGAHP_AUDIT_LOG"))
-        self._recorder = CEAudit(reactor, self.audit, site)
+        self.recorder = CEAudit(reactor, self.audit, site, self.counts)
         self._backoff = Backoff(SystemRandom())
         self._control: ControlConnection | None = None
-        self._refusal = ""
+        self._refusal = self._refusedBy = ""
         self._timer: Any = None
         self._connecting: Deferred[Any] | None = None
         self._proxyPolicy: Policy = settings.policy  # until it says its own
@@ -166,7 +170,8 @@ class CE(Service, Responders):
     # -- the control connection ---------------------------------------------
 
     def _connect(self) -> None:
-        self._refusal = ""
+        self._refusal = self._refusedBy = ""
+        self.proxy.dials()
         self._news.forget()
         control = ControlConnection(self._reactor, self, self._secured, self._lost)
         self._timer = self._reactor.callLater(
@@ -219,6 +224,7 @@ class CE(Service, Responders):
             self._backoff.succeeded()
         if not self._refusal and control.connected:
             self._refusal = failure.getErrorMessage()
+            self._refusedBy = nameOf(failure)
             if failure.check(SiteTaken):
                 self._refusal += " (trying again)"
         control.abort()
@@ -235,7 +241,8 @@ class CE(Service, Responders):
             return
         delay = self._backoff.delay()
         what = "connection lost" if self.proxy.isAccepted else "not connected"
-        self.proxy.lost(self._refusal or dropped or explain(reason))
+        name = self._refusedBy or nameOf(reason)
+        self.proxy.lost(self._refusal or dropped or explain(reason), name)
         self.log.warn(
             "Proxy {host} port {port}: {what}: {reason}; dialling again in {delay:.2f} s",
             host=self.proxy.host,
@@ -281,7 +288,7 @@ class CE(Service, Responders):
     def startGAHP(self, **arguments: Any) -> Deferred[dict[str, Any]]:
         if not self.running:
             raise StartFailed("rvgahp-ce at the site is being stopped")
-        return self._recorder.start(
+        return self.recorder.start(
             arguments, lambda: self.here.start(self._peer(), **arguments), self.sessions.get
         )
 
@@ -324,7 +331,7 @@ class CE(Service, Responders):
         return asked.addCallback(lambda answer: answer["ticket"])
 
     def _over(self, session: GAHPSession, reason: str) -> None:
-        self._recorder.ended(session, reason)
+        self.recorder.ended(session, reason)
         if self.running:  # else that has been told
             self._tellEnd(session, reason)
 
@@ -332,14 +339,7 @@ class CE(Service, Responders):
         if self._control is None or not session.started.called:
             return succeed(None)  # there is nobody to be told
         limit = limits.CALL_TIMEOUT if self.running else limits.CLOSE_TIMEOUT
-        told = self._control.caller.call(
-            commands.SessionEnded,
-            limit,
-            session=session.sessionId,
-            reason=reason,
-            received=session.process.received,
-            sent=session.output.sent,
-        )
+        told = self._control.caller.call(commands.SessionEnded, limit, **lastWords(session, reason))
         return told.addErrback(self._notTold, session.sessionId)
 
     def _notTold(self, failure: Failure, sessionId: str) -> None:

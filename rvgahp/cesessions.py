@@ -44,6 +44,7 @@ class CESessions:
 
     @ivar running: by id.
     @ivar drains: whether starts are taken.
+    @ivar budget: of the bytes that streams hold.
     """
 
     log = Logger()
@@ -79,7 +80,7 @@ class CESessions:
         self._access = access
         self._isStopping = False
         self.drains = Drains()
-        self._budget = Budget(settings.get("RVGAHP_REPLAY_TOTAL"))
+        self.budget = Budget(settings.get("RVGAHP_REPLAY_TOTAL"))
         self._launcher = ProcessLauncher(reactor, settings.get("RVGAHP_KILL_GRACE"))
         self._limits = CELimits(reactor.seconds, lambda: self._settings)
         self.running: Occupancy[GAHPSession] = Occupancy(lambda session: (session.request.owner,))
@@ -218,7 +219,7 @@ class CESessions:
                 GAHPRequest(owner, gahp, account, runsAs, rule),
                 agreed,
                 self._settings,
-                self._budget,
+                self.budget,
                 self._launcher,
                 self._way,
                 tickets,

@@ -18,13 +18,14 @@ from twisted.logger import Logger
 from rvgahp import __version__, attention
 from rvgahp.commands import plain
 from rvgahp.errors import NotAuthorized, SessionGone
+from rvgahp.peercred import LocalUser
 from rvgahp.sessionnews import factsOf
+from rvgahp.viewer import Viewer
 
 if TYPE_CHECKING:
     from rvgahp.ce import CE
     from rvgahp.gahpsession import GAHPSession
     from rvgahp.settings import Settings
-    from rvgahp.viewer import Viewer
 
 __all__ = ["CEStatus"]
 
@@ -46,11 +47,19 @@ class CEStatus:
         self._ce = ce
         self._since = time.time()
 
+    def whole(self) -> dict[str, Any]:
+        """
+        @return: all that there is, for those who count: what sessions carry is counted now.
+        """
+        self._ce.recorder.counts.look(self._ce.sessions.values())
+        return self.document(Viewer(LocalUser(os.geteuid(), "", 0), True))
+
     def document(self, viewer: Viewer) -> dict[str, Any]:
         """
         @return: what he may see, fit for JSON.
         """
-        certificate = self._ce.renewal.credentials.certificate
+        renewal = self._ce.renewal
+        budget = self._ce.here.budget
         seen = {
             "form": FORM,
             "role": "ce",
@@ -62,7 +71,7 @@ class CEStatus:
             "administrator": viewer.isAdministrator,
             "site": self._site,
             "draining": self._ce.here.drains.isAll,
-            "certificateExpires": int(certificate.not_valid_after_utc.timestamp()),
+            **renewal.validity.shown(),
             "proxies": [{**self._ce.proxy.document(), "unanswered": self._ce.way.doubt()}],
             "sessions": [
                 self._session(one)
@@ -70,6 +79,12 @@ class CEStatus:
                 if _isHis(viewer, one.request.runsAs)
             ],
             "limits": self._limits() if viewer.isAdministrator else [],
+            "replay": {
+                "kept": budget.kept,
+                "replayed": budget.replayed,
+                "used": budget.lent,
+                "most": budget.total,
+            },
         }
         return {**seen, "attention": attention.sentences(seen)}
 

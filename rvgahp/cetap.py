@@ -39,7 +39,8 @@ from rvgahp.gahptable import GAHPTable
 from rvgahp.iauthentication import IAuthenticationMethod
 from rvgahp.igahp import IGAHPKind
 from rvgahp.methodtable import MethodTable
-from rvgahp.notify import notify
+from rvgahp.metricsport import MetricsPort
+from rvgahp.notify import Notifier
 from rvgahp.policy import Policy, resolve
 from rvgahp.reload import Reloading
 from rvgahp.separation import Separation, notesOf, separationOf
@@ -150,6 +151,7 @@ class CEService(HasDaemonLog, MultiService):
         audit: AuditLog,
         reloading: Reloading,
         status: StatusSocket,
+        metrics: MetricsPort,
         watchdog: Watchdog,
         stderr: TextIO | None,
     ) -> None:
@@ -163,6 +165,7 @@ class CEService(HasDaemonLog, MultiService):
         self._audit = audit
         self._reloading = reloading
         self._status = status
+        self._metrics = metrics
         self._watchdog = watchdog
         self._stderr = stderr
 
@@ -173,6 +176,7 @@ class CEService(HasDaemonLog, MultiService):
         """
         try:
             self._status.bind()
+            self._metrics.open()
             super().privilegedStartService()
             self._audit.open()
         except OSError as e:
@@ -200,6 +204,7 @@ class CEService(HasDaemonLog, MultiService):
         self._watchdog.stopping()
         self._reloading.ignoreHangup()
         self._status.close()
+        self._metrics.close()
         return maybeDeferred(super().stopService).addBoth(self._stopped)
 
     def _stopped(self, result: object) -> object:
@@ -221,7 +226,11 @@ def _agreement(server: str, ours: Policy) -> str:
 
 
 def _ready(
-    options: Options, where: str, control: ControlConnection, answer: dict[str, Any]
+    options: Options,
+    notifier: Notifier,
+    where: str,
+    control: ControlConnection,
+    answer: dict[str, Any],
 ) -> None:
     """
     The proxy has accepted us.
@@ -229,7 +238,7 @@ def _ready(
     @param where: where it is, for people.
     """
     handle = control.transport.getHandle()
-    notify(
+    notifier.tell(
         READY="1",
         STATUS=f"accepted by the proxy at {where}",
         X_RVGAHP_SITE=options.site,
@@ -251,6 +260,7 @@ def makeService(options: Options) -> CEService:
     changed = raiseDescriptorLimit() != soft
     assert options.credentials is not None
     access = Access(reactor, options.rules)
+    notifier = Notifier(reactor)
     ce = CE(
         reactor,
         options.settings,
@@ -260,16 +270,20 @@ def makeService(options: Options) -> CEService:
         options.trust,
         options.methods.methods,
         soft if changed else 0,
-        lambda control, answer: _ready(options, ce.proxy.where(control.peer), control, answer),
+        lambda control, answer: _ready(
+            options, notifier, ce.proxy.where(control.peer), control, answer
+        ),
         access,
         options.separation,
     )
     adopt = CEReload(options.settings, ce, access, options.separation).adopt
-    reloading = Reloading(reactor, options.again, adopt, ce.audit)
+    reloading = Reloading(reactor, options.again, adopt, ce.audit, notifier)
     operator = CEStatus(reactor, options.settings, options.site, ce)
     status = StatusSocket(reactor, options.settings, operator)
-    watchdog = Watchdog(reactor)
-    service = CEService(options, ce.audit, reloading, status, watchdog, keptStderr(options))
+    metrics = MetricsPort(reactor, options.settings, ce.counts, operator.whole)
+    watchdog = Watchdog(reactor, notifier)
+    stderr = keptStderr(options)
+    service = CEService(options, ce.audit, reloading, status, metrics, watchdog, stderr)
     ce.setServiceParent(service)
     service.daemonLog = options.openLog(reactor, site=options.site)
     return service

@@ -22,8 +22,8 @@ from twisted.plugin import getPlugins
 from rvgahp.doctorcase import Case
 from rvgahp.errors import StartFailed
 from rvgahp.findings import Finding, Findings, ok, warning, wrong
+from rvgahp.gahpend import describeEnd
 from rvgahp.gahpenvironment import GAHPEnvironment
-from rvgahp.gahpprocess import describeEnd
 from rvgahp.gahptable import GAHPTable
 from rvgahp.igahp import IGAHPKind
 from rvgahp.patience import Patience, TookTooLong

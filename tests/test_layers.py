@@ -41,7 +41,7 @@ LAYERS = (
     " files protection socketowner delayedcalls refusals reload keyexchange registry"
     " registryentries hostidentity separation accessreader peernames localnames access"
     " auditlog startlimits trust tlsreasons canonicalnames methodtable authentication"
-    " sslmethod history viewer smallsite pagetext watchdog handedsockets waysettings"
+    " sslmethod history viewer smallsite pagetext watchdog handedsockets waysettings gahpend"
     " logrecord logformats logrepeats logsinks appendedfile",
     "proxy proxysession renewal claims sites siteconnection description local localrequests"
     " ce gahpsession gahpoutput way channeldialer cesessions cetunnels transferpause"
@@ -51,7 +51,7 @@ LAYERS = (
     " proxyreload cereload proxyaccess introduction localclients startproblem watch"
     " sessionaudit ceaudit siteauthentication gahprequest sessionnews"
     " proxystatus cestatus proxystate proxyoperator statusweb statussocket"
-    " metrics metricsport pagefeed pageweb pageport controldial",
+    " metrics metricsport cecounts pagefeed pageweb pageport controldial",
     "tapoptions proxytap cetap daemonlog",
     "cli credentialscli mapcli sandbox daemonprocess demo screen patience inquiry"
     " gahpdialogue gahpjob trace tracewords tracejob traceport tracetunnel tracesteps"
