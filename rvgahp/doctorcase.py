@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from rvgahp.configuration import Configuration, readConfiguration
 from rvgahp.credentials import Credentials
@@ -56,12 +57,16 @@ class Case:
     @ivar configuration: what condor_config says.
     @ivar patience: names all waits.
     @ivar credentials: L{None}: there are none that could be used.
+    @ivar seen: what the daemon that runs says of itself (C{doc/status.rst}); L{None}: none answers.
+    @ivar absence: why none does.
     """
 
     settings: Settings
     configuration: Configuration
     patience: Patience
     credentials: Credentials | None = None
+    seen: dict[str, Any] | None = None
+    absence: str = ""
 
     @property
     def daemon(self) -> str:

@@ -24,11 +24,11 @@ from rvgahp.credentials import Credentials
 from rvgahp.doctor import CHECKS, examine
 from rvgahp.doctorcase import Case, Choice, choose
 from rvgahp.doctorcertificates import certificates, revocations
-from rvgahp.doctordaemon import daemon
+from rvgahp.doctordaemon import consult, daemon
 from rvgahp.doctorfiles import access, map_, permissions, start
 from rvgahp.doctorsettings import account, clock, settings, software
 from rvgahp.errors import ConfigurationError, CredentialError, RvgahpError
-from rvgahp.findings import Finding, guarded, ok, warning, wrong
+from rvgahp.findings import Finding, Findings, guarded, ok, warning, wrong
 from rvgahp.patience import Interrupted, Patience
 from rvgahp.screen import Screen
 from rvgahp.settings import settingsFrom
@@ -462,6 +462,14 @@ class FileTests(DoctorTestCase):
         self.assertFinding(start(self.case("proxy")), "ok", "rvgahp-proxy takes")
 
 
+def told(case: Case, seen: dict[str, Any]) -> Findings:
+    """
+    @return: what is found of a daemon that says this.
+    """
+    consult(case, lambda _: seen)
+    return daemon(case)
+
+
 class DaemonTests(DoctorTestCase):
     """
     What a daemon says.
@@ -482,26 +490,28 @@ class DaemonTests(DoctorTestCase):
         def fail(path: str) -> dict[str, Any]:
             raise RvgahpError("no daemon answers")
 
-        self.assertFinding(daemon(self.case(), fail), "wrong", "no daemon answers", "start it")
+        case = self.case()
+        consult(case, fail)
+        self.assertFinding(daemon(case), "wrong", "no daemon answers", "start it")
 
     def test_runs(self) -> None:
         """
         It runs; what needs attention, another version, and a lost proxy are told.
         """
         case = self.case()
-        self.assertFinding(daemon(case, lambda _: self.seen()), "ok", "runs as process")
-        found = daemon(case, lambda _: self.seen(attention=["Beware."]))
+        self.assertFinding(told(case, self.seen()), "ok", "runs as process")
+        found = told(case, self.seen(attention=["Beware."]))
         self.assertFinding(found, "warning", "Beware.", "rvgahp status")
-        found = daemon(case, lambda _: self.seen(software="rvgahp 0"))
+        found = told(case, self.seen(software="rvgahp 0"))
         self.assertFinding(found, "warning", "it is rvgahp 0", "start it again")
         lost = {"host": "h", "port": 1, "connected": False, "reason": "why", "software": ""}
-        found = daemon(case, lambda _: self.seen(proxies=[lost]))
+        found = told(case, self.seen(proxies=[lost]))
         self.assertFinding(found, "wrong", "none to the proxy at h:1: why")
         good = {**lost, "connected": True}
         site = {"site": "s", "connected": True}
-        found = daemon(case, lambda _: self.seen(proxies=[good]))
+        found = told(case, self.seen(proxies=[good]))
         self.assertFinding(found, "ok", "has accepted us")
-        found = daemon(case, lambda _: self.seen(sites=[site] * 11 + [{"connected": False}]))
+        found = told(case, self.seen(sites=[site] * 11 + [{"connected": False}]))
         self.assertFinding(found, "ok", "11 of 12 are connected: s, s", "s, ...")
 
     def test_otherConfig(self) -> None:
@@ -511,16 +521,16 @@ class DaemonTests(DoctorTestCase):
         case = self.case()
         words = [b"twistd", b"rvgahp-ce", b"--config", b"other"]
         self.patch(doctordaemon, "_wordsOf", lambda _: [*words, b""])
-        found = list(daemon(case, lambda _: self.seen()))
+        found = list(told(case, self.seen()))
         other = os.path.join(os.getcwd(), "other")
         self.assertFinding(
             found, "warning", f"started with --config {other}, and", self.path("condor_config")
         )
         self.patch(case, "configuration", Configuration(None, {}))
-        found = list(daemon(case, lambda _: self.seen()))
+        found = list(told(case, self.seen()))
         self.assertFinding(found, "warning", "what was looked at is the environment")
         words[2:] = [os.fsencode(f"--config={self.path('condor_config')}")]
-        found = list(daemon(self.case(), lambda _: self.seen()))
+        found = list(told(self.case(), self.seen()))
         self.assertFinding(found, "ok")
 
 

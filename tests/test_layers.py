@@ -55,7 +55,8 @@ LAYERS = (
     " gahpdialogue gahpjob trace tracewords tracejob traceport tracetunnel tracesteps"
     " tracecli enrolmentcli reloadcli join joinfiles accesscli statuscli statusclient statustables"
     " findings doctor doctorcase doctorcli doctorcertificates doctordaemon doctorfiles"
-    " doctorgahps doctornet doctorsettings doctortls commandparser cecli ceunit cecron",
+    " doctorgahps doctorlimit doctornet doctorprograms doctorsettings"
+    " doctortls serviceunits commandparser cecli ceunit cecron",
 )
 
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
