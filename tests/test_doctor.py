@@ -315,8 +315,21 @@ class CertificateTests(DoctorTestCase):
         case = self.case(given=ceCredentials(expired=True))
         self.assertFinding(certificates(case), "wrong", "has expired", "rvgahp join")
         case = self.case("proxy", proxyCredentials(expired=True))
-        error = self.assertRaises(CredentialError, list, certificates(case))
-        self.assertIn("has expired", str(error))
+        words = ("has expired", "clock is right", "rvgahp credentials host")
+        self.assertFinding(certificates(case), "wrong", *words)
+        case = self.case(given=ceCredentials())
+        later = datetime.now(timezone.utc) + timedelta(days=3650)
+        words = ("has expired", "clock is right", "join --replace")
+        self.assertFinding(certificates(case, later), "wrong", *words)
+
+    def test_earlyAuthority(self) -> None:
+        """
+        Where the authority's time has not come a new certificate is of no use: it is the clock.
+        """
+        case = self.case(given=ceCredentials())
+        before = datetime.now(timezone.utc) - timedelta(days=3650)
+        found = certificates(case, before)
+        self.assertFinding(found, "wrong", "is not valid before", "set the one that is wrong")
 
     def test_future(self) -> None:
         """
@@ -459,6 +472,9 @@ class FileTests(DoctorTestCase):
         case = self.case(given=ceCredentials(), RVGAHP_SITE="another.example")
         list(certificates(case))
         self.assertRaises(ConfigurationError, list, start(case))
+        self.assertEqual(list(start(self.case("proxy", proxyCredentials()))), [])
+        for file in self.directory.glob("*.crt"):
+            file.unlink()
         self.assertFinding(start(self.case("proxy")), "ok", "rvgahp-proxy takes")
 
 

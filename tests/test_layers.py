@@ -54,8 +54,8 @@ LAYERS = (
     "cli credentialscli mapcli sandbox daemonprocess demo screen patience inquiry"
     " gahpdialogue gahpjob trace tracewords tracejob traceport tracetunnel tracesteps"
     " tracecli enrolmentcli reloadcli join joinfiles accesscli statuscli statusclient statustables"
-    " findings doctor doctorcase doctorcli doctorcertificates doctordaemon doctorfiles"
-    " doctorgahps doctorlimit doctornet doctorprograms doctorsettings"
+    " findings doctor doctoraccount doctorcase doctorcli doctorcertificates doctordaemon"
+    " doctorfiles doctorgahps doctorlimit doctornet doctorprograms doctorsettings"
     " doctortls serviceunits commandparser cecli ceunit cecron",
 )
 

@@ -31,6 +31,7 @@ ELSEWHERE = {
     "onelinename": "types of attributes",
     "demo": "the playground's words",
     "doctor": "findings, each with its remedy beside it; doc/doctor.rst",
+    "doctoraccount": "the same",
     "doctorcase": "the same",
     "doctorcertificates": "the same",
     "doctorcli": "the same",
