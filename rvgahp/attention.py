@@ -39,7 +39,17 @@ def sentences(seen: dict[str, Any]) -> list[str]:
     @param seen: as in C{doc/status.rst}.
     @return: what is wrong or soon will be, the most urgent first.
     """
-    steps = (_proxies, _absent, _stalled, _dying, _limits, _certificates, _slow, _draining)
+    steps = (
+        _proxies,
+        _absent,
+        _conflicts,
+        _stalled,
+        _dying,
+        _limits,
+        _certificates,
+        _slow,
+        _draining,
+    )
     return [sentence for step in steps for sentence in step(seen)]
 
 
@@ -49,7 +59,7 @@ def _proxies(seen: dict[str, Any]) -> Iterator[str]:
             away = span(seen["now"] - proxy["since"])
             where = f"{proxy['host']} port {proxy['port']}"
             reason = proxy["reason"] or "it is being dialled"
-            yield f"The proxy {where} is away for {away}: {reason}."
+            yield f"The proxy {where} is away for {away}: {reason.rstrip('.')}."
 
 
 def _absent(seen: dict[str, Any]) -> Iterator[str]:
@@ -62,7 +72,16 @@ def _absent(seen: dict[str, Any]) -> Iterator[str]:
         away = span(seen["now"] - site["since"])
         waiting = site["sessions"] + site["unclaimed"]
         sessions = f" (sessions that wait for it: {waiting})" if waiting else ""
-        yield f"Site {site['site']} is away for {away}{sessions}: {site['reason']}."
+        yield f"Site {site['site']} is away for {away}{sessions}: {site['reason'].rstrip('.')}."
+
+
+def _conflicts(seen: dict[str, Any]) -> Iterator[str]:
+    for proxy in seen.get("proxies", ()):
+        if proxy.get("conflict"):
+            yield f"No GAHP can be started: {proxy['conflict']}"
+    for site in seen.get("sites", ()):
+        if site.get("conflict"):
+            yield f"No GAHP can be started at site {site['site']}: {site['conflict']}"
 
 
 def _stalled(seen: dict[str, Any]) -> Iterator[str]:

@@ -50,7 +50,7 @@ class CE(Service, Responders):
     @ivar sessions: that, by session id.
     @ivar audit: the audit log; who runs us opens it.
     @ivar here: what runs here, and may.
-    @ivar proxy: how we stand with it.
+    @ivar proxy: how we stand with it; C{proxyPolicy}: its security policy.
     @ivar renewal: of our certificate.
     """
 
@@ -117,7 +117,7 @@ class CE(Service, Responders):
         self._refusal = ""
         self._timer: Any = None
         self._connecting: Deferred[Any] | None = None
-        self._proxyPolicy: Policy = settings.policy  # until it says its own
+        self.proxyPolicy: Policy = settings.policy  # until it says its own
 
     # -- service ------------------------------------------------------------
 
@@ -204,7 +204,7 @@ class CE(Service, Responders):
 
     def _nowReady(self, answer: dict[str, Any], control: ControlConnection) -> None:
         self.proxy.accepted(answer["software"])
-        self._proxyPolicy = Policy.decode(answer["policy"])
+        self.proxyPolicy = Policy.decode(answer["policy"])
         self._timer.cancel()
         self.log.info(
             "Accepted by the proxy at {peer} ({software}) as site {site}",
@@ -287,7 +287,7 @@ class CE(Service, Responders):
 
     @commands.RenewKey.responder
     def renewKey(self, **arguments: Any) -> dict[str, Any]:
-        return self.here.renewKey(self._peer(), self._proxyPolicy, **arguments)
+        return self.here.renewKey(self._peer(), self.proxyPolicy, **arguments)
 
     @commands.DialTunnel.responder
     def dialTunnel(self, **arguments: Any) -> Deferred[dict[str, Any]]:

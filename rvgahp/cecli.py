@@ -11,6 +11,7 @@ import argparse
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rvgahp.cecron import command, crontab
@@ -42,6 +43,17 @@ _SYSTEM_DIRECTORY = "/etc/systemd/system"
 
 #: What a CE and its GAHPs may need of the environment of a login.
 _SHARED = ("PATH", "LD_LIBRARY_PATH")
+
+
+#: The configuration of a CE that root starts; the second is what rvgahp join --dir makes.
+_SYSTEM_FILES = ("/etc/rvgahp-ce/condor_config", "/etc/rvgahp-ce/condor_config.rvgahp")
+
+
+def _firstOf(files: Sequence[str]) -> str:
+    """
+    @return: the first that is there, else the first.
+    """
+    return next(filter(os.path.isfile, files), files[0])
 
 
 def addCommand(subparsers: Commands) -> None:
@@ -79,7 +91,7 @@ class _Place:
         home = os.path.expanduser("~/.rvgahp")
         usual = f"{home}/condor_config.rvgahp"
         if isSystem:
-            usual = "/etc/rvgahp-ce/condor_config"
+            usual = _firstOf(_SYSTEM_FILES)
         self.config = os.path.abspath(config) if config else usual
         self._isUsual = self.config == usual and not isSystem
         files = os.path.dirname(self.config)

@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from rvgahp import __version__, attention
 from rvgahp.commands import plain
 from rvgahp.errors import NotAuthorized, SessionGone
+from rvgahp.policy import conflictOf
 from rvgahp.sessionnews import factsOf
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class CEStatus:
             "site": self._site,
             "draining": self._ce.here.drains.isAll,
             "certificateExpires": int(certificate.not_valid_after_utc.timestamp()),
-            "proxies": [self._ce.proxy.document()],
+            "proxies": [{**self._ce.proxy.document(), "conflict": self._conflict()}],
             "sessions": [
                 self._session(one)
                 for one in self._ce.sessions.values()
@@ -72,6 +73,15 @@ class CEStatus:
             "limits": self._limits() if viewer.isAdministrator else [],
         }
         return {**seen, "attention": attention.sentences(seen)}
+
+    def _conflict(self) -> str:
+        """
+        @return: why no GAHP can be started by the proxy's policy and ours; empty if one can.
+        """
+        proxy = self._ce.proxy
+        if not proxy.isAccepted:
+            return ""
+        return conflictOf(self._ce.proxyPolicy, self._settings.policy)
 
     def _session(self, session: GAHPSession) -> dict[str, Any]:
         request, facts = session.request, factsOf(session, self._reactor.seconds())

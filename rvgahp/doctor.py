@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from rvgahp.configuration import readConfiguration
-from rvgahp.doctorcase import Case, Choice
+from rvgahp.doctorcase import Case, Choice, refuseForeign
 from rvgahp.doctorcertificates import certificates, revocations
 from rvgahp.doctordaemon import consult, daemon
 from rvgahp.doctorfiles import access, map_, permissions, start
@@ -115,6 +115,7 @@ def _read(choice: Choice, patience: Patience, cases: list[Case]) -> Findings:
     """
     if choice.config is None and choice.role == "ce":
         load("ce", None)  # says which file is not there
+    refuseForeign(choice.config)
     configuration = readConfiguration(choice.config)
     cases.append(Case(settingsFrom(choice.role, configuration), configuration, patience))
     return iter(())

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from rvgahp.accountnames import accountName
 from rvgahp.configuration import Configuration, readConfiguration
 from rvgahp.credentials import Credentials
 from rvgahp.errors import ConfigurationError, RvgahpError
@@ -24,8 +25,9 @@ from rvgahp.settingtable import TABLE
 
 __all__ = ["Case", "Choice", "choose"]
 
-#: The CE's configuration files: that of rvgahp join, and that of doc/accounts.rst.
-_CE_FILES = (CE_FILE, "/etc/rvgahp-ce/condor_config")
+#: The CE's configuration files: that of rvgahp join, that of doc/accounts.rst, and what
+#: rvgahp join --dir makes there.
+_CE_FILES = (CE_FILE, "/etc/rvgahp-ce/condor_config", "/etc/rvgahp-ce/condor_config.rvgahp")
 
 #: A directory that only a proxy has.
 _PROXY_DIRECTORY = "/etc/rvgahp"
@@ -107,6 +109,24 @@ def choose(
     )
 
 
+def refuseForeign(config: str | None) -> None:
+    """
+    See that root reads no configuration that another account can change: the commands that it
+    includes would be root's.
+
+    @raise ConfigurationError: it is another's.
+    """
+    if config is None or os.geteuid() or not os.path.exists(config):
+        return
+    owner = os.stat(config).st_uid
+    if owner:
+        name = accountName(owner)
+        raise ConfigurationError(
+            f"{config} is of {name}, and root does not read it, for the commands that it includes"
+            f" would run as root: runuser -u {name} -- rvgahp doctor --config {config}"
+        )
+
+
 def _firstOf(files: Sequence[str]) -> str | None:
     return next(filter(os.path.lexists, map(os.path.expanduser, files)), None)
 
@@ -116,6 +136,7 @@ def _byFile(config: str) -> Choice:
     By what only a CE must have.
     """
     try:
+        refuseForeign(config)
         names = _names(readConfiguration(config))
     except ConfigurationError:  # the check of the settings will say why
         return Choice("proxy", config, "the file that --config names cannot be read")

@@ -24,6 +24,12 @@ __all__ = ["consult", "daemon", "environmentOf"]
 _SHOWN = 10
 
 
+_POLICY = (
+    "change RVGAHP.SEC_DEFAULT_ENCRYPTION, RVGAHP.SEC_DEFAULT_INTEGRITY or"
+    " RVGAHP.SEC_DEFAULT_CRYPTO_METHODS at the proxy or at the site, and start that daemon again."
+)
+
+
 def ask(path: str) -> dict[str, Any]:
     """
     Ask, by a reactor of our own: that of twistd's kind would take the signals from us, and the
@@ -91,6 +97,10 @@ def daemon(case: Case) -> Findings:
         more = ", ..." if len(here) > _SHOWN else ""
         names = f": {', '.join(here[:_SHOWN])}{more}" if here else ""
         yield ok("sites", f"{len(here)} of {len(seen['sites'])} are connected{names}")
+        for one in seen["sites"]:
+            if one.get("conflict"):
+                words = f"at site {one['site']} no GAHP can be started: {one['conflict']}"
+                yield wrong("sites", words, _POLICY)
     for sentence in seen["attention"]:
         yield warning("attention", sentence, "rvgahp status shows more; doc/messages.rst has it.")
 
@@ -161,6 +171,11 @@ def _proxy(one: dict[str, Any]) -> Finding:
     A CE's proxy.
     """
     place = f"{one['host']}:{one['port']}"
+    if one.get("conflict"):
+        words = (
+            f"the proxy at {place} has accepted us, and no GAHP can be started: {one['conflict']}"
+        )
+        return wrong("connection", words, _POLICY)
     if one["connected"]:
         return ok("connection", f"the proxy at {place} has accepted us ({one['software']})")
     return wrong(

@@ -12,7 +12,7 @@ import socket
 
 from rvgahp.certificaterequests import spkiOf
 from rvgahp.doctorcase import Case
-from rvgahp.doctortls import NoTLS, handshake, shownBy
+from rvgahp.doctortls import NoTLS, OtherName, handshake, namesIn, shownBy
 from rvgahp.findings import Finding, Findings, ok, warning, wrong
 from rvgahp.lookups import addressesOf, ownName
 from rvgahp.tls import isFor
@@ -25,6 +25,61 @@ CONNECT_LIMIT = 5.0
 
 #: Where to connect for those who listen on all addresses (RVGAHP_INTERFACE).
 _EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+
+#: Addresses of the proxy's host that are tried.
+_ADDRESSES = 4
+
+_REFUSED = (
+    "see whether rvgahp-proxy runs there (rvgahp doctor there), and whether {setting} and"
+    " RVGAHP_BROKER_PORT are right; else a firewall refuses."
+)
+_SWALLOWED = (
+    "a firewall swallows what is sent there, or that host is down: have this site's firewall let"
+    " out, and the submit host's let in, connections to that port; or take a port that is let out,"
+    " such as 443 (RVGAHP_BROKER_PORT; doc/systemd.rst).  See that {setting} is right."
+)
+
+_OTHER_NAME = (
+    "set RVGAHP_BROKER_HOST to the name that the certificate is for (and RVGAHP_CONNECT_TO to"
+    " where it is dialled, if that is another); or have a certificate made for this name there:"
+    " RVGAHP_PUBLIC_ADDRESS, or rvgahp credentials host."
+)
+
+_JOIN = "rvgahp invite on the submit host, and rvgahp join --replace here, or rvgahp credentials ce"
+
+#: What to do about a handshake that came to nothing, by words of its reason.
+_REMEDIES = (
+    (
+        "is not one that we know",
+        "put the authority (CA) of that proxy into RVGAHP_CAFILE; where the site is enrolled:"
+        f" {_JOIN}.",
+    ),
+    (
+        "does not know the authority",
+        f"have a certificate made by the proxy's own authority: {_JOIN}.",
+    ),
+    ("clock", "compare both machines' clocks, and set the one that is wrong."),
+    (
+        "here it is",
+        "if this machine's clock is right, have the proxy's certificate renewed (rvgahp doctor"
+        " there).",
+    ),
+    (
+        "has expired",
+        f"compare both machines' clocks, and set the one that is wrong; else {_JOIN}.",
+    ),
+    ("revoked", f"ask the site's owner why; to let it in again: {_JOIN}."),
+    (
+        "it refuses our certificate",
+        f"see the proxy's log, which says why; the usual remedy is {_JOIN}.",
+    ),
+)
+
+_NO_HANDSHAKE = (
+    "see that RVGAHP_BROKER_PORT is the proxy's (rvgahp doctor there).  If it is, something on the"
+    " way lets no TLS through, such as a firewall that looks inside, or one that drops large"
+    " packets (MTU)."
+)
 
 _RESOLVER = "mend this machine's resolver or /etc/hosts"
 _OTHER_PORT = (
@@ -168,12 +223,14 @@ def proxyAddress(case: Case) -> Findings:
         return
     if found != [target[0]]:
         yield ok("proxy's address", f"{target[0]} ({setting}) is {', '.join(found)}")
-    problem = ""
-    for address in found:
+    problem, remedy = "", ""
+    for address in found[:_ADDRESSES]:
         try:
             connection = socket.create_connection((address, target[1]), CONNECT_LIMIT)
         except OSError as e:
+            isSwallowed = isinstance(e, TimeoutError)
             problem = problem or f"{place(address, target[1])}: {e.strerror or e}"
+            remedy = remedy or (_SWALLOWED if isSwallowed else _REFUSED).format(setting=setting)
             continue
         with connection:
             yield from _secured(case, connection, host, place(address, target[1]))
@@ -181,8 +238,7 @@ def proxyAddress(case: Case) -> Findings:
     yield wrong(
         "proxy's port",
         f"nobody listens at the proxy's address, or it cannot be reached ({problem})",
-        f"see whether rvgahp-proxy runs there (rvgahp doctor there), whether {setting} and"
-        " RVGAHP_BROKER_PORT are right, and whether this machine may dial out to that port.",
+        remedy,
     )
 
 
@@ -193,12 +249,31 @@ def _secured(case: Case, connection: socket.socket, host: str, where: str) -> Fi
     try:
         end = handshake(connection, case, host, CONNECT_LIMIT)
     except NoTLS as e:
+        remedy = _OTHER_NAME if isinstance(e, OtherName) else _remedyFor(str(e))
+        names = _namesAt(connection.getpeername()[:2]) if isinstance(e, OtherName) else ""
         yield wrong(
             "proxy's TLS",
-            f"what listens at {where} is not taken for the proxy, or does not take us: {e}",
-            "compare RVGAHP_CAFILE and RVGAHP_BROKER_HOST with the proxy's certificate (rvgahp"
-            " doctor there), and both clocks; after rvgahp revoke, or with a new authority, the"
-            " site needs rvgahp invite and rvgahp join --replace.",
+            f"what listens at {where} is not taken for the proxy, or does not take us: {e}{names}",
+            remedy,
         )
     else:
         yield ok("proxy's TLS", f"{where} has shown a certificate for {host}, good until {end}")
+
+
+def _namesAt(address: tuple[str, int]) -> str:
+    """
+    @return: which names a certificate has, as a clause; a handshake that has failed does not tell.
+    """
+    try:
+        with socket.create_connection(address, CONNECT_LIMIT) as again:
+            names = namesIn(shownBy(again, CONNECT_LIMIT))
+    except (OSError, NoTLS):
+        return ""
+    return f" (it is for {names})" if names else ""
+
+
+def _remedyFor(problem: str) -> str:
+    """
+    @return: what to do about a handshake that came to nothing.
+    """
+    return next((remedy for words, remedy in _REMEDIES if words in problem), _NO_HANDSHAKE)

@@ -5,9 +5,11 @@ L{tests.test_whole_doctor} has the program.
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
+import tempfile
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -26,7 +28,7 @@ from rvgahp.doctorcase import Case, Choice, choose
 from rvgahp.doctorcertificates import certificates, revocations
 from rvgahp.doctordaemon import consult, daemon
 from rvgahp.doctorfiles import access, map_, permissions, start
-from rvgahp.doctorsettings import account, clock, settings, software
+from rvgahp.doctorsettings import account, clock, clockIsKept, settings, software
 from rvgahp.errors import ConfigurationError, CredentialError, RvgahpError
 from rvgahp.findings import Finding, Findings, guarded, ok, warning, wrong
 from rvgahp.patience import Interrupted, Patience
@@ -232,7 +234,10 @@ class SettingsTests(DoctorTestCase):
         """
         A clock of long ago is told.
         """
-        self.assertFinding(clock(), "ok", " after 1970")
+        self.assertFinding(clock(kept=lambda: True), "ok", " after 1970), kept right")
+        self.assertFinding(clock(kept=lambda: None), "ok", "right is not known")
+        self.assertFinding(clock(kept=lambda: False), "warning", "nothing keeps", "chronyd")
+        self.assertIn(clockIsKept(), (True, False, None))
         self.assertFinding(clock(datetime(1970, 1, 1, tzinfo=timezone.utc)), "warning", "set the")
 
     def test_account(self) -> None:
@@ -530,6 +535,17 @@ class DaemonTests(DoctorTestCase):
         found = told(case, self.seen(sites=[site] * 11 + [{"connected": False}]))
         self.assertFinding(found, "ok", "11 of 12 are connected: s, s", "s, ...")
 
+    def test_conflict(self) -> None:
+        """
+        Policies that let no GAHP be started are wrong, at either end.
+        """
+        case = self.case()
+        proxy = {"host": "h", "port": 1, "connected": True, "conflict": "Why.", "software": ""}
+        words = ("no GAHP can be started: Why.", "SEC_DEFAULT_ENCRYPTION")
+        self.assertFinding(told(case, self.seen(proxies=[proxy])), "wrong", *words)
+        site = {"site": "s", "connected": True, "conflict": "Why."}
+        self.assertFinding(told(case, self.seen(sites=[site])), "wrong", "at site s no", *words)
+
     def test_otherConfig(self) -> None:
         """
         A daemon that was started with another file, or with one where we have none, is told.
@@ -564,6 +580,34 @@ class CommandTests(DoctorTestCase):
         found = list(examine(Choice("proxy", str(file), "why"), self.patience))
         self.assertEqual([one.name for one in found], ["role", "software", "clock", "settings"])
         self.assertIn("RVGAHP_PORT meant?", found[-1].sentence)
+
+    def test_foreign(self) -> None:
+        """
+        Root does not run the commands that another's configuration includes.
+        """
+        file = self.directory / "config"
+        file.write_text("RVGAHP_PORT = 7\n")
+        self.patch(os, "geteuid", lambda: 0)
+        self.assertEqual(choose("proxy", str(file)).config, str(file))
+        if os.getuid() == 0:
+            os.chown(file, 65534, -1)
+        found = list(examine(Choice("proxy", str(file), "why"), self.patience))
+        self.assertEqual(found[-1].level, "wrong")
+        self.assertIn(f"-- rvgahp doctor --config {file}", found[-1].sentence)
+        self.assertEqual(choose(None, str(file)).role, "proxy")
+
+    def test_noRoom(self) -> None:
+        """
+        Where no temporary file can be made that is said, and it is no failure of the doctor's.
+        """
+
+        def full(*_: object, **__: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        self.patch(tempfile, "TemporaryFile", full)
+        found = list(examine(choose(None, self.path("config")), self.patience))
+        self.assertEqual(found[-1].level, "wrong")
+        self.assertIn("could not be begun: No space left on device", found[-1].sentence)
 
     def test_ended(self) -> None:
         """

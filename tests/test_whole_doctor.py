@@ -166,14 +166,24 @@ class DoctorTests(PlaygroundTestCase):
         self.assertEqual(run.status, 1, run)
         text = run.output.decode()
         self.assertIn(f"WRONG    certificate: The certificate {self.directory}/ce.crt has ex", text)
-        self.assertIn("remedy: start rvgahp-ce, which has the proxy renew it", text)
+        self.assertIn("start rvgahp-ce, which has the proxy renew it", text)
 
     def test_wrongCA(self) -> None:
         """
         The authority is not that of the proxy.
         """
         config = self.credentials(ceCredentials())
-        self.assertWrong(config, "proxy's TLS", "is not one that we know", "compare RVGAHP_CAFILE")
+        self.assertWrong(config, "proxy's TLS", "is not one that we know", "into RVGAHP_CAFILE")
+
+    def test_otherName(self) -> None:
+        """
+        The proxy is dialled by a name that its certificate has not; the names that it has are
+        told.
+        """
+        target = f"127.0.0.1:{self.playground.sandbox.port}"
+        config = self.stage("ce", "RVGAHP_BROKER_HOST = other.x", f"RVGAHP_CONNECT_TO = {target}")
+        words = ("is not for other.x (it is for localhost, 127.0.0.1)", "set RVGAHP_BROKER_HOST")
+        self.assertWrong(config, "proxy's TLS", *words)
 
     def test_refused(self) -> None:
         """
