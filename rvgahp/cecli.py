@@ -27,7 +27,7 @@ __all__ = ["addCommand"]
 _ABOUT = """\
 Put in place what starts the CE with this machine, and again whenever it ends: a unit of
 systemd, for root that of a CE for many accounts, for others one of their own.  Nothing is
-started yet: the two commands that do so are printed.  Where there is no systemd for you,
+started yet: the commands that do so are printed.  Where there is no systemd for you,
 lines for crontab are printed, and nothing is written.
 
 The unit has the path of this rvgahp's twistd, and for a CE of your own the PATH of this
@@ -188,7 +188,8 @@ def _write(place: _Place, replace: bool) -> None:
             f"there is no configuration {place.config}: rvgahp join makes it, --config names it"
         )
     path, text = place.unitPath(), place.unit()
-    if os.path.lexists(path) and not replace:
+    wasThere = os.path.lexists(path)
+    if wasThere and not replace:
         with open(path) as file:
             if file.read() != text:
                 raise RvgahpError(f"{path} is there, and is another: give --replace, or keep it")
@@ -199,18 +200,21 @@ def _write(place: _Place, replace: bool) -> None:
         file.write(text)
     os.rename(temporary, path)
     print(f"wrote {path}")
-    _tellNext(place)
+    _tellNext(place, wasThere)
 
 
-def _tellNext(place: _Place) -> None:
+def _tellNext(place: _Place, wasThere: bool) -> None:
     """
-    Say which commands start the CE.
+    Say which commands start the CE, with the unit that there is now.
+
+    @param wasThere: whether there was one, by which the CE may run; enable --now leaves it so.
     """
     if not place.hasSystemd():
         print("There is no systemd here to read it. Where there is:")
-    if place.isSystem:
-        print("    systemctl daemon-reload")
-        print(f"    systemctl enable --now {_UNIT}")
-    else:
-        print(f"    systemctl --user enable --now {_UNIT}")
+    systemctl = "systemctl" if place.isSystem else "systemctl --user"
+    print(f"    {systemctl} daemon-reload")
+    print(f"    {systemctl} enable --now {_UNIT}")
+    if wasThere:
+        print(f"    {systemctl} restart {_UNIT}")
+    if not place.isSystem:
         print("    loginctl enable-linger")

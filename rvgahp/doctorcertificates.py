@@ -102,11 +102,11 @@ def _untimely(paths: tuple[str, ...], now: datetime, ended: str) -> str:
     """
     for path in paths:
         with suppress(CredentialError, ValueError, x509.InvalidVersion):
-            one = certificatesIn(readFile(path))[0]
-            if now < one.not_valid_before_utc:
-                return _CLOCKS
-            if now > one.not_valid_after_utc:
-                return ended
+            for one in certificatesIn(readFile(path))[:1]:
+                if now < one.not_valid_before_utc:
+                    return _CLOCKS
+                if now > one.not_valid_after_utc:
+                    return ended
     return ""
 
 

@@ -143,9 +143,9 @@ def batchSystem(case: Case) -> Findings:
         "batch system",
         f"none was found: there is none of {', '.join(_BATCH_SYSTEMS)} on the PATH of {whose},"
         f" {path}{known}",
-        "in a shell that finds them (module load ...), say rvgahp ce install --replace and"
-        f" {startCommand('ce')}, or start rvgahp-ce from there (doc/gahps.rst); with"
-        " RVGAHP_BOSCO_DIR GAHPs have the login shell's PATH anyway.",
+        "in a shell that finds them (module load ...), say rvgahp ce install --replace and do what"
+        " it prints, or start rvgahp-ce from there (doc/gahps.rst); with RVGAHP_BOSCO_DIR GAHPs"
+        " have the login shell's PATH anyway.",
     )
 
 

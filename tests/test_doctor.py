@@ -327,6 +327,15 @@ class CertificateTests(DoctorTestCase):
         words = ("has expired", "clock is right", "join --replace")
         self.assertFinding(certificates(case, later), "wrong", *words)
 
+    def test_garbage(self) -> None:
+        """
+        A file without a certificate is refused in the daemon's own words.
+        """
+        case = self.case(given=ceCredentials())
+        Path(self.path("ce.crt")).write_bytes(b"\xff no certificate")
+        error = self.assertRaises(CredentialError, list, certificates(case))
+        self.assertIn("is no certificate in PEM", str(error))
+
     def test_earlyAuthority(self) -> None:
         """
         Where the authority's time has not come a new certificate is of no use: it is the clock.

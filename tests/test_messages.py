@@ -83,8 +83,6 @@ NO_MESSAGES = """
     rvgahp_*_*_*
     /proc/*/task/*/children
     for your account
-    systemctl enable --now *
-    systemctl --user enable --now *
 """
 
 #: Calls whose texts are help.

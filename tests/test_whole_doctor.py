@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -130,6 +131,18 @@ class DoctorTests(PlaygroundTestCase):
         found = json.loads(run.output)
         self.assertEqual({tuple(one) for one in found}, {("name", "level", "sentence", "remedy")})
         self.assertEqual({one["level"] for one in found} - {"warning"}, {"ok"})
+
+    def test_unheard(self) -> None:
+        """
+        Where nothing can be printed one line says so, and no traceback.
+        """
+        words = ("--config", str(self.sandbox / "condor_config.rvgahp-ce"))
+        with open("/dev/full", "wb") as full:
+            run = self.doctor(*words, stdout=full)
+        self.assertEqual((run.status, run.errors), (1, "rvgahp: No space left on device\n"), run)
+        command = f"exec {shlex.join([program('rvgahp'), 'doctor', *words])} >&-"
+        run = runProgram(["sh", "-c", command])
+        self.assertEqual((run.status, run.errors), (0, ""), run)
 
     def test_words(self) -> None:
         """
