@@ -1,6 +1,8 @@
 # make demo   runs a real job through a throw-away proxy, CE and client
-# make test   ruff, mypy and the tests, four minutes on two cores
+# make test   ruff, mypy, the manual and the tests, four minutes on two cores
+# make doc    the manual, in doc/_build/html, and the man pages, in doc/_build/man
 # make soak   the tests of real processes with the full numbers
+# make browser shows the status page to a real browser
 # make faults everything that may break is broken, and nothing is lost
 #
 # Each does all its set-up in .venv, from any Python >= 3.10: PYTHON=python3.12 make test
@@ -8,14 +10,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(shell find rvgahp twisted -name '*.py' 2>/dev/null) setup.py pyproject.toml
+SOURCES := $(shell find rvgahp twisted -name '*.py' -o -path 'rvgahp/page/*' 2>/dev/null) setup.py pyproject.toml
 
-.PHONY: demo test lint trial soak faults doc bench clean
+.PHONY: demo test lint trial soak browser faults doc html man bench clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/rvgahp demo
 
-test: lint trial
+test: lint doc trial
 
 lint: $(VENV)/.tools
 	$(BIN)/ruff check .
@@ -32,6 +34,12 @@ soak: $(VENV)/.tools
 	    $(or $(TESTS),$(patsubst tests/%.py,tests.%,$(wildcard tests/test_whole_*.py)) \
 	    tests.test_gridmanagerfuzz tests.test_mapdifferences tests.test_mapregex)
 
+# The status page in Chromium without a window (Debian: chromium, chromium-driver): a minute and a
+# half on two cores.
+browser: $(VENV)/.tools
+	RVGAHP_BROWSER=1 $(BIN)/python -b -W error contrib/trial-installed.py \
+	    $(or $(TESTS),tests.test_pagebrowser)
+
 # Nothing is lost, whatever happens: every byte cut, 10,000 sessions under kills, cuts and
 # stops, and the full numbers of resumption: three quarters of an hour on two cores.
 # RVGAHP_FAULTS_SECONDS, _SESSIONS and _SEED say otherwise.
@@ -41,8 +49,11 @@ faults: $(VENV)/.tools
 	    $(BIN)/python -b -W error contrib/trial-installed.py \
 	    $(or $(TESTS),tests.test_faultlink tests.test_whole_faults tests.test_whole_resumption)
 
-doc: $(VENV)/.doc
-	$(BIN)/sphinx-build -W --keep-going -q -b html doc doc/_build/html
+doc: html man
+
+# Nothing is fetched.  A warning is an error, as is a reference that leads nowhere.
+html man: $(VENV)/.tools
+	$(BIN)/sphinx-build -W --keep-going -q -d doc/_build/doctrees -b $@ doc doc/_build/$@
 
 bench: $(VENV)/.installed
 	$(BIN)/python bench/bench.py $(BENCH)
@@ -59,11 +70,7 @@ $(VENV)/.installed: $(VENV)/.created $(SOURCES)
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[test,lint]'
-	@touch $@
-
-$(VENV)/.doc: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[doc]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[test,lint,doc]'
 	@touch $@
 
 clean:

@@ -74,6 +74,8 @@ def trial(words):
     """
     from twisted.scripts.trial import run
 
+    # Whoever began this in the background ignores interrupts; what tests start must not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = [sys.argv[0], *words]
     run()
 

@@ -17,6 +17,7 @@ from rvgahp.screen import Screen, plain
 
 if TYPE_CHECKING:
     from rvgahp.accessrules import AccessRules, Subject
+    from rvgahp.commandparser import Commands
 
 __all__ = ["addCommand"]
 
@@ -31,10 +32,7 @@ LEVEL is what he wants to do, and WHO is his canonical name, user@domain:
             its host do so there; without, whether the CE of this site does.
 
 The first line of the answer is allowed or refused, the second is FILE:LINE: and the rule
-that decided, or why none does:
-
-  rvgahp access START alice@submit.example.org --site hpc.example.edu --gahp blahpd
-  rvgahp access START alice@submit.example.org --from 192.0.2.1 --file ~/.rvgahp/access
+that decided, or why none does.
 """
 
 _EPILOG = """\
@@ -46,7 +44,7 @@ words.
 """
 
 
-def addCommand(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def addCommand(commands: Commands) -> None:
     """
     Hang C{access} under the C{rvgahp} command.
 
@@ -55,9 +53,14 @@ def addCommand(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = addParser(
         commands,
         "access",
-        "show whether the access rules let somebody do something, and by which rule",
+        "show whether the access rules let somebody do something",
         _ABOUT,
         _EPILOG,
+        examples=(
+            "rvgahp access START alice@submit.example.org --site hpc.example.edu",
+            "rvgahp access START alice@submit.example.org --file ~/.rvgahp/access",
+        ),
+        page="access",
     )
     parser.add_argument("level", metavar="LEVEL", choices=("REGISTER", "START"), help="what")
     parser.add_argument("who", metavar="WHO", help="the canonical name, user@domain")

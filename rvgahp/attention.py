@@ -11,12 +11,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-__all__ = ["NEAR", "sentences", "span"]
+__all__ = ["NEAR", "SLOW", "WEEK", "concerns", "isFailure", "sentences", "size", "span"]
 
-_SLOW = 0.5
+SLOW = 0.5
 """Seconds for a ping that a site is slow with."""
 
-_WEEK = 7 * 86400
+WEEK = 7 * 86400
+"""Seconds before its end from which on a certificate needs somebody's attention."""
 
 _SHORT = 10
 """Seconds that a GAHP lives that is of no use to anybody."""
@@ -39,18 +40,30 @@ def sentences(seen: dict[str, Any]) -> list[str]:
     @param seen: as in C{doc/status.rst}.
     @return: what is wrong or soon will be, the most urgent first.
     """
-    steps = (
-        _proxies,
-        _absent,
-        _conflicts,
-        _stalled,
-        _dying,
-        _limits,
-        _certificates,
-        _slow,
-        _draining,
-    )
-    return [sentence for step in steps for sentence in step(seen)]
+    return [sentence for _, sentence in concerns(seen)]
+
+
+def concerns(seen: dict[str, Any]) -> list[tuple[str, str]]:
+    """
+    @param seen: as in C{doc/status.rst}.
+    @return: the same sentences, each after the kind of what is wrong, in one word.
+    """
+    kinds = {
+        "away": (_proxies, _absent),
+        "policy": (_conflicts,),
+        "stalled": (_stalled,),
+        "failing": (_dying,),
+        "limit": (_limits,),
+        "certificate": (_certificates,),
+        "slow": (_slow,),
+        "drained": (_draining,),
+    }
+    return [
+        (kind, sentence)
+        for kind, steps in kinds.items()
+        for step in steps
+        for sentence in step(seen)
+    ]
 
 
 def _proxies(seen: dict[str, Any]) -> Iterator[str]:
@@ -120,10 +133,10 @@ def _dying(seen: dict[str, Any]) -> Iterator[str]:
 
 
 def _isDying(ends: Sequence[dict[str, Any]]) -> bool:
-    return len(ends) >= _TIMES and all(map(_isFailure, ends[-_TIMES:]))
+    return len(ends) >= _TIMES and all(map(isFailure, ends[-_TIMES:]))
 
 
-def _isFailure(end: dict[str, Any]) -> bool:
+def isFailure(end: dict[str, Any]) -> bool:
     """
     @return: whether a GAHP was of no use: it could not be started, or ended by itself before it
         had said or heard anything.
@@ -157,7 +170,7 @@ def _certificates(seen: dict[str, Any]) -> Iterator[str]:
         (f"site {site['site']}", site.get("certificateExpires")) for site in seen.get("sites", ())
     ]
     for whose, end in ends:
-        if end is None or end - seen["now"] > _WEEK:
+        if end is None or end - seen["now"] > WEEK:
             continue
         left = end - seen["now"]
         when = "has ended" if left <= 0 else f"ends in {span(left)}"
@@ -166,7 +179,7 @@ def _certificates(seen: dict[str, Any]) -> Iterator[str]:
 
 def _slow(seen: dict[str, Any]) -> Iterator[str]:
     for site in seen.get("sites", ()):
-        if (site.get("roundTrip") or 0) >= _SLOW:
+        if (site.get("roundTrip") or 0) >= SLOW:
             yield f"Site {site['site']} is slow: it took {site['roundTrip']:.1f} s for a ping."
 
 
@@ -193,3 +206,17 @@ def span(seconds: float) -> str:
     if hours < 48:
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     return f"{hours // 24} d"
+
+
+def size(value: int | None) -> str:
+    """
+    @return: a number of bytes, as people read it.
+    """
+    if value is None:
+        return "-"
+    amount = float(value)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1000:
+            return f"{value} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"

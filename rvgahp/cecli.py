@@ -62,14 +62,17 @@ def addCommand(subparsers: Commands) -> None:
 
     @param subparsers: what C{add_subparsers} returned.
     """
-    ce = subparsers.add_parser(
-        "ce",
-        help="have this machine keep a CE running",
-        description="What concerns the CE at this site.",
+    ce = addParser(
+        subparsers, "ce", "at the site: have this machine keep a CE running", "The CE of this site."
     )
     commands = ce.add_subparsers(title="commands", metavar="COMMAND", required=True)
     parser = addParser(
-        commands, "install", "put the unit of systemd in place, or print lines for cron", _ABOUT
+        commands,
+        "install",
+        "put the unit of systemd in place, or print lines for cron",
+        _ABOUT,
+        examples=("rvgahp ce install", "rvgahp ce install --cron"),
+        page="systemd",
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--user", action="store_true", help="a CE of your own")

@@ -59,6 +59,7 @@ class Options(DaemonOptions):
         "The site's end of reverse GAHP: dials the broker (rvgahp-proxy) on the submit host and"
         " starts blahpd, condor_ft-gahp and other GAHPs when it is asked to. Settings come from"
         " ~/.rvgahp/condor_config.rvgahp or the file that --config names; options go before them."
+        " Example: twistd --nodaemon --pidfile= rvgahp-ce. Manual: doc/scientist.rst."
     )
     role = "ce"
     overrides = {

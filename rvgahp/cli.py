@@ -13,15 +13,53 @@ import os
 import select
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 from rvgahp import __version__
+from rvgahp.commandparser import CommandParser, addParser, overview
 from rvgahp.errors import RvgahpError
 from rvgahp.screen import plain
 
-_EPILOG = """\
-The daemons are twistd plugins: twistd rvgahp-proxy on the submit host, twistd
-rvgahp-ce at the site; each has its own --help.  The gridmanager starts
-rvgahp_client.  Try 'rvgahp demo' first.
+if TYPE_CHECKING:
+    from rvgahp.commandparser import Commands
+
+_ABOUT = """\
+Reverse GAHP: HTCondor's gridmanager reaches sites that cannot be dialled.
+
+"""
+
+GROUPS = (
+    ("try it on this machine", "demo sandbox"),
+    ("take in a site", "invite join ce revoke credentials"),
+    ("find out what is wrong", "doctor trace"),
+    ("see and change what a daemon does", "status list kill drain resume reload"),
+    ("see who may do what", "access map"),
+    ("for your shell", "completion"),
+)
+"""All commands, by what one wants."""
+
+_FURTHER = """\
+'rvgahp COMMAND --help' has each command's words and an example.  The daemons are
+twistd plugins: 'twistd rvgahp-proxy' on the submit host, 'twistd rvgahp-ce' at the
+site; each has its own --help.  The gridmanager starts rvgahp_client.
+"""
+
+_EXAMPLES = (
+    "rvgahp demo",
+    "rvgahp invite alice@login.example.edu",
+    "rvgahp trace --job alice@login.example.edu",
+)
+
+_SANDBOX = """\
+Make throw-away credentials, start a proxy and a CE, and when the proxy has
+accepted the CE print one line of JSON that tells where everything is.  It runs
+until stdin ends or SIGTERM comes, and leaves no process behind.  In the
+directory lie the configuration files, with the commands to start both by hand.
+"""
+
+_DEMO = """\
+Run a real job through a throw-away proxy, CE and client on this machine, and
+show each step as it happens.
 """
 
 
@@ -80,56 +118,55 @@ def _demo(arguments: argparse.Namespace) -> int:
     return run(sys.stdout, _wakeBySignals())
 
 
-def makeParser() -> argparse.ArgumentParser:
+def makeParser() -> CommandParser:
     """
     @return: the parser of the whole command.
     """
-    parser = argparse.ArgumentParser(
-        prog="rvgahp",
-        description="Reverse GAHP: HTCondor's gridmanager reaches sites that cannot be dialled.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = CommandParser(prog="rvgahp", usage="%(prog)s [-h] [--version] COMMAND ...")
     parser.add_argument("--version", action="version", version=f"rvgahp {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _addSandbox(commands)
-    demo = commands.add_parser(
-        "demo",
-        help="run a real job through proxy, CE and client, and show each step",
-        description="Run a real job through a throw-away proxy, CE and client on this machine,"
-        " and show each step as it happens.",
+    commands = parser.add_subparsers(
+        prog="rvgahp", metavar="COMMAND", required=True, help=argparse.SUPPRESS
     )
-    demo.set_defaults(run=_demo)
+    _addCommands(commands)
+    parser.description = _ABOUT + overview(commands, GROUPS)
+    parser.addEnd(_FURTHER, _EXAMPLES, "start")
+    return parser
+
+
+def _addCommands(commands: Commands) -> None:
+    """
+    Hang all commands under the C{rvgahp} command.
+    """
     from rvgahp.accesscli import addCommand as addAccess
     from rvgahp.cecli import addCommand as addCE
-    from rvgahp.credentialscli import addCommands
+    from rvgahp.completioncli import addCommand as addCompletion
+    from rvgahp.credentialscli import addCommands as addCredentials
     from rvgahp.doctorcli import addCommand as addDoctor
     from rvgahp.enrolmentcli import addCommands as addEnrolment
     from rvgahp.mapcli import addCommand as addMap
     from rvgahp.reloadcli import addCommand as addReload
     from rvgahp.statuscli import addCommands as addStatus
-    from rvgahp.tracecli import addCommand
+    from rvgahp.tracecli import addCommand as addTrace
 
-    addCommand(commands, _wakeBySignals)
-    addCommands(commands)
-    addEnrolment(commands, _wakeBySignals)
-    addMap(commands)
-    addReload(commands, _wakeBySignals)
-    addAccess(commands)
-    addStatus(commands)
-    addCE(commands)
-    addDoctor(commands, _wakeBySignals)
-    return parser
+    _addPlayground(commands)
+    for add in (addCredentials, addMap, addAccess, addStatus, addCE):
+        add(commands)
+    for addWaiting in (addTrace, addEnrolment, addReload, addDoctor):
+        addWaiting(commands, _wakeBySignals)
+    addCompletion(commands, makeParser)
 
 
-def _addSandbox(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    sandbox = commands.add_parser(
+def _addPlayground(commands: Commands) -> None:
+    summary = "run a real job through proxy, CE and client, and show each step"
+    demo = addParser(commands, "demo", summary, _DEMO, examples=("rvgahp demo",), page="start")
+    demo.set_defaults(run=_demo)
+    sandbox = addParser(
+        commands,
         "sandbox",
-        help="a private playground: credentials, a proxy and a CE on this machine",
-        description="Make throw-away credentials, start a proxy and a CE, and when the proxy has"
-        " accepted the CE print one line of JSON that tells where everything is. Runs until stdin"
-        " ends or SIGTERM comes, and leaves no process behind. In the directory lie the"
-        " configuration files, with the commands to start both by hand.",
+        "a private playground: credentials, a proxy and a CE",
+        _SANDBOX,
+        examples=("rvgahp sandbox", "rvgahp sandbox --dir /tmp/play --gahp echo=/bin/cat"),
+        page="start",
     )
     sandbox.add_argument("--dir", metavar="DIR", help="where its files go (default: temporary)")
     sandbox.add_argument(

@@ -84,6 +84,8 @@ With REMOTE_GAHP = the path of this program, in condor_config:
 The site's CE must be connected to the proxy (twistd rvgahp-proxy) on this host.
 Exit status: the GAHP's; 128 + n if signal n ended it; 255 if it could not be
 started or was lost, with one sentence on stderr; 2 for a mistake in the words.
+
+manual: doc/client.rst
 """
 
 

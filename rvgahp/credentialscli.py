@@ -11,11 +11,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rvgahp.certificates import CA_LIFETIME, LEAF_LIFETIME
+from rvgahp.commandparser import addParser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rvgahp.commandparser import Commands
+    from rvgahp.commandparser import CommandParser, Commands
 
 __all__ = ["addCommands"]
 
@@ -60,15 +61,30 @@ def addCommands(subparsers: Commands) -> None:
 
     @param subparsers: What C{add_subparsers} returned.
     """
-    credentials = subparsers.add_parser(
+    credentials = addParser(
+        subparsers,
         "credentials",
-        help="make keys and certificates for a proxy and its CEs",
-        description=_ABOUT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "make certificates by hand, where sites do not enrol themselves",
+        _ABOUT,
+        page="credentials",
     )
     commands = credentials.add_subparsers(title="what to make", metavar="WHAT", required=True)
-    _add(commands, "ca", "an authority that signs the others", _CA, _makeCA, CA_LIFETIME)
-    host = _add(commands, "host", "credentials of a proxy", _HOST, _makeHost, LEAF_LIFETIME)
+    _add(
+        commands,
+        "ca ~/rvgahp-ca",
+        "an authority that signs the others",
+        _CA,
+        _makeCA,
+        CA_LIFETIME,
+    )
+    host = _add(
+        commands,
+        "host ~/rvgahp-ca submit.example.org --out ~/for-the-proxy",
+        "credentials of a proxy",
+        _HOST,
+        _makeHost,
+        LEAF_LIFETIME,
+    )
     host.add_argument("host", metavar="HOSTNAME", help="name or address that CEs dial")
     host.add_argument(
         "--address",
@@ -77,7 +93,14 @@ def addCommands(subparsers: Commands) -> None:
         default=[],
         help="another address or name of the host; may be given more than once",
     )
-    ce = _add(commands, "ce", "credentials of a site's CE", _CE, _makeCE, LEAF_LIFETIME)
+    ce = _add(
+        commands,
+        "ce ~/rvgahp-ca alice@login.example.edu --out ~/for-the-site",
+        "credentials of a site's CE",
+        _CE,
+        _makeCE,
+        LEAF_LIFETIME,
+    )
     ce.add_argument("site", metavar="SITE", help="name of the site")
     for parser in (host, ce):
         parser.add_argument(
@@ -87,16 +110,19 @@ def addCommands(subparsers: Commands) -> None:
 
 def _add(
     commands: Commands,
-    name: str,
+    words: str,
     summary: str,
     about: str,
     run: Callable[[argparse.Namespace], int],
     lifetime: timedelta,
-) -> argparse.ArgumentParser:
+) -> CommandParser:
     """
     One command, with what all have in common.
+
+    @param words: the example of it.
     """
-    parser = commands.add_parser(name, help=summary, description=about)
+    name, examples = words.split(maxsplit=1)[0], (f"rvgahp credentials {words}",)
+    parser = addParser(commands, name, summary, about, examples=examples, page="credentials")
     parser.add_argument("directory", metavar="DIR", help="the authority's directory")
     parser.add_argument(
         "--days",

@@ -19,6 +19,7 @@ from rvgahp.errors import RvgahpError
 from rvgahp.screen import BOLD, GREEN, RED, Screen, plain
 
 if TYPE_CHECKING:
+    from rvgahp.commandparser import Commands
     from rvgahp.findings import Finding
 
 __all__ = ["addCommand"]
@@ -44,9 +45,7 @@ Exit status: 0 if nothing is wrong, 1 if something is, 2 for a mistake in the wo
 _PAINTED = {"ok": ("ok", GREEN), "warning": ("warning", BOLD), "wrong": ("WRONG", RED)}
 
 
-def addCommand(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], wake: Callable[[], int]
-) -> None:
+def addCommand(commands: Commands, wake: Callable[[], int]) -> None:
     """
     Hang C{doctor} under the C{rvgahp} command.
 
@@ -59,6 +58,11 @@ def addCommand(
         "look for what is wrong with the proxy or CE of this machine",
         _ABOUT,
         _EPILOG,
+        examples=(
+            "rvgahp doctor",
+            "rvgahp doctor --role ce --config ~/.rvgahp/condor_config.rvgahp",
+        ),
+        page="doctor",
     )
     parser.add_argument(
         "--role", choices=("proxy", "ce"), help="which daemon (default: the one that is here)"

@@ -64,12 +64,31 @@ def addCommands(subparsers: Commands, wake: Callable[[], int]) -> None:
     @param wake: makes a descriptor that becomes readable when we are to end.
     """
     invite = addParser(
-        subparsers, "invite", "let a site enrol itself at this host's proxy", _INVITE
+        subparsers,
+        "invite",
+        "on the submit host: let a site enrol itself",
+        _INVITE,
+        examples=("rvgahp invite alice@login.example.edu",),
+        page="enrolment",
     )
     invite.set_defaults(run=lambda arguments: _invite(arguments, wake))
-    join = addParser(subparsers, "join", "at a site: enrol it with a code of rvgahp invite", _JOIN)
+    join = addParser(
+        subparsers,
+        "join",
+        "at the site: enrol it with a code of rvgahp invite",
+        _JOIN,
+        examples=("rvgahp join submit.example.org:41000/4S1GDR-M2XA36-9RN1MD-...",),
+        page="enrolment",
+    )
     join.set_defaults(run=_join)
-    revoke = addParser(subparsers, "revoke", "shut a site out that was enrolled", _REVOKE)
+    revoke = addParser(
+        subparsers,
+        "revoke",
+        "on the submit host: shut a site out that was enrolled",
+        _REVOKE,
+        examples=("rvgahp revoke alice@login.example.edu",),
+        page="enrolment",
+    )
     revoke.set_defaults(run=lambda arguments: _revoke(arguments, wake))
     for parser in (invite, revoke):
         parser.add_argument("site", metavar="SITE", help="name of the site")

@@ -16,6 +16,7 @@ from rvgahp.errors import NotAuthorized
 from rvgahp.screen import Screen, plain
 
 if TYPE_CHECKING:
+    from rvgahp.commandparser import Commands
     from rvgahp.mapfile import MapFile
 
 __all__ = ["addCommand"]
@@ -31,9 +32,7 @@ PRINCIPAL is what METHOD proves:
   KERBEROS    the Kerberos principal, alice@REALM
 
 The first line of the answer is the name, the second is FILE:LINE: and the line that
-decided, the first that matches.  Put what has blanks between quotes:
-
-  rvgahp map --file /etc/condor-ce/condor_mapfile --hash-keys SSL '/DC=org/CN=alice'
+decided, the first that matches.  Put what has blanks between quotes.
 """
 
 _EPILOG = """\
@@ -49,14 +48,23 @@ a mistake in the words.
 """
 
 
-def addCommand(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def addCommand(commands: Commands) -> None:
     """
     Hang C{map} under the C{rvgahp} command.
 
     @param commands: What C{add_subparsers} returned.
     """
     parser = addParser(
-        commands, "map", "show how a map file maps an identity, and by which line", _ABOUT, _EPILOG
+        commands,
+        "map",
+        "show how a map file maps an identity",
+        _ABOUT,
+        _EPILOG,
+        examples=(
+            "rvgahp map --file /etc/condor/mapfile FS alice",
+            "rvgahp map --file /etc/condor/mapfile --hash-keys SSL '/DC=org/CN=alice'",
+        ),
+        page="mapping",
     )
     parser.add_argument("method", metavar="METHOD", help="SSL, FS, ...; case does not count")
     parser.add_argument("principal", metavar="PRINCIPAL", help="what the method proves")

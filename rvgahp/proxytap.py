@@ -36,6 +36,7 @@ from rvgahp.localnames import LocalNames
 from rvgahp.methodtable import MethodTable
 from rvgahp.metricsport import MetricsPort
 from rvgahp.notify import notify
+from rvgahp.pageport import PagePort
 from rvgahp.proxy import Proxy
 from rvgahp.proxyaccess import ProxyAccess
 from rvgahp.proxyenrolment import ProxyEnrolment, needsOwnCredentials
@@ -60,7 +61,8 @@ class Options(DaemonOptions):
     longdesc = (
         "The broker of reverse GAHP, on the submit host. Sites dial its port; the gridmanager's"
         " rvgahp_client finds it by its UNIX socket. Settings come from condor_config"
-        " (--config names the file; else the one HTCondor finds); options go before them."
+        " (--config names the file; else the one HTCondor finds); options go before them. Example:"
+        " twistd --nodaemon --pidfile= rvgahp-proxy -c FILE. Manual: doc/administrator.rst."
     )
     role = "proxy"
     overrides = {
@@ -147,7 +149,7 @@ class ProxyService(Service):
         self._listeners: list[Listener] = []
         self._sockets: list[tuple[str, int]] = []
         self._handed: dict[str, socket.socket] = {}
-        self._views: list[StatusSocket | MetricsPort] = []
+        self._views: list[StatusSocket | MetricsPort | PagePort] = []
 
     def privilegedStartService(self) -> None:
         """
@@ -225,6 +227,10 @@ class ProxyService(Service):
         self._views.append(metrics)
         if metrics.open():
             self.log.info("Metrics are on {address}", address=metrics.address)
+        page = PagePort(self._reactor, self._settings, counts, status.document)
+        self._views.append(page)
+        if page.open():
+            self.log.info("The status page is on {address}", address=page.address)
 
     def _listenForClients(self) -> str:
         """

@@ -33,11 +33,8 @@ are at it are told why.  If anything is wrong with one file, everything stays as
 it was, and the exit status is 1.
 
 Without words it is the proxy of this host, which root and the proxy's account
-may reload, and what has changed is printed.  A CE is named by its pid file:
-
-  rvgahp reload --pidfile ~/.rvgahp/ce.pid
-
-It is sent SIGHUP, and its log says what came of it.
+may reload, and what has changed is printed.  A CE is named by its pid file; it
+is sent SIGHUP, and its log says what came of it.
 """
 
 
@@ -48,7 +45,14 @@ def addCommand(subparsers: Commands, wake: Callable[[], int]) -> None:
     @param subparsers: what C{add_subparsers} returned.
     @param wake: makes a descriptor that becomes readable when we are to end.
     """
-    parser = addParser(subparsers, "reload", "have a daemon read its files again", _ABOUT)
+    parser = addParser(
+        subparsers,
+        "reload",
+        "have a daemon read its files again",
+        _ABOUT,
+        examples=("rvgahp reload", "rvgahp reload --pidfile ~/.rvgahp/ce.pid"),
+        page="settings",
+    )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--socket", metavar="PATH", help="the proxy's, as for rvgahp_client")
     which.add_argument("--pidfile", metavar="FILE", help="of a CE that runs on this host")

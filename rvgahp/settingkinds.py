@@ -29,6 +29,7 @@ __all__ = [
     "COMMAND",
     "HOST",
     "LEVEL",
+    "LOOPBACK_PORT",
     "MODE",
     "SITE",
     "Kind",
@@ -52,7 +53,7 @@ class Kind:
     """
     One kind of value.
 
-    @ivar typeName: The word for it in the manual's table.
+    @ivar typeName: The word for it in the manual.
     @ivar allowed: What is allowed, to follow "it must be".
     @ivar parse: From the setting's text, which is not empty and has no blanks
         around it, to its value.  Raises L{ValueError} where it means none.
@@ -172,6 +173,17 @@ def _parseHostPort(text: str) -> tuple[str, int]:
     return _parseHost(host), integer(1, 65535).parse(port)
 
 
+def _parseLoopbackPort(text: str) -> tuple[str, int]:
+    """
+    C{PORT}, or an IPv4 address of the loopback interface before it.
+    """
+    host, _, port = text.rpartition(":")
+    address = ipaddress.IPv4Address(host or "127.0.0.1")
+    if not address.is_loopback or text.startswith(":"):
+        raise ValueError(text)
+    return str(address), integer(0, 65535).parse(port)
+
+
 def _parseAddressPort(text: str) -> str:
     """
     The same, and no name: it is dialled by a program that resolves none, not even those of
@@ -288,3 +300,11 @@ LEVEL = Kind(
     lambda text: passing(Level.parse, text),
 )
 """How much a protection is wanted.  Value: a L{Level}."""
+
+LOOPBACK_PORT = Kind(
+    "loopback port",
+    "a port from 0 (the kernel chooses) to 65535, or with an IPv4 address of the loopback "
+    "interface before it, such as 127.0.0.1:9711",
+    _parseLoopbackPort,
+)
+"""Where to listen for this host alone.  Value: a pair of C{str} and C{int}."""

@@ -4,8 +4,7 @@ The table of every setting, one row each.  Layer 2: pure;
 L{rvgahp.securitytable}, L{rvgahp.viewtable}, L{rvgahp.settingrow}, L{rvgahp.settingkinds},
 L{rvgahp.sitesockets} and L{rvgahp.policy}.
 
-To add a setting, add a row here, and the row that C{tests/test_settingtable.py}
-then asks for to C{doc/settings.rst}.
+To add a setting, add a row here; the manual's list (C{doc/settings.rst}) is made of this one.
 """
 
 from __future__ import annotations

@@ -78,6 +78,12 @@ class TimedConnection(ProtocolWrapper):
         self._late = self.factory.reactor.callLater(limit, abort)
         super().makeConnection(transport)
 
+    def endure(self) -> None:
+        """
+        It lasts as long as its ends like.
+        """
+        self._late.cancel()
+
     def connectionLost(self, reason: Any) -> None:  # type: ignore[override]  # no default
         if self._late.active():
             self._late.cancel()

@@ -20,7 +20,7 @@ from rvgahp.errors import RvgahpError
 from rvgahp.screen import Screen, plain
 
 if TYPE_CHECKING:
-    from rvgahp.commandparser import Commands
+    from rvgahp.commandparser import CommandParser, Commands
 
 __all__ = ["addCommands"]
 
@@ -66,9 +66,16 @@ def addCommands(subparsers: Commands) -> None:
 
     @param subparsers: what C{add_subparsers} returned.
     """
-    status = _add(subparsers, "status", "show what a daemon on this host does", _STATUS)
+    status = _add(
+        subparsers,
+        "status",
+        "show what a daemon on this host does",
+        _STATUS,
+        "rvgahp status",
+        "rvgahp status --watch",
+    )
     status.set_defaults(run=partial(_run, _show), how="overview")
-    list_ = _add(subparsers, "list", "list the sessions", _LIST)
+    list_ = _add(subparsers, "list", "list the sessions", _LIST, "rvgahp list")
     list_.set_defaults(run=partial(_run, _show), how="sessionTable")
     for parser in (status, list_):
         parser.add_argument("--json", action="store_true", help="for programs: all of it, as JSON")
@@ -80,20 +87,36 @@ def addCommands(subparsers: Commands) -> None:
             const=2.0,
             help="show it again and again (default: every 2 s)",
         )
-    kill = _add(subparsers, "kill", "end a session", _KILL)
+    kill = _add(
+        subparsers,
+        "kill",
+        "end a session",
+        _KILL,
+        "rvgahp kill 3f2a",
+        "rvgahp kill 3f2a --reason 'the node goes down at noon'",
+    )
     kill.add_argument("session", metavar="SESSION", help="its id, or the end of it")
     kill.add_argument("--reason", metavar="TEXT", default="", help="why, for those who are told")
     kill.set_defaults(run=partial(_run, _kill))
-    drain = _add(subparsers, "drain", "let nothing new be started", _DRAIN)
+    drain = _add(
+        subparsers,
+        "drain",
+        "let nothing new be started",
+        _DRAIN,
+        "rvgahp drain",
+        "rvgahp drain alice@login.example.edu",
+    )
     drain.set_defaults(run=partial(_run, _drain))
-    resume = _add(subparsers, "resume", "take rvgahp drain back", _RESUME)
+    resume = _add(subparsers, "resume", "take rvgahp drain back", _RESUME, "rvgahp resume")
     resume.set_defaults(run=partial(_run, _resume))
     for parser in (drain, resume):
         parser.add_argument("site", metavar="SITE", nargs="?", default="", help="(default: all)")
 
 
-def _add(subparsers: Commands, name: str, summary: str, about: str) -> argparse.ArgumentParser:
-    parser = addParser(subparsers, name, summary, about)
+def _add(
+    subparsers: Commands, name: str, summary: str, about: str, *examples: str
+) -> CommandParser:
+    parser = addParser(subparsers, name, summary, about, examples=examples, page="status")
     parser.add_argument(
         "--socket", metavar="PATH", help="the daemon's, as its RVGAHP_STATUS_SOCKET says"
     )

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from rvgahp.attention import span
+from rvgahp.attention import size, span
 from rvgahp.screen import plain
 
 __all__ = ["overview", "sessionTable", "shortName"]
@@ -55,7 +55,7 @@ def sessionTable(seen: dict[str, Any]) -> list[str]:
         whose = one["owner"] if not isProxy else one["user"] or one["owner"]
         row = [shortName(one["session"]), whose, *([one["site"]] if isProxy else [])]
         row += [one["gahp"], one["account"] or "-", _age(seen, one.get("since")), _state(one)]
-        row += [_number(one.get("resumed")), _bytes(one.get("received")), _bytes(one.get("sent"))]
+        row += [_number(one.get("resumed")), size(one.get("received")), size(one.get("sent"))]
         rows.append([*row, _number(one.get("tunnels")), _number(one.get("pid"))])
     return table(head, rows)
 
@@ -159,17 +159,3 @@ def _state(one: dict[str, Any]) -> str:
 
 def _number(value: int | None) -> str:
     return "-" if value is None else str(value)
-
-
-def _bytes(value: int | None) -> str:
-    """
-    @return: a number of bytes, as people read it.
-    """
-    if value is None:
-        return "-"
-    size = float(value)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1000:
-            return f"{value} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"

@@ -19,6 +19,7 @@ from rvgahp.commandparser import addParser
 from rvgahp.screen import BOLD, GREEN, RED, Screen, plain
 
 if TYPE_CHECKING:
+    from rvgahp.commandparser import Commands
     from rvgahp.trace import Result
 
 _ABOUT = """\
@@ -142,9 +143,7 @@ class Lines:
         print(json.dumps(values), file=self._output, flush=True)
 
 
-def addCommand(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], wake: Callable[[], int]
-) -> None:
+def addCommand(commands: Commands, wake: Callable[[], int]) -> None:
     """
     Hang C{trace} under the C{rvgahp} command.
 
@@ -154,9 +153,14 @@ def addCommand(
     parser = addParser(
         commands,
         "trace",
-        "follow the way to a site and its GAHP step by step, to the first that fails",
+        "follow the way to a site step by step, to the first that fails",
         _ABOUT,
         _EPILOG,
+        examples=(
+            "rvgahp trace alice@login.example.edu",
+            "rvgahp trace --lrms slurm --job alice@login.example.edu",
+        ),
+        page="trace",
     )
     parser.add_argument("place", metavar="[user@]SITE", help="as it stands in grid_resource")
     parser.add_argument("--socket", metavar="PATH", help="the proxy's, as for rvgahp_client")

@@ -7,7 +7,7 @@ L{rvgahp.settingrow}, L{rvgahp.settingkinds} and L{rvgahp.listkinds}.
 from __future__ import annotations
 
 from rvgahp.listkinds import ACCOUNTS
-from rvgahp.settingkinds import HOST_PORT, path
+from rvgahp.settingkinds import HOST_PORT, LOOPBACK_PORT, path
 from rvgahp.settingrow import BOTH, LONGEST_SOCKET_PATH, PROXY, Setting
 
 __all__ = ["VIEW_TABLE"]
@@ -36,6 +36,22 @@ VIEW_TABLE = (
         "Where Prometheus finds the proxy's metrics, :doc:`metrics`, such as ``127.0.0.1:9710``: "
         "whoever can connect there can read them.  Where it is not set there are none.",
         isFixed=True,
+    ),
+    Setting(
+        "RVGAHP_PAGE_ADDRESS",
+        LOOPBACK_PORT,
+        PROXY,
+        "Where browsers find the status page, :doc:`page`, such as ``9711``: on this host alone, "
+        "and each account sees there what it sees by :doc:`status`.  Where it is not set there is "
+        "none.",
+        isFixed=True,
+    ),
+    Setting(
+        "RVGAHP_PAGE_READERS",
+        ACCOUNTS,
+        PROXY,
+        "Accounts of this host that see all on the status page, and may do nothing, such as that "
+        "of a web server before it, :doc:`page`.",
     ),
 )
 """Rows of L{rvgahp.settingtable.TABLE}."""

@@ -45,6 +45,24 @@ STATUS_BURST = 60.0
 #: Connections to the port of the metrics.
 METRICS_CONNECTIONS = 32
 
+#: The status page: connections in all, of which each browser that looks keeps one; of one account
+#: that does not see all; and streams of events in all, each of which holds one event at the most,
+#: half a megabyte with a thousand sites and sessions.
+PAGE_CONNECTIONS = 256
+PAGE_CONNECTIONS_PER_USER = 16
+PAGE_STREAMS = 128
+
+#: Seconds between two events, at least; and this many times as long as what they had taken the
+#: proxy, so that it spends a twentieth of its time for the page, however many look.
+PAGE_INTERVAL = 2.0
+PAGE_SHARE = 20
+
+#: Seconds that a stream may wait for its reader to take what he was sent.
+PAGE_BLOCKED = 60.0
+
+#: Seconds between two looks at the counters, for the plot of the last day.
+PAGE_DAY_INTERVAL = 10.0
+
 #: TLS handshakes begun in one turn: each takes half a millisecond or more.
 HANDSHAKES_PER_TURN = 8
 

@@ -25,6 +25,9 @@ LIMIT = 100.0
 #: The exit status of a client that could not get a GAHP.
 FAILURE = 255
 
+#: The outcome that is right only where the site was away for so long.
+LEASE_OVER = "ended by its lease, and the site was away for it"
+
 
 class Violation(AssertionError):
     """
@@ -139,6 +142,9 @@ class Session:
     def _judge(self, status: int) -> str:
         raise NotImplementedError
 
+    def _isLeaseOver(self, status: int) -> bool:
+        return status == FAILURE and b" for the lease of " in self.errors
+
     def _refusal(self, said: bytes) -> str:
         """
         @param said: on stderr.
@@ -230,6 +236,8 @@ class EchoSession(Session):
             return "with an end killed"
         if status == FAILURE and not lines and not self._pid:
             return self._refusal(self.errors)
+        if self._isLeaseOver(status):
+            return LEASE_OVER
         said = b"".join(b"line %d\n" % number for number in range(self._lines))
         found = self._back.isWhole(), len(lines), self.errors, status
         if found != (True, 2, said, self._status):
@@ -360,6 +368,8 @@ class TunnelSession(Session):
         said = said.partition(b"\n")[2] if self._isAnnounced else self.errors
         if status == FAILURE and not self._hasStarted:
             return f"tunnel {self._refusal(said)}"
+        if self._isLeaseOver(status):
+            return LEASE_OVER
         if self._isBroken or not (self._there.isWhole() and self._back.isWhole()):
             raise Violation(
                 f"tunnel: {self._there.came} of {len(self._there.sent)} bytes came there,"

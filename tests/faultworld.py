@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.faultsessions import EchoSession, Session, TunnelSession
+from tests.faultsessions import LEASE_OVER, EchoSession, Session, TunnelSession, Violation
 from tests.playground import Playground
 from tests.procfs import childrenOf, waitFor
 from tests.programs import gahp, speaker
@@ -30,6 +32,34 @@ _LEASE = 20
 
 #: Seconds after the end of all sessions, until nothing may be left.
 _REST = 30.0
+
+#: Seconds for which a channel may have been silent before the site was away, at the most.
+_BEFORE_LOSS = 6.0
+
+#: What a CE says with the time in front when its proxy has gone, and when it is there again.
+_LOST = re.compile(r"^(\S+) .*: connection lost: ")
+_FOUND = re.compile(r"^(\S+) .*Accepted by the proxy ")
+
+
+def absences(log: str, now: datetime) -> list[float]:
+    """
+    @param log: a CE's.
+    @param now: when it is read.
+    @return: for how many seconds it was without the proxy, each time, the last until now.
+    """
+    found: list[float] = []
+    since: datetime | None = None
+    for line in log.splitlines():
+        if lost := _LOST.match(line):
+            since = since or _time(lost[1])
+        elif since is not None and (there := _FOUND.match(line)):
+            found.append((_time(there[1]) - since).total_seconds())
+            since = None
+    return found if since is None else [*found, (now - since).total_seconds()]
+
+
+def _time(word: str) -> datetime:
+    return datetime.strptime(word, "%Y-%m-%dT%H:%M:%S%z")
 
 
 class World:
@@ -150,10 +180,19 @@ class World:
             try:
                 session.run()
                 self.outcomes[session.outcome] += 1
+                if session.outcome == LEASE_OVER and not self._wasAway():
+                    raise Violation(f"the site was not away for the lease: {session.errors!r}")
             except Exception as e:  # else the thread would just be missing
                 self.problems.append(f"session {session.number}, {session.name}: {e!r}")
             finally:
                 self._running.discard(session)
+
+    def _wasAway(self) -> bool:
+        """
+        @return: whether the site has ever been without the proxy for nearly the lease.
+        """
+        seconds = absences(self.playground.log("ce"), datetime.now(timezone.utc))
+        return max(seconds, default=0.0) > _LEASE - _BEFORE_LOSS
 
     # -- faults -------------------------------------------------------------
 

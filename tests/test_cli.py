@@ -4,14 +4,44 @@ Tests of L{rvgahp.cli}: words, and what becomes of errors.
 
 from __future__ import annotations
 
+import argparse
 import os
+import re
+import shlex
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
-from rvgahp import __version__, demo, sandbox
+from rvgahp import __version__, cli, demo, sandbox
+from rvgahp.commandparser import CommandParser
 from rvgahp.errors import StartFailed
 from tests.commandcase import CommandTestCase
+
+PAGES = Path(__file__).parent.parent / "doc"
+
+
+def commandsOf(parser: CommandParser) -> dict[str, CommandParser]:
+    """
+    @return: the commands right below one, by name.
+    """
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    return {}
+
+
+def leaves(
+    parser: CommandParser, path: tuple[str, ...] = ("rvgahp",)
+) -> Iterator[tuple[tuple[str, ...], CommandParser]]:
+    """
+    @return: all commands that have none below them, each after the words that call it.
+    """
+    below = commandsOf(parser)
+    if not below:
+        yield path, parser
+    for name, one in below.items():
+        yield from leaves(one, (*path, name))
 
 
 class CommandTests(CommandTestCase):
@@ -37,16 +67,32 @@ class CommandTests(CommandTestCase):
 
     def test_help(self) -> None:
         """
-        The help names each command; so does the help of each.
+        The help names each command once, with what it does, in lines that fit a terminal.
         """
         status, output, _ = self.run_("--help")
         self.assertEqual(status, 0)
-        for word in ("sandbox", "demo", "trace", "twistd rvgahp-proxy", "rvgahp_client"):
+        listed = re.findall(r"(?m)^  ([a-z]+) +(.*)$", output.partition("\noptions:")[0])
+        commands = commandsOf(cli.makeParser())
+        self.assertEqual(dict(listed), {name: one.summary for name, one in commands.items()})
+        self.assertEqual(len(listed), len(commands))
+        self.assertLessEqual(max(map(len, output.splitlines())), 90)
+        for word in ("twistd rvgahp-proxy", "twistd rvgahp-ce", "rvgahp_client"):
             self.assertIn(word, output)
-        for command in ("sandbox", "demo", "trace"):
-            status, output, _ = self.run_(command, "--help")
-            self.assertEqual(status, 0)
-            self.assertIn(f"rvgahp {command}", output)
+
+    def test_helpOfEach(self) -> None:
+        """
+        The help of each command has an example, which is right, and names a page of the
+        manual, which is there.
+        """
+        for path, parser in leaves(cli.makeParser()):
+            self.assertTrue(parser.examples, path)
+            self.assertTrue((PAGES / f"{parser.page}.rst").is_file(), path)
+            for example in parser.examples:
+                words = shlex.split(example.partition(">")[0])
+                self.assertEqual(words[: len(path)], list(path))
+                cli.makeParser().parse_args(words[1:])
+                self.assertIn(f"\n  {example}\n", parser.format_help())
+            self.assertIn(f"\nmanual: doc/{parser.page}.rst\n", parser.format_help())
 
     def test_version(self) -> None:
         """

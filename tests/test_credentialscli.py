@@ -4,7 +4,6 @@ Tests of L{rvgahp.credentialscli}.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import os
@@ -13,6 +12,7 @@ from cryptography import x509
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp.certificates import siteOf
+from rvgahp.commandparser import CommandParser
 from rvgahp.credentials import loadCredentials
 from rvgahp.credentialscli import addCommands
 from rvgahp.errors import CredentialError
@@ -28,7 +28,7 @@ class CommandTests(SynchronousTestCase):
         """
         Make a parser that has them, and a directory.
         """
-        self.parser = argparse.ArgumentParser(prog="rvgahp")
+        self.parser = CommandParser(prog="rvgahp")
         addCommands(self.parser.add_subparsers(required=True))
         self.directory = os.path.abspath(self.mktemp())
         self.ca = os.path.join(self.directory, "ca")

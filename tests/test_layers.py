@@ -26,7 +26,8 @@ LAYERS = (
     " frontbanner frontlimits frontoutput frontpaths frontqueue frontreplies frontresults"
     " frontrules frontsent frontsite cedarpeek phase mapsyntax mapregex mapfields mapfile"
     " addresspattern authorizationlist invitecode enrolmentlimits accesssyntax accessrules"
-    " accesssample tokenbucket occupancy penalties watchlimits attention drains counts",
+    " accesssample tokenbucket occupancy penalties watchlimits attention drains counts"
+    " lastday pagerows",
     "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords"
     " sinful forward splice tcpconnect bootclock mapreader lookups"
     " accountnames filesafety",
@@ -40,7 +41,7 @@ LAYERS = (
     " files protection socketowner delayedcalls refusals reload keyexchange registry"
     " registryentries hostidentity separation accessreader peernames localnames access"
     " auditlog startlimits trust tlsreasons canonicalnames methodtable authentication"
-    " sslmethod history viewer smallsite watchdog handedsockets",
+    " sslmethod history viewer smallsite pagetext watchdog handedsockets",
     "proxy proxysession renewal claims sites siteconnection description local localrequests"
     " ce gahpsession gahpoutput way channeldialer cesessions cetunnels transferpause"
     " tunnelprobe client clientrun clientsession clientclaim clientface clientcopy"
@@ -49,14 +50,14 @@ LAYERS = (
     " proxyreload cereload proxyaccess introduction localclients startproblem watch"
     " sessionaudit ceaudit siteauthentication gahprequest sessionnews"
     " proxystatus cestatus proxystate proxyoperator statusweb statussocket"
-    " metrics metricsport",
+    " metrics metricsport pagefeed pageweb pageport",
     "tapoptions proxytap cetap",
     "cli credentialscli mapcli sandbox daemonprocess demo screen patience inquiry"
     " gahpdialogue gahpjob trace tracewords tracejob traceport tracetunnel tracesteps"
     " tracecli enrolmentcli reloadcli join joinfiles accesscli statuscli statusclient statustables"
     " findings doctor doctoraccount doctorcase doctorcli doctorcertificates doctordaemon"
     " doctorfiles doctorgahps doctorlimit doctornet doctorprograms doctorsettings"
-    " doctortls serviceunits commandparser cecli ceunit cecron",
+    " doctortls serviceunits commandparser completioncli cecli ceunit cecron",
 )
 
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

@@ -163,6 +163,17 @@ class KindTests(SynchronousTestCase):
         self.assertRefuses(settingkinds.ADDRESS_PORT, "192.0.2.7:0", "::1:5", "[192.0.2.7]:1")
         self.assertRefuses(settingkinds.ADDRESS_PORT, "[fe80::1%eth0]:9618", "192.0.2.7:65536")
 
+    def test_loopbackPort(self) -> None:
+        """
+        A port alone is one of 127.0.0.1; an address that others reach is refused, and so is a
+        name, which may come to lead elsewhere.
+        """
+        taken = ("9711", ("127.0.0.1", 9711)), ("127.1.2.3:0", ("127.1.2.3", 0))
+        self.assertTakes(settingkinds.LOOPBACK_PORT, *taken)
+        for refused in ("", ":9711", "65536", "0.0.0.0:9711", "192.0.2.7:1", "localhost:9711",
+                        "[::1]:9711", "::1:9711", "127.0.0.1", "127.0.0.1:", "*:9711"):  # fmt: skip
+            self.assertRefuses(settingkinds.LOOPBACK_PORT, refused)
+
     def test_address(self) -> None:
         """
         One address, or all of them.

@@ -5,7 +5,6 @@ Tests of L{rvgahp.settings} and L{rvgahp.settingreader}.
 from __future__ import annotations
 
 import os
-import re
 from typing import Any
 
 from hypothesis import given
@@ -19,7 +18,6 @@ from rvgahp.settingreader import gahpSetting
 from rvgahp.settings import Settings, load, settingsFrom
 from rvgahp.settingtable import TABLE
 from tests.condorfiles import ConfigurationTestCase
-from tests.test_settingtable import MANUAL
 from tests.texts import oddTexts
 
 FILE = "/etc/condor/condor_config"
@@ -551,12 +549,3 @@ class AdoptionTests(SynchronousTestCase):
         again = ce(RVGAHP_GAHP_NAMES="cat", RVGAHP_GAHP_CAT="/bin/tac")
         self.assertEqual(running.adopt(again), ([], ["RVGAHP_GAHP_..."]))
         self.assertEqual(running.gahpCommands, {"cat": ["/bin/cat"]})
-
-    def test_page(self) -> None:
-        """
-        C{doc/settings.rst} lists those that need a new start.
-        """
-        with open(MANUAL, encoding="utf-8") as file:
-            listed = file.read().partition("Need a new start\n")[2].partition("\n\n\n")[0]
-        named = re.findall(r"``([A-Z_]+)``", listed)
-        self.assertEqual(named, [row.name for row in TABLE if row.isFixed])

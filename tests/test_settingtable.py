@@ -1,40 +1,17 @@
 """
-Tests of L{rvgahp.settingtable}, and that the manual has the same table.
+Tests of L{rvgahp.settingtable}.
 """
 
 from __future__ import annotations
 
-import os.path
 import re
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp.settingrow import BOTH, CE, PREFIX, PROXY, Setting
+from rvgahp.settingrow import BOTH, CE, PREFIX, PROXY
 from rvgahp.settingtable import TABLE
 
-MANUAL = os.path.join(os.path.dirname(os.path.dirname(__file__)), "doc", "settings.rst")
-
 DAEMONS = {PROXY: "proxy", CE: "CE", BOTH: "both"}
-
-
-def manualRow(setting: Setting) -> str:
-    """
-    The manual's row for a setting, as it must stand there.
-    """
-    if setting.required:
-        default = "must be set"
-    elif setting.beside is not None:
-        names = " or ".join(f"``{name}``" for name in dict.fromkeys(setting.beside.values()))
-        default = f"{names} beside the configuration file"
-    else:
-        default = f"``{setting.default}``" if setting.default else "not set"
-    return (
-        f"   * - ``{setting.name}``\n"
-        f"     - {DAEMONS[setting.roles]}\n"
-        f"     - {setting.kind.typeName}\n"
-        f"     - {default}\n"
-        f"     - {setting.doc}  *Allowed:* {setting.kind.allowed}.\n"
-    )
 
 
 class TableTests(SynchronousTestCase):
@@ -84,23 +61,3 @@ class TableTests(SynchronousTestCase):
             {"SEC_DEFAULT_CRYPTO_METHODS"},
         )
         self.assertFalse([setting.name for setting in ruled if setting.name.startswith(PREFIX)])
-
-
-class ManualTests(SynchronousTestCase):
-    """
-    C{doc/settings.rst} has the table that the program has.
-    """
-
-    def test_rows(self) -> None:
-        """
-        The manual's rows are the table's, in its order, no more and no fewer.
-        """
-        with open(MANUAL, encoding="utf-8") as file:
-            text = file.read()
-        for setting in TABLE:
-            row = manualRow(setting)
-            self.assertIn(row, text, f"{MANUAL} lacks this row:\n{row}")
-        self.assertEqual(
-            re.findall(r"^   \* - ``([A-Za-z0-9_]+)``$", text, re.MULTILINE),
-            [setting.name for setting in TABLE],
-        )

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from random import SystemRandom
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.faultworld import World, report, unfinished
+from tests.faultworld import World, absences, report, unfinished
 from tests.programs import SOAK
 from tests.shared import stopShared
 
@@ -28,6 +29,27 @@ HISTORY = 200
 
 #: Sessions at one time; few where other tests run beside them.
 AT_ONCE = int(os.environ.get("RVGAHP_FAULTS_AT_ONCE") or (8 if SOAK else 3))
+
+
+class AbsenceTests(SynchronousTestCase):
+    """
+    For how long a site was away.
+    """
+
+    def test_log(self) -> None:
+        """
+        It is away from the loss of its connection until it is accepted, or until now.
+        """
+        log = (
+            "2026-11-21T01:02:15+0000 [rvgahp.ce.CE#warn] Proxy p: connection lost: cut; dialling\n"
+            "2026-11-21T01:02:16+0000 [rvgahp.ce.CE#warn] Proxy p: not connected: cut; dialling\n"
+            "2026-11-21T01:02:41+0000 [rvgahp.ce.CE#info] Accepted by the proxy at p as site s\n"
+        )
+        now = datetime(2026, 11, 21, 1, 3, 0, tzinfo=timezone.utc)
+        self.assertEqual(absences(log, now), [26])
+        again = log.splitlines()[0].replace(":02:15", ":02:55")
+        self.assertEqual(absences(log + again, now), [26, 5])
+        self.assertEqual(absences("", now + timedelta(days=1)), [])
 
 
 class FaultTests(SynchronousTestCase):

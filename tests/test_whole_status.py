@@ -33,7 +33,7 @@ class StatusTests(PlaygroundTestCase):
     """
 
     gahps = {"cat": "/bin/cat"}
-    proxySettings = "RVGAHP_SOCKET_MODE = 0666\n"
+    proxySettings = "RVGAHP_SOCKET_MODE = 0666\nRVGAHP_PAGE_ADDRESS = 0\n"
 
     def setUp(self) -> None:
         super().setUp()
@@ -207,6 +207,45 @@ class StatusTests(PlaygroundTestCase):
                 self.assertEqual(found, status, answer)
                 self.assertIn(words, answer["error"])
         self.assertEqual(len(self.seen("ce")["sessions"]), 1)
+
+    def askPage(self, path: str, uid: int) -> tuple[int, str]:
+        """
+        @return: the status page's answer to a process of this account.
+        """
+        said = self.playground.awaitLog("proxy", "The status page is on")
+        port = said.rstrip().rstrip("/").rpartition(":")[2]
+        os.seteuid(uid)
+        try:
+            connection = socket.create_connection(("127.0.0.1", int(port)), PROMPT)
+        finally:
+            os.seteuid(0)
+        with closing(connection):
+            asking = HTTPConnection("localhost")
+            asking.sock = connection
+            asking.request("GET", path)
+            answer = asking.getresponse()
+            return answer.status, answer.read().decode()
+
+    def test_page(self) -> None:
+        """
+        The status page shows root what there is, nobody nothing of it, and a process without an
+        account is refused: who they are is said by the kernel.
+        """
+        if os.getuid() != 0:
+            raise SkipTest("only root can be several users")
+        self.started()
+        (session,) = self.seen("ce")["sessions"]
+        status, page = self.askPage("/", 0)
+        self.assertEqual(status, 200)
+        self.assertIn(f'<tr data-key="{session["session"]}"', page)
+        self.assertIn('<tr data-key="sandbox"', page)
+        status, page = self.askPage("/", NOBODY)
+        self.assertEqual(status, 200)
+        self.assertIn("what nobody may see", page)
+        self.assertNotIn(session["session"], page)
+        self.assertEqual(self.askPage("/page.js", NOBODY)[0], 200)
+        status, page = self.askPage("/", 54321)
+        self.assertEqual((status, "uid 54321 has no account" in page), (403, True))
 
     def test_watched(self) -> None:
         """

@@ -32,14 +32,14 @@ BANNER = b"$GahpVersion: %s Nov 20 2026 rvgahp_blahpd\\ (poly,new_esc_format) $"
     __version__.encode("ascii")
 )
 
-_DESCRIPTION = """\
+DESCRIPTION = """\
 Run a site's batch jobs for an HTCondor gridmanager.
 
 This is a GAHP server, to be used in place of blahpd: it is started by
 rvgahp-ce, by ssh or by the gridmanager itself, which then talks to it in lines
 on standard input and output.  It takes no arguments."""
 
-_EPILOG = """\
+EPILOG = """\
 Talk to it yourself to see whether a site works; replies begin with S (done),
 F (refused) or E (not understood):
 
@@ -93,8 +93,8 @@ def _parse(arguments: Sequence[str]) -> None:
 
     parser = argparse.ArgumentParser(
         prog="rvgahp_blahpd",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
+        description=DESCRIPTION,
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
