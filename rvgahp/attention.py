@@ -73,6 +73,8 @@ def _proxies(seen: dict[str, Any]) -> Iterator[str]:
             where = f"{proxy['host']} port {proxy['port']}"
             reason = proxy["reason"] or "it is being dialled"
             yield f"The proxy {where} is away for {away}: {reason.rstrip('.')}."
+        elif proxy.get("unanswered"):
+            yield f"No channel gets through: {proxy['unanswered']}."
 
 
 def _absent(seen: dict[str, Any]) -> Iterator[str]:

@@ -12,11 +12,9 @@ from random import SystemRandom
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, ensureDeferred, fail, succeed
-from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.defer import Deferred, DeferredList, fail, succeed
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from rvgahp import commands, limits
@@ -28,7 +26,8 @@ from rvgahp.ceaudit import CEAudit
 from rvgahp.cegreeting import CertificateRenewed, Greeting
 from rvgahp.certificaterenewal import CertificateRenewal
 from rvgahp.cesessions import CESessions
-from rvgahp.control import ControlConnection, QuietFactory, Responders
+from rvgahp.control import ControlConnection, Responders
+from rvgahp.controldial import dialControl
 from rvgahp.errors import ChannelLost, CredentialError, SiteTaken, StartFailed
 from rvgahp.gahpsession import STOPPED, GAHPSession
 from rvgahp.gahptable import GAHPTable
@@ -38,9 +37,11 @@ from rvgahp.separation import Separation
 from rvgahp.sessionnews import SessionNews
 from rvgahp.settings import Settings
 from rvgahp.tcpdial import dialTCP
-from rvgahp.tls import clientOptions, explain
-from rvgahp.trust import Trust, certificatesIn
+from rvgahp.tls import explain
+from rvgahp.trust import Trust
 from rvgahp.way import Way
+from rvgahp.wayout import Gateway, Target
+from rvgahp.waysettings import wayOutOf
 
 
 class CE(Service, Responders):
@@ -51,6 +52,8 @@ class CE(Service, Responders):
     @ivar audit: the audit log; who runs us opens it.
     @ivar here: what runs here, and may.
     @ivar proxy: how we stand with it; C{proxyPolicy}: its security policy.
+    @ivar way: how channels reach it.
+    @ivar wayOut: how that and control connections do.
     @ivar renewal: of our certificate.
     """
 
@@ -85,24 +88,25 @@ class CE(Service, Responders):
         self._settings = settings
         self._site = site
         self._host: str = settings.get("RVGAHP_BROKER_HOST")
-        target = settings.get("RVGAHP_CONNECT_TO")
-        self.proxy = ProxyState(*(target or (self._host, settings.get("RVGAHP_BROKER_PORT"))))
+        self.wayOut = wayOutOf(settings)
+        self.proxy = ProxyState(self.wayOut)
         self._gahps = gahps
         self.renewal = renewal
         self._trust = trust
         self._greeted: Deferred[Any] | None = None
         self._ready = ready
+        self.way = Way(
+            lambda: dialTCP(reactor, self.wayOut).addCallback(lambda found: found[1]),
+            self._openChannel,
+            lambda: self.proxy.isAccepted and self._control is not None,
+        )
         self.here = CESessions(
             reactor,
             settings,
             site,
             gahps,
             descriptors,
-            Way(
-                lambda: ensureDeferred(dialTCP(reactor, self.proxy.host, self.proxy.port)),
-                self._openChannel,
-                lambda: self.proxy.isAccepted and self._control is not None,
-            ),
+            self.way,
             self._over,
             access,
             separation,
@@ -164,23 +168,17 @@ class CE(Service, Responders):
     def _connect(self) -> None:
         self._refusal = ""
         self._news.forget()
-        host, port = self.proxy.host, self.proxy.port
-        endpoint = HostnameEndpoint(self._reactor, host, port, timeout=limits.DIAL_TIMEOUT)
         control = ControlConnection(self._reactor, self, self._secured, self._lost)
         self._timer = self._reactor.callLater(
             limits.DIAL_TIMEOUT + limits.GREETING_TIMEOUT, self._late, control
         )
-        factory = QuietFactory.forProtocol(lambda: control)
-        credentials = self.renewal.reread()
-        trust = self._trust.withOurs(certificatesIn(credentials.caPEM))
-        options = clientOptions(credentials, self._host, trust)
-        # wrapClientTLS would take the global reactor for its timers.
-        secured = TLSMemoryBIOFactory(options, True, factory, clock=self._reactor)
-        self._connecting = endpoint.connect(secured)
-        self._connecting.addCallbacks(lambda _: self._connected(control), self._lost)
+        ours = self.renewal.reread(), self._host, self._trust
+        self._connecting = dialControl(self._reactor, self.wayOut, control, *ours)
+        self._connecting.addCallbacks(self._connected, self._lost, (control,))
 
-    def _connected(self, control: ControlConnection) -> None:
+    def _connected(self, target: Target, control: ControlConnection) -> None:
         self._control = control
+        self.proxy.dialled(target)
 
     def _late(self, control: ControlConnection) -> None:
         self._refusal = "it did not answer Hello in time"
@@ -208,7 +206,7 @@ class CE(Service, Responders):
         self._timer.cancel()
         self.log.info(
             "Accepted by the proxy at {peer} ({software}) as site {site}",
-            peer=control.peer,
+            peer=self.proxy.where(control.peer),
             software=answer["software"],
             site=self._site,
         )
@@ -248,16 +246,18 @@ class CE(Service, Responders):
         )
         self._timer = self._reactor.callLater(delay, self._connect)
 
-    def renew(self, trust: Trust, methods: Sequence[Any]) -> bool:
+    def renew(self, trust: Trust, methods: Sequence[Any], gateway: Gateway | None) -> bool:
         """
         The files have been read again; what they say is for the next connections.
 
         @param trust: as for L{CE}.
         @param methods: as for L{CE}.
+        @param gateway: through what to dial.
         @return: whether our certificate is another, with which the proxy is dialled now.
         """
         self._trust = trust
         self._greeting.methods = methods
+        self.wayOut.gateway = gateway
         former = self.renewal.credentials
         if self.renewal.reread() == former or self._control is None:
             self.renewal.look()

@@ -23,6 +23,7 @@ from rvgahp.methodtable import MethodTable
 from rvgahp.separation import Separation
 from rvgahp.settings import Settings
 from rvgahp.trust import Trust
+from rvgahp.wayout import Gateway
 
 
 class CEFiles(Protocol):
@@ -35,6 +36,7 @@ class CEFiles(Protocol):
 
     settings: Settings
     trust: Trust
+    gateway: Gateway | None
     methods: MethodTable
     rules: AccessRules
     accounts: MappedAccounts | None
@@ -70,7 +72,7 @@ class CEReload:
             self.log.warn("{note}", note=note)
         said = [f"{name} has changed" for name in changed]
         said += [f"{name} stays as it was until rvgahp-ce is started again" for name in waiting]
-        if self._ce.renew(files.trust, files.methods.methods):
+        if self._ce.renew(files.trust, files.methods.methods, files.gateway):
             said.append("the certificate is another; the proxy is dialled again")
         for session in list(self._ce.sessions.values()):
             self._review(session)

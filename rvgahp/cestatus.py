@@ -64,7 +64,7 @@ class CEStatus:
             "site": self._site,
             "draining": self._ce.here.drains.isAll,
             "certificateExpires": int(certificate.not_valid_after_utc.timestamp()),
-            "proxies": [{**self._ce.proxy.document(), "conflict": self._conflict()}],
+            "proxies": [self._proxy()],
             "sessions": [
                 self._session(one)
                 for one in self._ce.sessions.values()
@@ -74,14 +74,15 @@ class CEStatus:
         }
         return {**seen, "attention": attention.sentences(seen)}
 
-    def _conflict(self) -> str:
+    def _proxy(self) -> dict[str, Any]:
         """
-        @return: why no GAHP can be started by the proxy's policy and ours; empty if one can.
+        @return: how we stand with it; C{conflict} is why no GAHP can be started by its policy and
+            ours, empty if one can.
         """
-        proxy = self._ce.proxy
-        if not proxy.isAccepted:
-            return ""
-        return conflictOf(self._ce.proxyPolicy, self._settings.policy)
+        ce, conflict = self._ce, ""
+        if ce.proxy.isAccepted:
+            conflict = conflictOf(ce.proxyPolicy, self._settings.policy)
+        return {**ce.proxy.document(), "unanswered": ce.way.doubt(), "conflict": conflict}
 
     def _session(self, session: GAHPSession) -> dict[str, Any]:
         request, facts = session.request, factsOf(session, self._reactor.seconds())

@@ -47,6 +47,8 @@ from rvgahp.tapoptions import DaemonOptions, keptStderr, parameters, refuseStart
 from rvgahp.tls import utcNow
 from rvgahp.trust import Trust, loadTrust
 from rvgahp.watchdog import Watchdog
+from rvgahp.wayout import Gateway
+from rvgahp.waysettings import gatewayOf
 
 
 class Options(DaemonOptions):
@@ -83,6 +85,7 @@ class Options(DaemonOptions):
     gahps: GAHPTable
     methods: MethodTable
     trust: Trust
+    gateway: Gateway | None
     separation: Separation | None = None
     accounts: MappedAccounts | None = None
 
@@ -118,6 +121,7 @@ class Options(DaemonOptions):
         self.trust = loadTrust(None, self.settings.get("RVGAHP_CRLFILE"))
         self.methods = MethodTable(self.settings, getPlugins(IAuthenticationMethod))
         self.settings.notes += self.methods.notes
+        self.gateway = gatewayOf(self.settings)
         self.gahps = GAHPTable(self.settings, getPlugins(IGAHPKind))
         self.separation = separationOf(self.settings, self.site, self.parent or {})
         self.settings.notes += notesOf(self.settings, self.separation)
@@ -215,14 +219,18 @@ def _agreement(server: str, ours: Policy) -> str:
     return f"{outcome.value} ({method})" if method else outcome.value
 
 
-def _ready(options: Options, control: ControlConnection, answer: dict[str, Any]) -> None:
+def _ready(
+    options: Options, where: str, control: ControlConnection, answer: dict[str, Any]
+) -> None:
     """
     The proxy has accepted us.
+
+    @param where: where it is, for people.
     """
     handle = control.transport.getHandle()
     notify(
         READY="1",
-        STATUS=f"accepted by the proxy at {control.peer}",
+        STATUS=f"accepted by the proxy at {where}",
         X_RVGAHP_SITE=options.site,
         X_RVGAHP_TLS=f"{handle.get_protocol_version_name()}, {handle.get_cipher_name()}",
         X_RVGAHP_PROXY=answer["software"],
@@ -251,7 +259,7 @@ def makeService(options: Options) -> CEService:
         options.trust,
         options.methods.methods,
         soft if changed else 0,
-        lambda control, answer: _ready(options, control, answer),
+        lambda control, answer: _ready(options, ce.proxy.where(control.peer), control, answer),
         access,
         options.separation,
     )

@@ -68,7 +68,7 @@ class CETunnel(Splice):
             reactor,
             session.keys,
             self.carrier,
-            session.way.dial,
+            session.way,
             lambda: session.way.openChannel(session.sessionId, number),
             self.forgotten,
             names=(number, TUNNEL_STREAM),

@@ -39,6 +39,7 @@ from rvgahp.session import SecuritySession, SessionKeys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from rvgahp.carrier import Carrier
     from rvgahp.descriptor import Loop
@@ -243,21 +244,36 @@ class DialingChannel(Channel):
         kind: int,
         generation: int,
         ticket: bytes,
+        unanswered: Callable[[], object] = lambda: None,
     ) -> None:
         """
         @param connection: connected to the proxy's port.
         @param number: the stream's.
         @param ticket: opens the gate.  B{Secret} until it is used.
+        @param unanswered: called when it ends with no answer: lost, or given up after a while.
         """
         super().__init__(loop, connection, carrier)
         self.generation = generation
+        self._unanswered: Callable[[], object] | None = unanswered
+        self._patientUntil = loop.seconds() + limits.SPARE_DIAL_DELAY
         stream = carrier.stream
         self._dialer = Dialer(session, number, kind, generation, stream.received, stream.limit())
         version = limits.PROTOCOL_VERSIONS[-1].to_bytes(2, "big")
         self.write([limits.MAGIC + version + ticket, self._dialer.dial()])
         self.resumeReading()
 
+    def lose(self, reason: str) -> None:
+        self._patientUntil = 0.0
+        super().lose(reason)
+
+    def close(self) -> None:
+        super().close()
+        unanswered, self._unanswered = self._unanswered, None
+        if unanswered is not None and self._loop.seconds() >= self._patientUntil:
+            unanswered()
+
     def _message(self, body: bytes) -> None:
+        self._unanswered = None
         confirm, keys = self._dialer.answered(body)
         self._establish(keys)
         self.write([confirm])

@@ -24,6 +24,7 @@ from rvgahp.channel import DialingChannel
 from rvgahp.errors import ChannelLost, NotAuthorized, SessionGone
 from rvgahp.handshakemessages import GAHP_STREAM
 from rvgahp.session import SessionKeys
+from rvgahp.way import Way
 
 
 def _discard(dialling: Deferred[socket.socket]) -> None:
@@ -54,14 +55,14 @@ class ChannelDialer:
         reactor: Any,
         keys: SessionKeys,
         carrier: Carrier,
-        dial: Callable[[], Deferred[socket.socket]],
+        way: Way,
         openChannel: Callable[[], Deferred[bytes]],
         failed: Callable[[str], object],
         tickets: list[bytes] | None = None,
         names: tuple[int, int] = (0, GAHP_STREAM),
     ) -> None:
         """
-        @param dial: makes a connection to the proxy's port.
+        @param way: to the proxy's port.
         @param openChannel: asks the proxy for a ticket.
         @param failed: called with the reason when it has given up, or the stream is over
             at the other side.
@@ -71,7 +72,7 @@ class ChannelDialer:
         self._reactor = reactor
         self._keys = keys
         self._carrier = carrier
-        self._dial = dial
+        self._way = way
         self._openChannel = openChannel
         self._failed = failed
         self._tickets = list(tickets or ())
@@ -104,6 +105,7 @@ class ChannelDialer:
         """
         self._stop()
         self._carrier.dropHandshakes()
+        self._way.channelOpened()
         self._underway = 0
         progress = self._carrier.stream.progress()
         if progress != self._progress:
@@ -134,7 +136,8 @@ class ChannelDialer:
             self._schedule(min(self._backoff.delay(), left))
         elif not self._underway:
             self.close()
-            self._failed(reason)
+            doubt = self._way.doubt()
+            self._failed(f"{reason.rstrip('.')}; {doubt}" if doubt else reason)
 
     def _broke(self, reason: str) -> None:
         """
@@ -196,7 +199,7 @@ class ChannelDialer:
         dialling.addBoth(lambda _: self._dialling.discard(dialling))
 
     async def _connect(self, asked: Deferred[bytes]) -> None:
-        dialling = self._dial()  # while the proxy is asked
+        dialling = self._way.dial()  # while the proxy is asked
         try:
             ticket = await asked
         except BaseException:
@@ -221,6 +224,7 @@ class ChannelDialer:
             *self._names,
             self._generation,
             ticket,
+            self._way.channelUnanswered,
         )
 
     def _notDialled(self, failure: Failure) -> None:

@@ -17,8 +17,9 @@ from rvgahp.doctordaemon import consult, daemon
 from rvgahp.doctorfiles import access, map_, permissions, start
 from rvgahp.doctorgahps import batchSystem, gahps
 from rvgahp.doctorlimit import TIDY_LIMIT, limited
-from rvgahp.doctornet import names, port, proxyAddress
+from rvgahp.doctornet import names, port
 from rvgahp.doctorsettings import account, clock, settings, software
+from rvgahp.doctorway import proxyAddress
 from rvgahp.findings import WRONG, Finding, Findings, guarded, ok
 from rvgahp.patience import Patience
 from rvgahp.settings import load, settingsFrom

@@ -67,9 +67,23 @@ def hear(request: Mapping[str, Any], wanted: bytes, wait: Wait) -> Heard:
     @raise OSError: it cannot be started.
     @raise Interrupted: we are to end; it has been ended.
     """
-    _adoptOrphans()
     others = _children()
-    process = subprocess.Popen(
+    _adoptOrphans(True)
+    try:
+        process = _started(request)
+        heard = Heard()
+        try:
+            _listen(process, wanted, wait, heard)
+        finally:
+            heard.status = _end(process, bool(heard.line or heard.problem))
+            _endChildren(others)
+        return heard
+    finally:
+        _adoptOrphans(False)
+
+
+def _started(request: Mapping[str, Any]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
         [request["program"], *request["arguments"]],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -79,13 +93,6 @@ def hear(request: Mapping[str, Any], wanted: bytes, wait: Wait) -> Heard:
         umask=request["umask"],
         start_new_session=True,
     )
-    heard = Heard()
-    try:
-        _listen(process, wanted, wait, heard)
-    finally:
-        heard.status = _end(process, bool(heard.line or heard.problem))
-        _endChildren(others)
-    return heard
 
 
 def _listen(process: subprocess.Popen[bytes], wanted: bytes, wait: Wait, heard: Heard) -> None:
@@ -145,16 +152,17 @@ def _end(process: subprocess.Popen[bytes], isEnough: bool) -> int:
     return process.wait()
 
 
-def _adoptOrphans() -> None:
+def _adoptOrphans(isWanted: bool) -> None:
     """
-    Become the parent of what a program of ours leaves behind, however it has left it.
+    Become the parent of what a program of ours leaves behind, however it has left it, or be it
+    no more.
     """
     with suppress(Exception):  # ctypes can fail in many ways; some would be left alive
         import ctypes
 
         prctl = ctypes.CDLL(None).prctl
         prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
-        prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        prctl(_PR_SET_CHILD_SUBREAPER, int(isWanted), 0, 0, 0)
 
 
 def _children() -> set[int]:

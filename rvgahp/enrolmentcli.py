@@ -104,22 +104,48 @@ def addCommands(subparsers: Commands, wake: Callable[[], int]) -> None:
     join.add_argument(
         "--connect-to",
         metavar="HOST:PORT",
-        type=_hostPort,
+        type=_hostPorts,
+        default=(),
         help="what to dial in place of the code's host and port, now and later",
+    )
+    join.add_argument(
+        "--connect-through",
+        metavar="URL",
+        type=_gateway,
+        help="an HTTP proxy or SOCKS server to dial through, now and later",
+    )
+    join.add_argument(
+        "--connect-through-credentials",
+        metavar="FILE",
+        default="",
+        help="file with the line USER:PASSWORD for that one",
     )
 
 
-def _hostPort(word: str) -> tuple[str, int]:
+def _hostPorts(word: str) -> tuple[tuple[str, int], ...]:
     """
     The type of C{--connect-to}.
     """
-    from rvgahp.settingkinds import HOST_PORT
+    from rvgahp.listkinds import HOST_PORTS
 
     try:
-        target: tuple[str, int] = HOST_PORT.parse(word)
+        places: tuple[tuple[str, int], ...] = HOST_PORTS.parse(word)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{word[:80]!a} is not {HOST_PORT.allowed}") from None
-    return target
+        raise argparse.ArgumentTypeError(f"{word[:80]!a} is not {HOST_PORTS.allowed}") from None
+    return places
+
+
+def _gateway(word: str) -> tuple[str, str, int]:
+    """
+    The type of C{--connect-through}.
+    """
+    from rvgahp.settingkinds import GATEWAY
+
+    try:
+        gateway: tuple[str, str, int] = GATEWAY.parse(word)
+    except ValueError:  # without the word: there may be a password in it
+        raise argparse.ArgumentTypeError(f"it must be {GATEWAY.allowed}") from None
+    return gateway
 
 
 def _invite(arguments: argparse.Namespace, wake: Callable[[], int]) -> int:
@@ -158,11 +184,18 @@ def _join(arguments: argparse.Namespace) -> int:
     from rvgahp.errors import RvgahpError
     from rvgahp.invitecode import InviteCode
     from rvgahp.join import join
+    from rvgahp.joinroute import Route
 
     path = os.path.abspath(os.path.expanduser(arguments.dir))
+    file = arguments.connect_through_credentials
+    route = Route(
+        arguments.connect_to,
+        arguments.connect_through,
+        file and os.path.abspath(os.path.expanduser(file)),
+    )
     try:
         code = InviteCode.decode(arguments.code or input("Code: "))
-        joined = join(code, path, arguments.connect_to, replace=arguments.replace)
+        joined = join(code, path, route, replace=arguments.replace)
     except KeyboardInterrupt:
         raise RvgahpError("interrupted; the same command may be given again") from None
     except EOFError:

@@ -101,7 +101,7 @@ class GAHPSession:
             reactor,
             self.keys,
             self.carrier,
-            way.dial,
+            way,
             lambda: way.openChannel(self.sessionId, 0),
             self._unreachable,
             tickets,

@@ -8,7 +8,6 @@ fingerprint in the code; no authority has any say.
 
 from __future__ import annotations
 
-import socket
 import ssl
 import time
 from dataclasses import dataclass
@@ -23,10 +22,14 @@ from rvgahp import commands, limits
 from rvgahp.boxes import BoxReader
 from rvgahp.certificaterequests import makeRequest, readAnswer, spkiOf
 from rvgahp.certificates import siteOf
-from rvgahp.errors import CredentialError, NotAuthorized, ProtocolError
+from rvgahp.errors import ChannelLost, CredentialError, NotAuthorized, ProtocolError
 from rvgahp.inquiry import Inquiry
 from rvgahp.invitecode import InviteCode, fingerprintOf
 from rvgahp.joinfiles import JoinDirectory
+from rvgahp.joinroute import DIRECT, Route
+from rvgahp.tcpdial import dialWaiting
+from rvgahp.wayout import WayOut, placeOf
+from rvgahp.waysettings import gatewayVariable
 
 __all__ = ["Joined", "join"]
 
@@ -54,14 +57,12 @@ class Joined:
     kept: list[str]
 
 
-def join(
-    code: InviteCode, path: str, target: tuple[str, int] | None = None, *, replace: bool = False
-) -> Joined:
+def join(code: InviteCode, path: str, route: Route = DIRECT, *, replace: bool = False) -> Joined:
     """
     Enrol a site, and write its files.
 
     @param path: the directory where they go.
-    @param target: what to dial in place of the code's host and port.
+    @param route: how to reach the proxy.
     @param replace: whether files that are there may be replaced.
     @raise RvgahpError: it came to nothing; unless the sentence says otherwise, the same
         command may be given again.
@@ -70,7 +71,7 @@ def join(
     try:
         key = directory.key(replace=replace)
         try:
-            answer = _enrol(code, target or (code.host, code.port), makeRequest(key))
+            answer = _enrol(code, route.wayTo(code), makeRequest(key))
         except NotAuthorized:
             directory.giveUp()
             raise
@@ -85,7 +86,7 @@ def join(
             raise CredentialError("The proxy named an owner that cannot be one.")
         written, kept = directory.finish(
             code,
-            _placeOf(target),
+            route.settings(),
             owner,
             key,
             certificate,
@@ -106,27 +107,21 @@ def _isOwner(name: str) -> bool:
     return bool(user and domain) and user[0] != "+" and _IN_OWNER.issuperset(name)
 
 
-def _placeOf(target: tuple[str, int] | None) -> str:
-    if target is None:
-        return ""
-    host, port = target
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _enrol(code: InviteCode, target: tuple[str, int], request: bytes) -> dict[str, Any]:
+def _enrol(code: InviteCode, way: WayOut, request: bytes) -> dict[str, Any]:
     """
     @return: the values of the answer to Enrol.
     """
-    place = _placeOf(target)
     try:
-        plain = socket.create_connection(target, limits.DIAL_TIMEOUT)
-    except OSError as e:
+        target, plain = dialWaiting(way)
+    except ChannelLost as e:
+        hint = "" if way.gateway is not None else _noWay()
         raise ProtocolError(
-            f"no connection to {place} ({e.strerror or e}): is the proxy running, and may this"
-            " machine dial out to that port?"
+            f"{e}: is the proxy running, and may this machine dial out to that port?{hint}"
         ) from None
+    place = placeOf(target.host, target.port)
     with plain:
         try:
+            plain.settimeout(limits.DIAL_TIMEOUT)
             with _context().wrap_socket(plain, server_hostname=None) as secured:
                 _checkKey(code, place, secured)
                 return _ask(secured, code.secret, request)
@@ -135,6 +130,14 @@ def _enrol(code: InviteCode, target: tuple[str, int], request: bytes) -> dict[st
                 f"what listens at {place} is no proxy that enrols sites, or the connection broke"
                 f" ({e.strerror or e}); the same command may be given again"
             ) from None
+
+
+def _noWay() -> str:
+    """
+    @return: what this machine's environment says of a gateway, as a sentence; may be empty.
+    """
+    name = gatewayVariable()
+    return f"  {name} is set here: see --connect-through." if name else ""
 
 
 def _context() -> ssl.SSLContext:

@@ -15,6 +15,7 @@ import fcntl
 import hashlib
 import os
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from cryptography import x509
@@ -53,11 +54,12 @@ RVGAHP_BROKER_PORT = {port}
 #FT_GAHP = /usr/sbin/condor_ft-gahp
 """
 
-_CONNECT_TEXT = """\
-
-# What is dialled in its place.
-RVGAHP_CONNECT_TO = {target}
-"""
+#: What is said before each setting of the way.
+_CONNECT_TEXTS = {
+    "RVGAHP_CONNECT_TO": "What is dialled in its place.",
+    "RVGAHP_CONNECT_THROUGH": "Through what.",
+    "RVGAHP_CONNECT_THROUGH_CREDENTIALS": "User and password for that: a file of one line.",
+}
 
 _ACCESS_TEXT = """\
 # Who may start GAHPs at this site.  Written by rvgahp join: the one who has invited it, and
@@ -128,7 +130,7 @@ class JoinDirectory:
     def finish(
         self,
         code: InviteCode,
-        connectTo: str,
+        route: Mapping[str, str],
         owner: str,
         key: ec.EllipticCurvePrivateKey,
         certificate: x509.Certificate,
@@ -138,13 +140,13 @@ class JoinDirectory:
         """
         Write all.
 
-        @param connectTo: what is dialled in place of the code's host and port; may be empty.
+        @param route: further settings, of how the proxy is reached.
         @return: the paths of the files that were written, and of those that were kept.
         @raise CredentialError: one cannot be written.
         """
         site = siteOf(certificate)
         oldKey, isSame = self._former(site)
-        texts = {_ACCESS: _ACCESS_TEXT.format(owner=owner), CONFIG: _config(code, connectTo, site)}
+        texts = {_ACCESS: _ACCESS_TEXT.format(owner=owner), CONFIG: _config(code, route, site)}
         kept = [name for name in texts if isSame and os.path.lexists(self.file(name))]
         writeFile(self.file("ca.crt"), authoritiesPEM, PUBLIC, replace=True)
         for name, text in texts.items():
@@ -176,14 +178,17 @@ class JoinDirectory:
             return b"", False
 
 
-def _config(code: InviteCode, connectTo: str, site: str) -> str:
+def _config(code: InviteCode, route: Mapping[str, str], site: str) -> str:
     """
     @return: the configuration file.
     """
+    connect = "".join(
+        f"\n# {_CONNECT_TEXTS[name]}\n{name} = {value}\n" for name, value in route.items()
+    )
     return _CONFIG_TEXT.format(
         site=site,
         host=code.host,
         port=code.port,
-        connect=_CONNECT_TEXT.format(target=connectTo) if connectTo else "",
+        connect=connect,
         bosco="" if os.path.isdir(os.path.expanduser("~/bosco")) else "#",
     )

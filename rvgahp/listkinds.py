@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_settingkinds -*-
 """
-The kinds of settings that are lists.  Layer 2: pure; L{rvgahp.settingkinds} and
-L{rvgahp.names}.
+The kinds of settings that are lists.  Layer 2: pure; L{rvgahp.settingkinds},
+L{rvgahp.waylimits} and L{rvgahp.names}.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import ipaddress
 import re
 
+from rvgahp import waylimits
 from rvgahp.names import checkGAHPName
-from rvgahp.settingkinds import ACCOUNT, Kind, passing
+from rvgahp.settingkinds import ACCOUNT, HOST_PORT, Kind, passing
 
-__all__ = ["ACCOUNTS", "GAHP_NAMES", "METHODS", "NETWORKS"]
+__all__ = ["ACCOUNTS", "GAHP_NAMES", "HOST_PORTS", "METHODS", "NETWORKS"]
 
 
 def _parseAccounts(text: str) -> tuple[str, ...]:
@@ -20,6 +21,16 @@ def _parseAccounts(text: str) -> tuple[str, ...]:
     Names of accounts, each once.
     """
     return tuple(dict.fromkeys(ACCOUNT.parse(word) for word in _words(text)))
+
+
+def _parseHostPorts(text: str) -> tuple[tuple[str, int], ...]:
+    """
+    Places, each once.
+    """
+    places = tuple(dict.fromkeys(HOST_PORT.parse(word) for word in _words(text)))
+    if len(places) > waylimits.PLACES:
+        raise ValueError(text)
+    return places
 
 
 def _parseNetworks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
@@ -57,6 +68,14 @@ ACCOUNTS = Kind(
     "list of accounts", "a list of names of accounts of this host", _parseAccounts, unset=()
 )
 """Accounts of this host.  Value: a tuple of C{str}."""
+
+HOST_PORTS = Kind(
+    "list of host:port",
+    f"up to {waylimits.PLACES} times {HOST_PORT.allowed}",
+    _parseHostPorts,
+    unset=(),
+)
+"""Where to dial.  Value: a tuple of pairs, as of L{HOST_PORT}."""
 
 NETWORKS = Kind(
     "list of networks",

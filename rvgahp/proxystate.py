@@ -10,6 +10,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from rvgahp.wayout import Target, WayOut, placeOf
+
 __all__ = ["ProxyState"]
 
 
@@ -17,7 +19,7 @@ class ProxyState:
     """
     One CE's.
 
-    @ivar host: where the proxy is dialled.
+    @ivar host: where the proxy was dialled last, or will be first.
     @ivar port: the same.
     @ivar address: its IP address, when it was there last; empty before that.
     @ivar software: what it calls itself; empty before it has accepted us.
@@ -26,17 +28,36 @@ class ProxyState:
     @ivar problem: why the last connection ended, or there was none; empty before that.
     """
 
-    def __init__(self, host: str, port: int) -> None:
-        self.host = host
-        self.port = port
+    def __init__(self, way: WayOut) -> None:
+        self._way = way
+        self.host, self.port = way.places[0]
+        self._target: Target | None = None  # of the present connection
         self.address = self.software = self.problem = ""
         self.isAccepted = False
         self.since = time.time()
+
+    def dialled(self, target: Target) -> None:
+        """
+        Something has answered there.
+        """
+        self._target = target
+        self.host, self.port = target.host, target.port
+
+    def where(self, peer: str) -> str:
+        """
+        @param peer: to whom our connection goes.
+        @return: where the proxy is, for people.
+        """
+        if self._way.gateway is None:
+            return peer
+        return f"{placeOf(self.host, self.port)} through {self._way.gateway.name}"
 
     def accepted(self, software: str) -> None:
         """
         It has accepted us.
         """
+        if self._target is not None:
+            self._way.order.accepted(self._target)
         self.software = software
         self.isAccepted = True
         self.since = time.time()
@@ -47,6 +68,9 @@ class ProxyState:
         """
         if self.isAccepted:
             self.since = time.time()
+        elif self._target is not None:
+            self._way.order.rejected(self._target)
+        self._target = None
         self.isAccepted = False
         self.problem = problem
 
@@ -57,6 +81,7 @@ class ProxyState:
         return {
             "host": self.host,
             "port": self.port,
+            "through": self._way.gateway.name if self._way.gateway is not None else "",
             "address": self.address,
             "software": self.software,
             "connected": self.isAccepted,

@@ -27,6 +27,7 @@ __all__ = [
     "ADDRESS",
     "ADDRESS_PORT",
     "COMMAND",
+    "GATEWAY",
     "HOST",
     "LEVEL",
     "LOOPBACK_PORT",
@@ -61,6 +62,7 @@ class Kind:
         for it, as HTCondor allows for its own numbers
         (C{src/condor_utils/condor_config.cpp:2135}).
     @ivar unset: The value of a setting of this kind that has no text at all.
+    @ivar mayHoldSecret: Whether a password may stand in a bad text, which is not repeated then.
     """
 
     typeName: str
@@ -68,6 +70,7 @@ class Kind:
     parse: Callable[[str], Any]
     numeric: bool = False
     unset: Any = None
+    mayHoldSecret: bool = False
 
 
 def integer(low: int, high: int) -> Kind:
@@ -173,6 +176,16 @@ def _parseHostPort(text: str) -> tuple[str, int]:
     return _parseHost(host), integer(1, 65535).parse(port)
 
 
+def _parseGateway(text: str) -> tuple[str, str, int]:
+    """
+    C{SCHEME://HOST:PORT}, without user and password, and without a path.
+    """
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme.lower() not in ("http", "socks5", "socks5h"):
+        raise ValueError(text)
+    return scheme.lower(), *_parseHostPort(rest.removesuffix("/"))
+
+
 def _parseLoopbackPort(text: str) -> tuple[str, int]:
     """
     C{PORT}, or an IPv4 address of the loopback interface before it.
@@ -265,6 +278,15 @@ HOST_PORT = Kind(
     _parseHostPort,
 )
 """Where to dial.  Value: a pair of C{str}, as of L{HOST}, and C{int}."""
+
+GATEWAY = Kind(
+    "URL",
+    "http://HOST:PORT, socks5://HOST:PORT or socks5h://HOST:PORT, without user and password, which"
+    " belong in the file that RVGAHP_CONNECT_THROUGH_CREDENTIALS names",
+    _parseGateway,
+    mayHoldSecret=True,
+)
+"""An HTTP proxy or SOCKS server.  Value: its scheme, host and port."""
 
 ADDRESS_PORT = Kind(
     "address:port",

@@ -262,5 +262,7 @@ def _bad(name: str, kind: Kind, text: str, origin: str) -> str:
     """
     The sentence for a text that a setting cannot have.
     """
+    if kind.mayHoldSecret:
+        text = re.sub(r"(?s)(?:(?<=://)|\A).*@", "...@", text, count=1)
     shown = text if text.isprintable() and len(text) <= 200 else ascii(text[:200])
     return f"{name} = {shown}{origin} is not possible: it must be {kind.allowed}."

@@ -121,8 +121,11 @@ class Settings:
         authentication as far as C{RVGAHP_CLEARTEXT_PEERS} goes.
 
         @param address: The peer's IP address; an IPv4 address in IPv6's clothes
-            (C{::ffff:192.0.2.1}) counts as what it is.
+            (C{::ffff:192.0.2.1}) counts as what it is.  Through a gateway we see its own, which
+            tells nothing of who is behind it.
         """
+        if self._values.get("RVGAHP_CONNECT_THROUGH") is not None:
+            return False
         peer = ipaddress.ip_address(address.partition("%")[0])
         if isinstance(peer, ipaddress.IPv6Address) and peer.ipv4_mapped is not None:
             peer = peer.ipv4_mapped

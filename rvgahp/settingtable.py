@@ -1,8 +1,8 @@
 # -*- test-case-name: tests.test_settingtable -*-
 """
 The table of every setting, one row each.  Layer 2: pure;
-L{rvgahp.securitytable}, L{rvgahp.viewtable}, L{rvgahp.settingrow}, L{rvgahp.settingkinds},
-L{rvgahp.sitesockets} and L{rvgahp.policy}.
+L{rvgahp.securitytable}, L{rvgahp.viewtable}, L{rvgahp.waytable}, L{rvgahp.settingrow},
+L{rvgahp.settingkinds}, L{rvgahp.sitesockets} and L{rvgahp.policy}.
 
 To add a setting, add a row here; the manual's list (C{doc/settings.rst}) is made of this one.
 """
@@ -16,8 +16,6 @@ from rvgahp.settingkinds import (
     ACCOUNT,
     ADDRESS,
     ADDRESS_PORT,
-    HOST,
-    HOST_PORT,
     LEVEL,
     MODE,
     SITE,
@@ -29,6 +27,7 @@ from rvgahp.settingkinds import (
 from rvgahp.settingrow import BOTH, CE, LONGEST_SOCKET_PATH, PROXY, PoolRule, Setting
 from rvgahp.sitesockets import siteSockets
 from rvgahp.viewtable import VIEW_TABLE
+from rvgahp.waytable import WAY_TABLE
 
 __all__ = ["TABLE"]
 
@@ -56,26 +55,7 @@ _SHORTEN = PoolRule(
 )
 
 TABLE = (
-    Setting(
-        "RVGAHP_BROKER_HOST",
-        HOST,
-        CE,
-        "The host on which the proxy runs, as the CE reaches it and as the proxy's certificate "
-        "has it.",
-        required=True,
-        isFixed=True,
-    ),
-    Setting(
-        "RVGAHP_BROKER_PORT", integer(1, 65535), CE, "The proxy's port.", "41000", isFixed=True
-    ),
-    Setting(
-        "RVGAHP_CONNECT_TO",
-        HOST_PORT,
-        CE,
-        "Where to dial in place of RVGAHP_BROKER_HOST and RVGAHP_BROKER_PORT, such as a relay; "
-        "the certificate is still that of RVGAHP_BROKER_HOST.",
-        isFixed=True,
-    ),
+    *WAY_TABLE,
     Setting(
         "RVGAHP_SITE",
         SITE,

@@ -1,91 +1,140 @@
 # -*- test-case-name: tests.test_tcpdial -*-
 """
-Dials the proxy and gives back a plain connected socket.
+Dials the proxy and gives back a plain connected socket: L{rvgahp.dialling}, with Twisted's
+resolver, and for those who have no reactor.
 
 Layer 3.  Twisted's endpoints give a transport, whose socket cannot be had without
-its habits.  The name is resolved anew at each dial, and each address tried.
+its habits.
 """
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHostResolution, IResolutionReceiver
 from zope.interface import implementer
 
-from rvgahp import limits
+from rvgahp import waylimits
+from rvgahp.dialling import Dialling, dial
 from rvgahp.errors import ChannelLost
-from rvgahp.tcpconnect import TCPConnect
+from rvgahp.lookups import addressesOf
+from rvgahp.poller import Poller
+from rvgahp.wayout import Target, WayOut
+
+__all__ = ["Found", "dialTCP", "dialWaiting"]
+
+#: What was dialled, and the socket.
+Found = tuple[Target, socket.socket]
+
+Answer = Callable[[list[str] | str], object]
+
+_UNKNOWN = "the name does not resolve"
 
 
 @implementer(IResolutionReceiver)
-class _Addresses:
+class _Lookup:
     """
-    Collects what a name resolves to.
+    One name that is looked up.
     """
 
-    def __init__(self) -> None:
-        self.found: list[IPv4Address | IPv6Address] = []
-        self.complete: Deferred[list[IPv4Address | IPv6Address]] = Deferred()
+    def __init__(self, reactor: Any, found: Answer) -> None:
+        self._addresses: list[str] = []
+        self._found = found
+        self._deadline = reactor.callLater(waylimits.LOOKUP_TIMEOUT, self._late)
 
     def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
         pass
 
     def addressResolved(self, address: Any) -> None:
-        self.found.append(address)
+        self._addresses.append(address.host)
 
     def resolutionComplete(self) -> None:
-        self.complete.callback(self.found)
+        if self._deadline.active():  # else it is too late
+            self._deadline.cancel()
+            self._found(self._addresses or _UNKNOWN)
+
+    def end(self) -> None:
+        """
+        Nobody wants to know any more.
+        """
+        if self._deadline.active():
+            self._deadline.cancel()
+
+    def _late(self) -> None:
+        self._found(f"the resolver gave no answer within {waylimits.LOOKUP_TIMEOUT:g} s")
 
 
-def _attempt(loop: Any, address: IPv4Address | IPv6Address) -> Deferred[socket.socket]:
+def _nothing() -> None:
     """
-    @return: fires with a connected socket; fails with L{ChannelLost}; may be cancelled.
-    @raise OSError: no descriptor, or no IPv6 on this host.
+    Ends what is over.
     """
-    done: Deferred[socket.socket] = Deferred(lambda _: attempt.close())
-    attempt = TCPConnect(
-        loop,
-        address.host,
-        address.port,
-        limits.DIAL_TIMEOUT,
-        done.callback,
-        lambda problem: done.errback(ChannelLost(problem)),
-    )
+
+
+def _resolve(reactor: Any, host: str, found: Answer) -> Callable[[], object]:
+    """
+    @param found: called with the host's addresses, at once where it is one itself: the
+        resolver would ask a thread.
+    """
+    if isIPAddress(host) or isIPv6Address(host):
+        found([host])
+        return _nothing
+    lookup = _Lookup(reactor, found)
+    reactor.nameResolver.resolveHostName(lookup, host)
+    return lookup.end
+
+
+def dialTCP(reactor: Any, way: WayOut) -> Deferred[Found]:
+    """
+    @return: fires with what was dialled, and a connected, non-blocking socket; fails with
+        L{ChannelLost} if nothing could be reached; may be cancelled.
+    """
+    done: Deferred[Found] = Deferred(lambda _: diallings[0].close())
+    diallings: list[Dialling] = []
+
+    def connected(target: Target, connection: socket.socket) -> None:
+        done.callback((target, connection))
+
+    def failed(problem: str) -> None:
+        done.errback(ChannelLost(problem))
+
+    diallings.append(dial(reactor, partial(_resolve, reactor), way, connected, failed))
     return done
 
 
-def _resolve(reactor: Any, host: str, port: int) -> Deferred[list[IPv4Address | IPv6Address]]:
+def dialWaiting(way: WayOut) -> Found:
     """
-    @return: fires with the host's addresses, at once where it is one itself: the
-        resolver would ask a thread.
-    """
-    if isIPAddress(host):
-        return succeed([IPv4Address("TCP", host, port)])
-    if isIPv6Address(host):
-        return succeed([IPv6Address("TCP", host, port)])
-    addresses = _Addresses()
-    reactor.nameResolver.resolveHostName(addresses, host, port)
-    return addresses.complete
+    The same for programs without a reactor: blocks.
 
+    @return: what was dialled, and a connected, blocking socket.
+    @raise ChannelLost: nothing could be reached.
+    """
+    loop = Poller()
+    results: list[Found | str] = []
 
-async def dialTCP(reactor: Any, host: str, port: int) -> socket.socket:
-    """
-    @param host: a name or an address.
-    @return: a connected, non-blocking socket.  The Deferred that is made of this may
-        be cancelled.
-    @raise ChannelLost: no address of the host could be reached.
-    """
-    problem = "the name does not resolve"
-    for address in await _resolve(reactor, host, port):
-        try:
-            return await _attempt(reactor, address)
-        except ChannelLost as e:
-            problem = str(e)
-        except OSError as e:  # no descriptor, or no IPv6 on this host
-            problem = e.strerror or str(e)
-    raise ChannelLost(f"{host} port {port} could not be reached: {problem}")
+    def over(result: Found | str) -> None:
+        results.append(result)
+        loop.stop()
+
+    def resolve(host: str, found: Answer) -> Callable[[], object]:
+        if isIPAddress(host) or isIPv6Address(host):
+            found([host])
+        else:
+            found(addressesOf([host], waylimits.LOOKUP_TIMEOUT)[host])
+        return _nothing
+
+    dialling = dial(loop, resolve, way, lambda *found: over(found), over)
+    try:
+        if not results:
+            loop.run()
+    finally:
+        dialling.close()
+    (result,) = results
+    if isinstance(result, str):
+        raise ChannelLost(result)
+    result[1].setblocking(True)
+    return result

@@ -20,7 +20,7 @@ from twisted.logger import capturedLogs
 from twisted.protocols.amp import AmpBox
 from zope.interface.verify import verifyObject
 
-from rvgahp import commands, limits
+from rvgahp import commands, limits, waylimits
 from rvgahp.access import Access
 from rvgahp.accessrules import parse
 from rvgahp.accountnames import ownAccount
@@ -484,17 +484,17 @@ class ConnectionTests(CETestCase):
         """
         A name server that does not answer in time is not waited for for ever.
         """
-        self.patch(limits, "DIAL_TIMEOUT", 0.1)
-        self.patch(limits, "GREETING_TIMEOUT", 0.1)
+        self.patch(waylimits, "LOOKUP_TIMEOUT", 0.1)
         self.reactor.installNameResolver(Resolver())
-        self.assertNotAccepted("did not answer Hello in time")
+        place = "proxy.example.org:41000"
+        self.assertNotAccepted("the resolver gave no answer within 0.1 s", RVGAHP_CONNECT_TO=place)
 
     def test_stoppedWhileDialling(self) -> None:
         """
         A CE that is stopped in the middle of a dial leaves nothing of it.
         """
         self.reactor.installNameResolver(Resolver())
-        self.start()
+        self.start(RVGAHP_CONNECT_TO="proxy.example.org:41000")
         self.turn()
         self.stop()
         self.assertEqual(self.reactor.getDelayedCalls(), [])

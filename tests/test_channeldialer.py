@@ -17,7 +17,8 @@ from rvgahp.channel import AnsweringChannel
 from rvgahp.channeldialer import ChannelDialer
 from rvgahp.clienttunnels import NO_KIND
 from rvgahp.errors import Busy, ChannelLost, NotAuthorized, NotYet, SessionGone
-from rvgahp.handshakemessages import TUNNEL_STREAM, Dial, takeMessage
+from rvgahp.handshakemessages import TUNNEL_STREAM, Dial, encodeMessage, takeMessage
+from rvgahp.way import Way
 from tests.channelends import Ends, User
 from tests.steppedloop import SteppedLoop, descriptorCount, socketPair
 
@@ -44,6 +45,7 @@ class DialerTestCase(SynchronousTestCase):
         self.failures: list[str] = []
         self.sockets: list[socket.socket] = []
         self.further = 0
+        self.way = Way(self._dial, lambda session, stream: self._further(), lambda: True)
         self.dialer = self.make()
 
     def makeEnds(self) -> Ends:
@@ -60,7 +62,7 @@ class DialerTestCase(SynchronousTestCase):
             self.loop,
             self.ends.keys,
             self.ends.ce,
-            self._dial,
+            self.way,
             self._further,
             self.failures.append,
             TICKETS,
@@ -261,6 +263,41 @@ class DialerTests(DialerTestCase):
         dial.callback(ours)
         self.assertEqual(theirs.recv(1), b"")
 
+    def test_unanswered(self) -> None:
+        """
+        A channel that is cut, or that is given up after a while, without a good answer counts as
+        unanswered; one that was given up at once does not.
+        """
+        self.dialled = self.connected
+        self.dialer.start()
+        self.sockets[-1].close()
+        self.loop.settle()
+        self.assertEqual(self.way.unanswered, 1)
+        self.dialer.lost("it was cut")
+        self.loop.until(lambda: len(self.dials) == 2)
+        self.ends.ce.dropHandshakes()
+        self.assertEqual(self.way.unanswered, 1)
+        self.loop.until(lambda: len(self.dials) == 3)
+        self.loop.spend(limits.SPARE_DIAL_DELAY + 0.1)
+        self.ends.ce.dropHandshakes()
+        self.assertEqual(self.way.unanswered, 2)
+        self.dialer.opened()
+        self.assertEqual(self.way.unanswered, 0)
+
+    def test_answered(self) -> None:
+        """
+        A channel whose answer is wrong was answered; rubbish that is no message is no answer.
+        """
+        self.dialled = self.connected
+        for said, count in ((encodeMessage(b"what"), 0), (b"HTTP/1.1 403 no", 1)):
+            self.dialer = self.make()
+            self.dialer.start()
+            self.sockets[-1].sendall(said)
+            self.loop.settle()
+            self.assertEqual(self.way.unanswered, count)
+            self.dialer.close()
+        self.loop.settle()
+
     def test_closedBetween(self) -> None:
         """
         After the close nothing is dialled.
@@ -283,7 +320,7 @@ class AskingTestCase(DialerTestCase):
             self.loop,
             self.ends.keys,
             self.ends.ce,
-            self._dial,
+            self.way,
             self._ask,
             self.failures.append,
             names=(7, TUNNEL_STREAM),

@@ -72,7 +72,20 @@ class WordsTests(SynchronousTestCase):
             ("[2001:db8::1]:41000", ("2001:db8::1", 41000)),
         ):
             parsed = makeParser().parse_args(["join", "--connect-to", word])
-            self.assertEqual(parsed.connect_to, target)
+            self.assertEqual(parsed.connect_to, (target,))
+
+    def test_gateway(self) -> None:
+        """
+        --connect-through takes a gateway's URL; one with a password is refused, and not
+        repeated.
+        """
+        parsed = makeParser().parse_args(["join", "--connect-through", "socks5h://squid:1080"])
+        self.assertEqual(parsed.connect_through, ("socks5h", "squid", 1080))
+        with contextlib.redirect_stderr(io.StringIO()) as errors:
+            words = ["join", "--connect-through", "http://alice:secret@squid:1"]
+            self.assertRaises(SystemExit, makeParser().parse_args, words)
+        self.assertIn("RVGAHP_CONNECT_THROUGH_CREDENTIALS", errors.getvalue())
+        self.assertNotIn("secret", errors.getvalue())
 
     def test_told(self) -> None:
         """

@@ -655,7 +655,7 @@ class EndTests(SessionTestCase):
         """
         cancelled: list[Any] = []
         waiting: Deferred[socket.socket] = Deferred(cancelled.append)
-        self.patch(self.session._dialer, "_dial", lambda: waiting)
+        self.patch(self.session.way, "dial", lambda: waiting)
         self.start("/bin/sleep", "1000")
         self.session.kill()
         self.session.started.addErrback(lambda _: None)

@@ -26,12 +26,14 @@ from rvgahp.errors import CredentialError, NotAuthorized, ProtocolError, RvgahpE
 from rvgahp.invitecode import SECRET_BYTES, InviteCode
 from rvgahp.join import Joined, join
 from rvgahp.joinfiles import CONFIG, JoinDirectory
+from rvgahp.joinroute import Route
 from rvgahp.peercred import LocalUser
 from rvgahp.proxytap import ProxyService
 from rvgahp.settings import Settings, settingsFrom
 from rvgahp.sslmethod import SSLMethod
 from rvgahp.trust import Trust
 from tests.broker import DOMAIN
+from tests.gateways import Gateway
 from tests.identities import ceCredentials
 from tests.kills import killedAfter
 from tests.openrules import allowingAll
@@ -130,9 +132,10 @@ class JoinTestCase(ReactorTestCase):
         """
         @return: what came of a join.
         """
-        target = named.pop("target", (HOST, self.port))
+        route = Route((named.pop("target", (HOST, self.port)),))
+        route = named.pop("route", route)
         path = named.pop("path", self.site)
-        attempt = Attempt(code, str(path), target, **named)
+        attempt = Attempt(code, str(path), route, **named)
         self.until(lambda: not attempt.thread.is_alive(), 20)
         return attempt.result
 
@@ -170,7 +173,7 @@ class JoinTestCase(ReactorTestCase):
         settings = self.settings(path)
         self.assertEqual(settings.get("RVGAHP_BROKER_HOST"), HOST)
         self.assertEqual(settings.get("RVGAHP_BROKER_PORT"), 41000)
-        self.assertEqual(settings.get("RVGAHP_CONNECT_TO"), (HOST, self.port))
+        self.assertEqual(settings.get("RVGAHP_CONNECT_TO"), ((HOST, self.port),))
         self.assertEqual(settings.get("RVGAHP_CERTFILE"), str(path / "ce.crt"))
         rules = [one for one in (path / "access").read_text().splitlines() if one[0] != "#"]
         self.assertEqual(rules, [f"ALLOW START {OWNER}"])
@@ -215,7 +218,7 @@ class GoodTests(JoinTestCase):
         code, key, made = self.invite(), makeKey(), ceCredentials(site)
         path = self.directory / "odd"
         directory = JoinDirectory(str(path), code)
-        directory.finish(code, "", owner, key, made.certificate, made.certificatePEM, made.caPEM)
+        directory.finish(code, {}, owner, key, made.certificate, made.certificatePEM, made.caPEM)
         directory.close()
         rules, _ = readAccessRules(self.settings(path))
         self.assertTrue(rules.decide(START, Subject(owner, HOST), things).isAllowed)
@@ -324,7 +327,8 @@ class BadTests(JoinTestCase):
         with socket.create_server((HOST, 0)) as server:
             target = server.getsockname()
             self.assertIn("connection broke", self.refused(ProtocolError, code, target=target))
-        self.assertIn("no connection to", self.refused(ProtocolError, code, target=target))
+        said = self.refused(ProtocolError, code, target=target)
+        self.assertIn("could not be reached: Connection refused: is the proxy running", said)
         with socket.create_server((HOST, 0)) as server:
 
             def speak() -> None:
@@ -339,6 +343,27 @@ class BadTests(JoinTestCase):
         self.patch(limits, "DIAL_TIMEOUT", 10.0)
         self.joined(code)
         self.assertWorks()
+
+    def test_gateway(self) -> None:
+        """
+        It goes through a gateway, and so does the CE later; a gateway that refuses is told, with
+        the code still good.
+        """
+        code, gateway = self.invite(), Gateway("http")
+        login = self.directory / "login"
+        login.write_text("alice:secret")
+        login.chmod(0o600)
+        through, place = ("http", HOST, gateway.port), (HOST, self.port)
+        gateway.wants = b"alice:secret"
+        said = self.refused(ProtocolError, code, route=Route((place,), through))
+        self.assertIn("it wants a user and a password", said)
+        self.joined(code, route=Route((place,), through, str(login)))
+        gateway.close()
+        self.assertEqual(gateway.targets, [place])
+        self.assertWorks()
+        settings = self.settings(self.site)
+        self.assertEqual(settings.get("RVGAHP_CONNECT_THROUGH"), through)
+        self.assertEqual(settings.get("RVGAHP_CONNECT_THROUGH_CREDENTIALS"), str(login))
 
     def test_fullDisk(self) -> None:
         """
@@ -358,7 +383,7 @@ class BadTests(JoinTestCase):
         """
         code = self.invite()
         paths = [self.directory / name for name in ("one", "two")]
-        attempts = [Attempt(code, str(path), (HOST, self.port)) for path in paths]
+        attempts = [Attempt(code, str(path), Route(((HOST, self.port),))) for path in paths]
         self.until(lambda: not any(one.thread.is_alive() for one in attempts))
         won = [isinstance(one.result, Joined) for one in attempts]
         self.assertEqual(sorted(won), [False, True])
@@ -376,13 +401,13 @@ class KillTests(JoinTestCase):
 
     def _killed(self, prepare: Callable[[], InviteCode], replace: bool) -> None:
         changes, isDone = 0, False
-        target = (HOST, self.port)
+        route = Route(((HOST, self.port),))
         while not isDone:
             shutil.rmtree(self.site, ignore_errors=True)
             code = prepare()
             isDone = killedAfter(
                 changes,
-                lambda code=code: join(code, str(self.site), target, replace=replace),  # type: ignore[misc]  # a default
+                lambda code=code: join(code, str(self.site), route, replace=replace),  # type: ignore[misc]  # a default
                 lambda: self.turn(0.001),
             )
             if not isDone:

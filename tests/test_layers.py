@@ -27,21 +27,21 @@ LAYERS = (
     " frontrules frontsent frontsite cedarpeek phase mapsyntax mapregex mapfields mapfile"
     " addresspattern authorizationlist invitecode enrolmentlimits accesssyntax accessrules"
     " accesssample tokenbucket occupancy penalties watchlimits attention drains counts"
-    " lastday pagerows",
+    " lastday pagerows waylimits negotiation wayout",
     "descriptor sink channel carrier poller proxysocket proxylink complaint clientwords"
     " sinful forward splice tcpconnect bootclock mapreader lookups"
-    " accountnames filesafety",
+    " accountnames filesafety race gatewayhandshake dialling",
     "commands localcommands igahp launcher settingkinds listkinds viewtable settingrow sitesockets"
     " securitytable settingtable settingreader settings configuration condorconfig condorraw"
     " certificates certificaterequests launcherchild launcherrules launcherpam"
     " launcherholder launchedprocess onelinename peerchain"
-    " iauthentication",
+    " iauthentication waytable",
     "control gate listener tickets peercred descriptorlimit tls tcpdial backoff notify"
     " processlauncher gahpenvironment gahpprocess gahptable gahpkinds accounts credentials"
     " files protection socketowner delayedcalls refusals reload keyexchange registry"
     " registryentries hostidentity separation accessreader peernames localnames access"
     " auditlog startlimits trust tlsreasons canonicalnames methodtable authentication"
-    " sslmethod history viewer smallsite pagetext watchdog handedsockets",
+    " sslmethod history viewer smallsite pagetext watchdog handedsockets waysettings",
     "proxy proxysession renewal claims sites siteconnection description local localrequests"
     " ce gahpsession gahpoutput way channeldialer cesessions cetunnels transferpause"
     " tunnelprobe client clientrun clientsession clientclaim clientface clientcopy"
@@ -50,14 +50,15 @@ LAYERS = (
     " proxyreload cereload proxyaccess introduction localclients startproblem watch"
     " sessionaudit ceaudit siteauthentication gahprequest sessionnews"
     " proxystatus cestatus proxystate proxyoperator statusweb statussocket"
-    " metrics metricsport pagefeed pageweb pageport",
+    " metrics metricsport pagefeed pageweb pageport controldial",
     "tapoptions proxytap cetap",
     "cli credentialscli mapcli sandbox daemonprocess demo screen patience inquiry"
     " gahpdialogue gahpjob trace tracewords tracejob traceport tracetunnel tracesteps"
     " tracecli enrolmentcli reloadcli join joinfiles accesscli statuscli statusclient statustables"
     " findings doctor doctoraccount doctorcase doctorcli doctorcertificates doctordaemon"
-    " doctorfiles doctorgahps doctorlimit doctornet doctorprograms doctorsettings"
-    " doctortls serviceunits commandparser completioncli cecli ceunit cecron",
+    " doctorfiles doctorgahps doctorlimit doctornet doctorprograms doctorremedies doctorsettings"
+    " doctortls serviceunits commandparser completioncli cecli ceunit cecron"
+    " joinroute doctorway",
 )
 
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

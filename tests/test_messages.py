@@ -43,8 +43,10 @@ ELSEWHERE = {
     "doctorlimit": "the same",
     "doctornet": "the same",
     "doctorprograms": "the same",
+    "doctorremedies": "the same",
     "doctorsettings": "the same",
     "doctortls": "the same",
+    "doctorway": "the same",
     "findings": "the same",
     "enrolmentcli": "help, and doc/enrolment.rst",
     "sandbox": "the playground's words",
@@ -56,6 +58,7 @@ ELSEWHERE = {
     "settingkinds": "what is allowed, in the table of doc/settings.rst",
     "listkinds": "the same",
     "viewtable": "the same",
+    "waytable": "the same",
     "settingtable": "the table of doc/settings.rst",
 }
 
@@ -94,7 +97,7 @@ HELP_CALLS |= {"parameters"}
 
 #: Names to which texts are given that are no messages.
 HELP_NAMES = {"HELP", "_ABOUT", "_EPILOG", "_BOOTSTRAP", "_SCRIPT", "WITHHELD", "longdesc"}
-HELP_NAMES |= {"BANNED", "SHARED", "_ACCESS_TEXT", "_CONFIG_TEXT", "_CONNECT_TEXT", "_KEYS"}
+HELP_NAMES |= {"BANNED", "SHARED", "_ACCESS_TEXT", "_CONFIG_TEXT", "_CONNECT_TEXTS", "_KEYS"}
 HELP_NAMES |= {"_HARDENING", "_HEAD", "_ORDER", "_SERVICE", "_TITLES"}  # of a unit
 
 #: Errors that only a mistake in the code raises.

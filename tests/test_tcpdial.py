@@ -10,12 +10,13 @@ import socket
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from rvgahp import limits
+from rvgahp import limits, waylimits
 from rvgahp.errors import ChannelLost
-from rvgahp.tcpdial import dialTCP
+from rvgahp.tcpdial import Found, dialTCP, dialWaiting
+from rvgahp.wayout import Target, WayOut
 from tests.resolver import Resolver
 from tests.steppedloop import SteppedLoop, descriptorCount
 
@@ -49,7 +50,8 @@ class DialTests(SynchronousTestCase):
         """
         Begin to dial.
         """
-        return ensureDeferred(dialTCP(self.loop, host, port))
+        way = WayOut([(host, port)])
+        return dialTCP(self.loop, way).addCallback(lambda found: found[1])
 
     def resolve(self, *addresses: IPv4Address | IPv6Address) -> Resolver:
         """
@@ -116,9 +118,9 @@ class DialTests(SynchronousTestCase):
         next.
         """
         resolver = self.resolve(
-            IPv6Address("TCP", "::1", self.closed),
-            IPv4Address("TCP", "127.0.0.1", self.closed),
-            IPv4Address("TCP", "127.0.0.1", self.number),
+            IPv6Address("TCP", "::1", 0),
+            IPv4Address("TCP", "127.0.0.2", 0),
+            IPv4Address("TCP", "127.0.0.1", 0),
         )
         makeSocket = socket.socket.__init__
 
@@ -174,35 +176,96 @@ class DialTests(SynchronousTestCase):
         """
         @return: an address that answers no dial: its queue is full.
         """
-        port = socket.create_server(("127.0.0.1", 0), backlog=0)
+        place = "127.0.0.2", self.number
+        port = socket.create_server(place, backlog=0)
         self.addCleanup(port.close)
         for _ in range(8):
             queued = socket.socket()
             self.addCleanup(queued.close)
             queued.setblocking(False)
-            queued.connect_ex(port.getsockname())
+            queued.connect_ex(place)
         self.before = descriptorCount()
-        return "127.0.0.1", port.getsockname()[1]
+        return place
 
     def test_silence(self) -> None:
         """
-        One that does not answer is given up after 10 s, and the next address is dialled.
+        Beside an address that does not answer the next is dialled, after a moment.
         """
         host, number = self.full()
-        resolver = self.resolve(
-            IPv4Address("TCP", host, number), IPv4Address("TCP", "127.0.0.1", self.number)
-        )
-        dialled = self.dial("proxy.example.org", self.number)
+        resolver = self.resolve(IPv4Address("TCP", host, 0), IPv4Address("TCP", "127.0.0.1", 0))
+        dialled = self.dial("proxy.example.org", number)
         resolver.answer()
+        self.loop.spend(waylimits.NEXT_ADDRESS_DELAY - 0.01)
+        self.assertNoResult(dialled)
+        self.loop.spend(0.02)
+        self.assertDialled(dialled)
+
+    def test_late(self) -> None:
+        """
+        One that has no other beside it is given up after 10 s.
+        """
+        host, number = self.full()
+        dialled = self.dial(host, number)
         self.loop.spend(limits.DIAL_TIMEOUT - 0.1)
         self.assertNoResult(dialled)
-        self.loop.spend(0.2)
-        self.assertDialled(dialled)
-        dialled = self.dial(host, number)
-        self.loop.spend(limits.DIAL_TIMEOUT)
+        self.loop.spend(0.1)
         self.assertFails(
             dialled, f"{host} port {number} could not be reached: no answer within 10 s"
         )
+
+    def test_lookupLate(self) -> None:
+        """
+        A resolver that does not answer is not waited for for ever, and what it says later is of
+        no interest.
+        """
+        resolver = self.resolve(IPv4Address("TCP", "127.0.0.1", 0))
+        dialled = self.dial("proxy.example.org", 41000)
+        self.loop.spend(waylimits.LOOKUP_TIMEOUT)
+        self.assertFails(
+            dialled,
+            "proxy.example.org port 41000 could not be reached: the resolver gave no answer within"
+            " 5 s",
+        )
+        resolver.answer()
+
+    def test_known(self) -> None:
+        """
+        The address at which the right one has answered is dialled without asking a resolver,
+        until it is the wrong one.
+        """
+        self.resolve(IPv4Address("TCP", "127.0.0.1", 0))
+        way = WayOut([("proxy.example.org", self.number)])
+        good = Target("proxy.example.org", self.number, "127.0.0.1")
+        way.order.accepted(good)
+        found = self.successResultOf(self.settled(dialTCP(self.loop, way)))
+        self.assertEqual(found[0], good)
+        found[1].close()
+        self.port.accept()[0].close()
+        way.order.rejected(good)
+        asked = self.settled(dialTCP(self.loop, way))
+        self.assertNoResult(asked)
+        asked.addErrback(lambda _: None)
+        asked.cancel()
+        self.assertNothingLeft()
+
+    def settled(self, dialled: Deferred[Found]) -> Deferred[Found]:
+        """
+        @return: it, when there is nothing more to be done.
+        """
+        self.loop.settle()
+        return dialled
+
+    def test_waiting(self) -> None:
+        """
+        Who has no reactor gets a blocking socket, or the same sentence.
+        """
+        target, connection = dialWaiting(WayOut([("127.0.0.1", self.number)]))
+        self.assertEqual(target.port, self.number)
+        self.assertTrue(connection.getblocking())
+        connection.close()
+        e = self.assertRaises(ChannelLost, dialWaiting, WayOut([("127.0.0.1", self.closed)]))
+        self.assertIn("could not be reached: Connection refused", str(e))
+        self.assertNothingLeft()
 
     def test_cancelled(self) -> None:
         """
