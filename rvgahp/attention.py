@@ -66,6 +66,7 @@ def concerns(seen: dict[str, Any]) -> list[tuple[str, str]]:
     """
     kinds = {
         "away": (_proxies, _absent),
+        "policy": (_conflicts,),
         "stalled": (_stalled,),
         "failing": (_dying,),
         "limit": (_limits,),
@@ -87,7 +88,7 @@ def _proxies(seen: dict[str, Any]) -> Iterator[str]:
             away = span(seen["now"] - proxy["since"])
             where = f"{proxy['host']} port {proxy['port']}"
             reason = proxy["reason"] or "it is being dialled"
-            yield f"The proxy {where} is away for {away}: {reason}."
+            yield f"The proxy {where} is away for {away}: {reason.rstrip('.')}."
         elif proxy.get("unanswered"):
             yield f"No channel gets through: {proxy['unanswered']}."
 
@@ -102,7 +103,16 @@ def _absent(seen: dict[str, Any]) -> Iterator[str]:
         away = span(seen["now"] - site["since"])
         waiting = site["sessions"] + site["unclaimed"]
         sessions = f" (sessions that wait for it: {waiting})" if waiting else ""
-        yield f"Site {site['site']} is away for {away}{sessions}: {site['reason']}."
+        yield f"Site {site['site']} is away for {away}{sessions}: {site['reason'].rstrip('.')}."
+
+
+def _conflicts(seen: dict[str, Any]) -> Iterator[str]:
+    for proxy in seen.get("proxies", ()):
+        if proxy.get("conflict"):
+            yield f"No GAHP can be started: {proxy['conflict']}"
+    for site in seen.get("sites", ()):
+        if site.get("conflict"):
+            yield f"No GAHP can be started at site {site['site']}: {site['conflict']}"
 
 
 def isTroubled(one: dict[str, Any]) -> bool:

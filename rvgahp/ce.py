@@ -54,7 +54,7 @@ class CE(Service, Responders):
     @ivar recorder: of sessions.
     @ivar counts: of all that comes and goes.
     @ivar here: what runs here, and may.
-    @ivar proxy: how we stand with it.
+    @ivar proxy: how we stand with it; C{proxyPolicy}: its security policy.
     @ivar way: how channels reach it.
     @ivar wayOut: how that and control connections do.
     @ivar renewal: of our certificate.
@@ -125,7 +125,7 @@ class CE(Service, Responders):
         self._refusal = self._refusedBy = ""
         self._timer: Any = None
         self._connecting: Deferred[Any] | None = None
-        self._proxyPolicy: Policy = settings.policy  # until it says its own
+        self.proxyPolicy: Policy = settings.policy  # until it says its own
 
     # -- service ------------------------------------------------------------
 
@@ -207,7 +207,7 @@ class CE(Service, Responders):
 
     def _nowReady(self, answer: dict[str, Any], control: ControlConnection) -> None:
         self.proxy.accepted(answer["software"])
-        self._proxyPolicy = Policy.decode(answer["policy"])
+        self.proxyPolicy = Policy.decode(answer["policy"])
         self._timer.cancel()
         self.log.info(
             "Accepted by the proxy at {peer} ({software}) as site {site}",
@@ -294,7 +294,7 @@ class CE(Service, Responders):
 
     @commands.RenewKey.responder
     def renewKey(self, **arguments: Any) -> dict[str, Any]:
-        return self.here.renewKey(self._peer(), self._proxyPolicy, **arguments)
+        return self.here.renewKey(self._peer(), self.proxyPolicy, **arguments)
 
     @commands.DialTunnel.responder
     def dialTunnel(self, **arguments: Any) -> Deferred[dict[str, Any]]:

@@ -19,6 +19,7 @@ from rvgahp import __version__, attention
 from rvgahp.commands import plain
 from rvgahp.errors import NotAuthorized, SessionGone
 from rvgahp.peercred import LocalUser
+from rvgahp.policy import conflictOf
 from rvgahp.sessionnews import factsOf
 from rvgahp.viewer import Viewer
 
@@ -72,7 +73,7 @@ class CEStatus:
             "site": self._site,
             "draining": self._ce.here.drains.isAll,
             **renewal.validity.shown(),
-            "proxies": [{**self._ce.proxy.document(), "unanswered": self._ce.way.doubt()}],
+            "proxies": [self._proxy()],
             "sessions": [
                 self._session(one)
                 for one in self._ce.sessions.values()
@@ -87,6 +88,16 @@ class CEStatus:
             },
         }
         return {**seen, "attention": attention.sentences(seen)}
+
+    def _proxy(self) -> dict[str, Any]:
+        """
+        @return: how we stand with it; C{conflict} is why no GAHP can be started by its policy and
+            ours, empty if one can.
+        """
+        ce, conflict = self._ce, ""
+        if ce.proxy.isAccepted:
+            conflict = conflictOf(ce.proxyPolicy, self._settings.policy)
+        return {**ce.proxy.document(), "unanswered": ce.way.doubt(), "conflict": conflict}
 
     def _session(self, session: GAHPSession) -> dict[str, Any]:
         request, facts = session.request, factsOf(session, self._reactor.seconds())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rvgahp import attention, watchlimits
 from rvgahp.errors import NotAuthorized
 from rvgahp.peercred import LocalUser
+from rvgahp.policy import conflictOf
 from rvgahp.siteconnection import SOFTWARE, SiteConnection
 from rvgahp.viewer import Viewer
 
@@ -160,6 +161,7 @@ class ProxyStatus:
             **_shown(chain.validity if chain is not None else None, isEnrolled),
             "gahps": site.gahps,
             "policy": site.policy.encode(),
+            "conflict": conflictOf(self._proxy.settings.policy, site.policy),
             "roundTrip": _roundTrip(site),
             "sessions": self._proxy.sessions.count(site.site),
             "unclaimed": self._proxy.claims.count(site.site),

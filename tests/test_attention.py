@@ -51,6 +51,17 @@ class SentencesTests(SynchronousTestCase):
         self.assertEqual(said(**seen, ends=[END] * 2, **certificate, draining=False), [])
         self.assertEqual(said(), [])
 
+    def test_conflict(self) -> None:
+        """
+        Policies that exclude each other, at either end; a reason's full stop is not doubled.
+        """
+        proxy = {"host": "h", "port": 1, "connected": True, "since": NOW, "conflict": "Why."}
+        self.assertEqual(said(proxies=[proxy]), ["No GAHP can be started: Why."])
+        site = {**SITE, "conflict": "Why."}
+        self.assertEqual(said(sites=[site]), ["No GAHP can be started at site a: Why."])
+        away = {**proxy, "connected": False, "conflict": "", "reason": "Refused."}
+        self.assertEqual(said(proxies=[away]), ["The proxy h port 1 is away for 0 s: Refused."])
+
     def test_site(self) -> None:
         """
         A site that is gone, for how long, and why; one that was never there; one that is slow,

@@ -56,9 +56,10 @@ LAYERS = (
     "cli credentialscli mapcli sandbox daemonprocess demo screen patience inquiry"
     " gahpdialogue gahpjob trace tracewords tracejob traceport tracetunnel tracesteps"
     " tracecli enrolmentcli reloadcli join joinfiles accesscli statuscli statusclient statustables"
-    " findings doctor doctorcase doctorcli doctorcertificates doctordaemon doctorfiles"
-    " doctorgahps doctornet doctorsettings doctortls commandparser completioncli cecli ceunit"
-    " cecron joinroute doctorway",
+    " findings doctor doctoraccount doctorcase doctorcli doctorcertificates doctordaemon"
+    " doctorfiles doctorgahps doctorlimit doctornet doctorprograms doctorremedies doctorsettings"
+    " doctortls serviceunits commandparser completioncli cecli ceunit cecron"
+    " joinroute doctorway",
 )
 
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
