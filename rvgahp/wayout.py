@@ -16,6 +16,7 @@ from rvgahp.negotiation import Connect, Socks
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Any
 
     from rvgahp.negotiation import Credentials, Negotiation
 
@@ -120,6 +121,7 @@ class WayOut:
     @ivar places: host and port of each place where it may be dialled.
     @ivar order: of the targets.
     @ivar gatewayOrder: of the gateway's addresses.
+    @ivar lookups: of names, those that are under way, by name; of who looks them up.
     """
 
     order: Order
@@ -127,6 +129,7 @@ class WayOut:
 
     def __init__(self, places: Sequence[tuple[str, int]], gateway: Gateway | None = None) -> None:
         self.places = places
+        self.lookups: dict[str, Any] = {}
         self.gateway = gateway
 
     @property
