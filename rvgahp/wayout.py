@@ -67,10 +67,17 @@ class Gateway:
         @param credentials: B{secret}.
         """
         self.place = host, port
+        self._scheme = scheme
         kind, self.looksUp = _KINDS[scheme]
         self._negotiation = Connect if scheme == "http" else Socks
         self._credentials = credentials
         self.name = f"the {kind} {placeOf(host, port)} (RVGAHP_CONNECT_THROUGH)"
+
+    def isLike(self, other: Gateway | None) -> bool:
+        """
+        @return: whether it is the same one, whatever the login.
+        """
+        return other is not None and (self._scheme, self.place) == (other._scheme, other.place)
 
     def negotiation(self, target: Target) -> Negotiation:
         """
@@ -124,13 +131,11 @@ class WayOut:
     @ivar lookups: of names, those that are under way, by name; of who looks them up.
     """
 
-    order: Order
-    gatewayOrder: Order
-
     def __init__(self, places: Sequence[tuple[str, int]], gateway: Gateway | None = None) -> None:
         self.places = places
         self.lookups: dict[str, Any] = {}
-        self.gateway = gateway
+        self._gateway = gateway
+        self.order, self.gatewayOrder = Order(), Order()
 
     @property
     def gateway(self) -> Gateway | None:
@@ -141,5 +146,7 @@ class WayOut:
 
     @gateway.setter
     def gateway(self, gateway: Gateway | None) -> None:
-        self._gateway = gateway
-        self.order, self.gatewayOrder = Order(), Order()
+        former, self._gateway = self._gateway, gateway
+        isSame = former is None if gateway is None else gateway.isLike(former)
+        if not isSame:  # else a reload would forget which address is good
+            self.order, self.gatewayOrder = Order(), Order()

@@ -293,7 +293,7 @@ class PatienceTests(SynchronousTestCase):
         resolver = Resolver(IPv4Address("TCP", "127.0.0.2", 0), IPv4Address("TCP", HOST, 0))
         self.patch(self.loop, "nameResolver", resolver)
         for answer in (b"HTTP/1.1 503 x\r\n\r\n", b""):
-            self.way.gateway = Through("http", "squid.example.org", number)
+            self.way = WayOut([(NAME, 41000)], Through("http", "squid.example.org", number))
             for listener, isGood in ((broken, False), (self.port, True)):
                 dialled = dialTCP(self.loop, self.way)
                 self.loop.settle()
