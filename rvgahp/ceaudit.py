@@ -25,18 +25,19 @@ _RECORDED = {"owner": "who", "session": "session", "gahp": "gahp", "account": "a
 
 class CEAudit:
     """
-    One CE's.
+    Of one proxy of a CE.
 
     @ivar audit: the audit log.
     """
 
-    def __init__(self, clock: IReactorTime, audit: AuditLog, site: str) -> None:
+    def __init__(self, clock: IReactorTime, audit: AuditLog, site: str, proxy: str) -> None:
         """
         @param site: our name.
+        @param proxy: where the proxy is, as people know it.
         """
         self._clock = clock
         self.audit = audit
-        self._site = site
+        self._always = {"site": site, "proxy": proxy}
         # What is said of each session that runs, and since when it does.
         self._open: dict[str, tuple[dict[str, Any], float]] = {}
 
@@ -55,7 +56,7 @@ class CEAudit:
         @return: what C{asked} returns.
         """
         fields = {name: arguments[one] for one, name in _RECORDED.items()}
-        fields["site"] = self._site
+        fields.update(self._always)
         started = maybeDeferred(asked)
         return started.addCallbacks(
             self._started, self._notStarted, (fields, find), errbackArgs=(fields,)

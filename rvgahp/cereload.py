@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rvgahp.access import Access
-from rvgahp.accessrules import START, AccessRules
+from rvgahp.accessrules import AccessRules
 from rvgahp.accounts import MappedAccounts
 from rvgahp.ce import CE
 from rvgahp.errors import NotAuthorized
@@ -72,16 +72,17 @@ class CEReload:
             self.log.warn("{note}", note=note)
         said = [f"{name} has changed" for name in changed]
         said += [f"{name} stays as it was until rvgahp-ce is started again" for name in waiting]
-        if self._ce.renew(files.trust, files.methods.methods, files.gateway):
-            said.append("the certificate is another; the proxy is dialled again")
-        for session in list(self._ce.sessions.values()):
-            self._review(session)
+        for place in self._ce.renew(files.trust, files.methods.methods, files.gateway):
+            said.append(f"the certificate is another; the proxy {place} is dialled again")
+        for proxy, session in self._ce.sessions():
+            asked = proxy.here.checkStart(
+                session.request.owner,
+                session.request.gahp,
+                session.request.runsAs,
+                proxy.state.address,
+            )
+            asked.addErrback(self._withdraw, session)
         return said
-
-    def _review(self, session: GAHPSession) -> None:
-        things = {"gahp": session.request.gahp, "account": session.request.runsAs}
-        asked = self._access.checkPeer(START, session.request.owner, self._ce.proxy.address, things)
-        asked.addErrback(self._withdraw, session)
 
     def _withdraw(self, failure: Failure, session: GAHPSession) -> None:
         failure.trap(NotAuthorized)

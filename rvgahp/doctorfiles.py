@@ -52,7 +52,7 @@ def map_(case: Case) -> Findings:
     path = case.settings.get("CERTIFICATE_MAPFILE")
     if case.settings.role == "proxy":
         loadNames(case.settings)
-    elif separationOf(case.settings, "", {}) is None:
+    elif separationOf(case.settings, {}) is None:
         yield ok("map file", "not needed: all GAHPs run as the CE's own account")
         return
     yield ok("map file", f"{path} can be used" if path else "none is named")

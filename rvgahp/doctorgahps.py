@@ -63,7 +63,7 @@ def gahps(case: Case) -> Findings:
     for problem in table.problems():
         if problem.startswith("No "):  # one that should be on offer
             yield warning("GAHP", problem, "without it use the site by hand, and for rvgahp trace.")
-    isOthers = separationOf(case.settings, "", {}) is not None
+    isOthers = separationOf(case.settings, {}) is not None
     environment = GAHPEnvironment(os.environ, case.settings.get("RVGAHP_UMASK"))
     seen: list[Any] = []
     for name in table.names():

@@ -68,7 +68,7 @@ class LimitTests(CETestCase):
         self.called(proxy.call(commands.EndSession, session="s1", reason="enough"))
         assert self.ce is not None
         ce = self.ce
-        self.until(lambda: "s1" not in ce.sessions)
+        self.until(lambda: "s1" not in ce.proxies[0].sessions)
         self.assertEqual(self.ask(proxy, "s6"), {"tunnelPort": 0})
 
     def test_random(self) -> None:
@@ -81,7 +81,7 @@ class LimitTests(CETestCase):
         random = Random(seed)
         proxy = self.accepted()
         assert self.ce is not None
-        sessions = self.ce.sessions
+        sessions = self.ce.proxies[0].sessions
         for number in range(60):
             owner = random.choice((ALICE, BOB))
             step = random.choice(("start", "start", "fail", "end", "break"))

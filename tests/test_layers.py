@@ -42,10 +42,10 @@ LAYERS = (
     " registryentries hostidentity separation accessreader peernames localnames access"
     " auditlog startlimits trust tlsreasons canonicalnames methodtable authentication"
     " sslmethod history viewer smallsite pagetext watchdog handedsockets waysettings"
-    " logrecord logformats logrepeats logsinks appendedfile",
+    " logrecord logformats logrepeats logsinks appendedfile servedproxies",
     "proxy proxysession renewal claims sites siteconnection description local localrequests"
-    " ce gahpsession gahpoutput way channeldialer cesessions cetunnels transferpause"
-    " tunnelprobe client clientrun clientsession clientclaim clientface clientcopy"
+    " ce servedproxy gahprunner gahpsession gahpoutput way channeldialer cesessions cetunnels"
+    " transferpause tunnelprobe client clientrun clientsession clientclaim clientface clientcopy"
     " clientfront clientlink clientstdio clienttunnels enrolment siteenrolment"
     " closedenrolment proxyenrolment certificaterenewal cegreeting sitearrival siteend"
     " proxyreload cereload proxyaccess introduction localclients startproblem watch"

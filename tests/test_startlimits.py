@@ -101,5 +101,5 @@ class LimitsTests(SynchronousTestCase):
         words = "site s runs 3 GAHPs", "RVGAHP_MAX_SESSIONS)"
         self.assertBusy(limits, ("bob@submit.example", 0, "s", 3), *words)
         for number in range(10):
-            limits.check(f"user{number}@submit.example", 0, "s", 0)
+            limits.check(f"user{number}@submit.example", 0, "s", (0, 1), 0)
         self.assertBusy(limits, ("x@submit.example", 0, "s", 0), "too many GAHPs are started")
