@@ -4,6 +4,9 @@
 # make soak   the tests of real processes with the full numbers
 # make browser shows the status page to a real browser
 # make faults everything that may break is broken, and nothing is lost
+# make dist   the wheel and the source distribution, in dist/
+# make deb    the Debian package of this machine's release of Debian, in dist/
+# make rvgahp_client.pyz   the client in one file, in dist/
 #
 # Each does all its set-up in .venv, from any Python >= 3.10: PYTHON=python3.12 make test
 
@@ -12,7 +15,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rvgahp twisted -name '*.py' -o -path 'rvgahp/page/*' 2>/dev/null) setup.py pyproject.toml
 
-.PHONY: demo test lint trial soak browser faults doc html man bench clean
+.PHONY: demo test lint trial soak browser faults doc html man bench
+.PHONY: dist deb rvgahp_client.pyz packages news clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/rvgahp demo
@@ -58,6 +62,27 @@ html man: $(VENV)/.tools
 bench: $(VENV)/.installed
 	$(BIN)/python bench/bench.py $(BENCH)
 
+dist: $(VENV)/.dist
+	rm -f dist/rvgahp-*
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/rvgahp-*
+
+deb: man
+	contrib/make-deb
+
+# It is compiled by the Python that is to run it.
+CLIENT_PYTHON ?= /usr/bin/python3
+rvgahp_client.pyz:
+	$(CLIENT_PYTHON) contrib/make-client-pyz.py dist/$@ $(CLIENT_PYTHON)
+
+# All that can be installed is built, looked into, and tried: three minutes.
+packages: $(VENV)/.tools $(VENV)/.dist
+	RVGAHP_PACKAGES=1 $(BIN)/python -b -W error contrib/trial-installed.py tests.test_packages
+
+# What the next release's part of NEWS.rst would be.
+news: $(VENV)/.tools
+	@$(BIN)/towncrier build --draft --version NEXT
+
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	    { echo "Python 3.10 or later is needed; name one: make PYTHON=python3.12 ..."; exit 1; }
@@ -73,5 +98,9 @@ $(VENV)/.tools: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[test,lint,doc]'
 	@touch $@
 
+$(VENV)/.dist: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[dist]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build rvgahp.egg-info doc/_build _trial_temp* .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist rvgahp.egg-info doc/_build _trial_temp* .mypy_cache .ruff_cache .hypothesis

@@ -23,13 +23,17 @@ from typing import Any
 import measurements
 import opensshd
 from contestants import INTERPRETER, PIPE, RVGAHP, SSH, SSH_GCM, SSH_SHARED, Contestant, gather
+from crowdbench import CrowdBench
 from gahps import PATTERN_BYTES, Gahps
 from launcher import BenchError
 from orphans import adoptOrphans, endOrphans
 from report import Column, Criterion, Report
 from tunnelbench import TunnelBench
 
-TOPICS = ("start", "burst", "throughput", "roundtrip", "tunnel")
+TOPICS = ("start", "burst", "throughput", "roundtrip", "tunnel", "crowd")
+
+#: Those that set up what they need themselves.
+APART = {"tunnel", "crowd"}
 
 #: Who takes part in what.
 STARTERS = [PIPE, SSH, SSH_SHARED, RVGAHP]
@@ -38,6 +42,7 @@ TALKERS = [PIPE, SSH, RVGAHP]
 
 #: What --quick changes.
 QUICK = {"starts": 7, "rounds": 3, "megabytes": 32, "lines": 600, "tunnel_megabytes": 64}
+QUICK |= {"crowd": 100}
 
 _EPILOG = """\
 Every figure is of the same run, the contestants in turn; ratios are made round by
@@ -63,6 +68,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     add("--megabytes", type=int, default=512, metavar="N", help="MiB of a transfer (512)")
     add("--lines", type=int, default=3000, metavar="N", help="round trips (3000)")
     add("--tunnel-megabytes", type=int, default=1024, metavar="N", help="of one tunnel (1024)")
+    add("--crowd", type=int, default=1000, metavar="N", help="sites, and sessions (1000)")
     options = parser.parse_args(words)
     for topic in options.topics:
         if topic not in TOPICS:
@@ -120,7 +126,7 @@ class Bench:
             name = stack.enter_context(tempfile.TemporaryDirectory(prefix="rvgahp-bench-"))
             self._path = Path(name)
             self._gahps = Gahps(self._path, self._total)
-            if self._options.topics != ["tunnel"]:
+            if set(self._options.topics) - APART:
                 wantsSSH = not self._options.no_ssh
                 self._everyone = gather(stack, self._path, self._gahps, wantsSSH)
             for topic in TOPICS:
@@ -192,6 +198,9 @@ class Bench:
 
     def _tunnel(self) -> None:
         TunnelBench(self._options, self._report, self._gahps, self._path).run()
+
+    def _crowd(self) -> None:
+        CrowdBench(self._options, self._report, self._gahps, self._path).run()
 
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

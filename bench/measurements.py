@@ -56,13 +56,16 @@ def start(contestants: list[Contestant], rounds: int) -> Series:
     everyone = [bare, *contestants]
     series = Series([one.name for one in everyone])
     for contestant in everyone:
-        _startOnce(contestant)  # fills the caches
+        startOnce(contestant)  # fills the caches
     for _, contestant in inTurn(everyone, rounds):
-        series.add(contestant.name, _startOnce(contestant))
+        series.add(contestant.name, startOnce(contestant))
     return series
 
 
-def _startOnce(contestant: Contestant) -> float:
+def startOnce(contestant: Contestant) -> float:
+    """
+    @return: seconds from the start of the launcher to the GAHP's banner.
+    """
     with contestant.launch("bench-banner") as launcher:
         if contestant.name == INTERPRETER:
             launcher.status()
@@ -87,7 +90,7 @@ def burst(contestants: list[Contestant], many: int, rounds: int) -> tuple[Series
     series = Series([one.name for one in contestants])
     failures = dict.fromkeys(series.names, 0)
     for contestant in contestants:
-        _startOnce(contestant)
+        startOnce(contestant)
     for _, contestant in inTurn(contestants, rounds):
         taken, failed = _burstOnce(contestant, many)
         series.add(contestant.name, taken)

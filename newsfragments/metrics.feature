@@ -1,2 +1,2 @@
-The proxy tells its metrics to Prometheus (``RVGAHP_METRICS_ADDRESS``); alerts and a dashboard for
+Proxy and CE tell their metrics to Prometheus (``RVGAHP_METRICS_ADDRESS``); alerts and dashboards for
 Grafana are in ``contrib/prometheus``.

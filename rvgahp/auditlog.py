@@ -51,6 +51,7 @@ FIELDS: dict[str, type] = {
     "seconds": float,
     "received": int,
     "sent": int,
+    "outcome": str,
     "status": str,
     "by": str,
     "reason": str,

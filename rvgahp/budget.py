@@ -23,12 +23,13 @@ class Budget:
     @ivar total: bytes that all together may have above what is assured to each.
     @ivar held: bytes that they have.
     @ivar lent: of these, the bytes above what is assured.
+    @ivar kept: of those that are held, the bytes that were sent and not acknowledged yet.
+    @ivar replayed: bytes that had to be sent once more, over another channel.
     """
 
     def __init__(self, total: int) -> None:
         self.total = total
-        self.held = 0
-        self.lent = 0
+        self.held = self.lent = self.kept = self.replayed = 0
 
 
 class Share:
@@ -58,3 +59,19 @@ class Share:
         """
         own = max(0, self.size - ASSURED_BYTES)
         return ASSURED_BYTES + max(0, self._budget.total - self._budget.lent + own) // 2
+
+
+class Kept(Share):
+    """
+    What has been sent, until it is acknowledged.
+    """
+
+    def resize(self, size: int) -> None:
+        self._budget.kept += size - self.size
+        super().resize(size)
+
+    def sentAgain(self, count: int) -> None:
+        """
+        So many bytes of it have to be sent once more.
+        """
+        self._budget.replayed += count

@@ -60,6 +60,7 @@ class Carrier:
     @ivar stream: what is carried.
     @ivar generation: of the last confirmed channel; 0 before the first.
     @ivar channels: how many were confirmed; those that were dialled in vain have a generation, too.
+    @ivar losses: how many of them broke while they carried the stream.
     @ivar lastHeard: when, by the loop's clock, the last valid record came.
     @ivar problem: what the peer, or somebody between, has done to the last channel that
         broke for that; empty if it was the network.
@@ -78,7 +79,7 @@ class Carrier:
         self._isClosed = self.isRefused = False
         self.problem = ""
         self._signs = (0, 0)  # of life, at the last tick
-        self.generation = self.channels = 0
+        self.generation = self.channels = self.losses = 0
         self.lastHeard = loop.seconds()
         self._lastSent = self.lastHeard
         self._tick = loop.callLater(limits.PING_INTERVAL, self._ticked)
@@ -261,6 +262,7 @@ class Carrier:
             self._former = None
         elif channel is self._channel:
             self._channel = None
+            self.losses += 1
             self._user.channelLost(reason)
         elif self._channel is None:
             self._user.channelLost(reason)

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_ceaudit -*-
 """
-What a CE records of sessions.  C{doc/audit.rst}.
+What a CE records of sessions, and counts.  C{doc/audit.rst}.
 
 Layer 4.
 """
@@ -15,9 +15,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from rvgahp.auditlog import AuditLog
+from rvgahp.cecounts import CECounts
 from rvgahp.commands import LEASE_OVER
-from rvgahp.gahpprocess import describeEnd
+from rvgahp.counts import Counts
 from rvgahp.gahpsession import STOPPED, GAHPSession
+from rvgahp.sessionnews import endOf
 
 #: What is recorded of the arguments of StartGAHP, by their names there.
 _RECORDED = {"owner": "who", "session": "session", "gahp": "gahp", "account": "account"}
@@ -28,13 +30,17 @@ class CEAudit:
     Of one proxy of a CE.
 
     @ivar audit: the audit log.
+    @ivar counts: what is counted beside it.
     """
 
-    def __init__(self, clock: IReactorTime, audit: AuditLog, site: str, proxy: str) -> None:
+    def __init__(
+        self, clock: IReactorTime, audit: AuditLog, site: str, proxy: str, counts: Counts
+    ) -> None:
         """
         @param site: our name.
         @param proxy: where the proxy is, as people know it.
         """
+        self.counts = CECounts(counts)
         self._clock = clock
         self.audit = audit
         self._always = {"site": site, "proxy": proxy}
@@ -57,9 +63,10 @@ class CEAudit:
         """
         fields = {name: arguments[one] for one, name in _RECORDED.items()}
         fields.update(self._always)
+        began = self._clock.seconds()
         started = maybeDeferred(asked)
         return started.addCallbacks(
-            self._started, self._notStarted, (fields, find), errbackArgs=(fields,)
+            self._started, self._notStarted, (fields, find, began), errbackArgs=(fields,)
         )
 
     def _started(
@@ -67,7 +74,9 @@ class CEAudit:
         answer: dict[str, Any],
         fields: dict[str, Any],
         find: Callable[[str], GAHPSession | None],
+        began: float,
     ) -> dict[str, Any]:
+        self.counts.started(fields["gahp"], self._clock.seconds() - began)
         running = find(fields["session"])
         if running is not None:
             fields.update(pid=running.process.pid, rule=running.request.rule)
@@ -76,6 +85,7 @@ class CEAudit:
         return answer
 
     def _notStarted(self, failure: Failure, fields: dict[str, Any]) -> Failure:
+        self.counts.notStarted(failure.value)
         reason = failure.getErrorMessage()
         self.audit.record("refused", decision="refused", action="start", reason=reason, **fields)
         return failure
@@ -87,14 +97,17 @@ class CEAudit:
         @param reason: empty if all was in good order.
         """
         fields, since = self._open.pop(session.sessionId, (None, 0.0))
+        by = _ender(session, reason) if fields is not None else ""
+        self.counts.ended(session, by)
         if fields is None:
             return  # it was not started
-        status = describeEnd(*session.status) if session.status is not None else ""
+        end = endOf(session)
         self.audit.record(
             "end",
-            by=_ender(session, reason),
+            by=by,
             reason=reason,
-            status=status,
+            outcome=end.outcome if end is not None else "",
+            status=end.words if end is not None else "",
             seconds=self._clock.seconds() - since,
             received=session.process.received,
             sent=session.output.sent,

@@ -11,6 +11,7 @@ import argparse
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rvgahp.cecron import command, crontab
@@ -26,7 +27,7 @@ __all__ = ["addCommand"]
 _ABOUT = """\
 Put in place what starts the CE with this machine, and again whenever it ends: a unit of
 systemd, for root that of a CE for many accounts, for others one of their own.  Nothing is
-started yet: the two commands that do so are printed.  Where there is no systemd for you,
+started yet: the commands that do so are printed.  Where there is no systemd for you,
 lines for crontab are printed, and nothing is written.
 
 The unit has the path of this rvgahp's twistd, and for a CE of your own the PATH of this
@@ -42,6 +43,17 @@ _SYSTEM_DIRECTORY = "/etc/systemd/system"
 
 #: What a CE and its GAHPs may need of the environment of a login.
 _SHARED = ("PATH", "LD_LIBRARY_PATH")
+
+
+#: The configuration of a CE that root starts; the second is what rvgahp join --dir makes.
+_SYSTEM_FILES = ("/etc/rvgahp-ce/condor_config", "/etc/rvgahp-ce/condor_config.rvgahp")
+
+
+def _firstOf(files: Sequence[str]) -> str:
+    """
+    @return: the first that is there, else the first.
+    """
+    return next(filter(os.path.isfile, files), files[0])
 
 
 def addCommand(subparsers: Commands) -> None:
@@ -82,7 +94,7 @@ class _Place:
         home = os.path.expanduser("~/.rvgahp")
         usual = f"{home}/condor_config.rvgahp"
         if isSystem:
-            usual = "/etc/rvgahp-ce/condor_config"
+            usual = _firstOf(_SYSTEM_FILES)
         self.config = os.path.abspath(config) if config else usual
         self._isUsual = self.config == usual and not isSystem
         files = os.path.dirname(self.config)
@@ -179,7 +191,8 @@ def _write(place: _Place, replace: bool) -> None:
             f"there is no configuration {place.config}: rvgahp join makes it, --config names it"
         )
     path, text = place.unitPath(), place.unit()
-    if os.path.lexists(path) and not replace:
+    wasThere = os.path.lexists(path)
+    if wasThere and not replace:
         with open(path) as file:
             if file.read() != text:
                 raise RvgahpError(f"{path} is there, and is another: give --replace, or keep it")
@@ -190,18 +203,21 @@ def _write(place: _Place, replace: bool) -> None:
         file.write(text)
     os.rename(temporary, path)
     print(f"wrote {path}")
-    _tellNext(place)
+    _tellNext(place, wasThere)
 
 
-def _tellNext(place: _Place) -> None:
+def _tellNext(place: _Place, wasThere: bool) -> None:
     """
-    Say which commands start the CE.
+    Say which commands start the CE, with the unit that there is now.
+
+    @param wasThere: whether there was one, by which the CE may run; enable --now leaves it so.
     """
     if not place.hasSystemd():
         print("There is no systemd here to read it. Where there is:")
-    if place.isSystem:
-        print("    systemctl daemon-reload")
-        print(f"    systemctl enable --now {_UNIT}")
-    else:
-        print(f"    systemctl --user enable --now {_UNIT}")
+    systemctl = "systemctl" if place.isSystem else "systemctl --user"
+    print(f"    {systemctl} daemon-reload")
+    print(f"    {systemctl} enable --now {_UNIT}")
+    if wasThere:
+        print(f"    {systemctl} restart {_UNIT}")
+    if not place.isSystem:
         print("    loginctl enable-linger")

@@ -27,6 +27,7 @@ from rvgahp.credentials import Credentials, loadCredentials
 from rvgahp.errors import CredentialError, NotAuthorized
 from rvgahp.files import readFile, writeFile
 from rvgahp.keyexchange import PUBLIC, exchange, pemOf
+from rvgahp.peerchain import Validity
 from rvgahp.settings import Settings
 from rvgahp.trust import Trust, certificatesIn
 
@@ -79,6 +80,14 @@ class CertificateRenewal:
         share = self._random.uniform(1 - _JITTER, 1 + _JITTER)
         self._due = begin + (renewalTime(certificate) - begin) * share
         self._lifetime = (certificate.not_valid_after_utc - begin).total_seconds()
+
+    @property
+    def validity(self) -> Validity:
+        """
+        That of the certificate.
+        """
+        certificate = self.credentials.certificate
+        return Validity.of(certificate, bool(_siteOf(certificate)))
 
     @property
     def isExpired(self) -> bool:

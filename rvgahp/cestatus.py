@@ -18,14 +18,16 @@ from twisted.logger import Logger
 from rvgahp import __version__, attention
 from rvgahp.commands import plain
 from rvgahp.errors import NotAuthorized, SessionGone
+from rvgahp.peercred import LocalUser
+from rvgahp.policy import conflictOf
 from rvgahp.sessionnews import factsOf
+from rvgahp.viewer import Viewer
 
 if TYPE_CHECKING:
     from rvgahp.ce import CE
     from rvgahp.gahpsession import GAHPSession
     from rvgahp.servedproxy import ServedProxy
     from rvgahp.settings import Settings
-    from rvgahp.viewer import Viewer
 
 __all__ = ["CEStatus"]
 
@@ -46,10 +48,20 @@ class CEStatus:
         self._ce = ce
         self._since = time.time()
 
+    def whole(self) -> dict[str, Any]:
+        """
+        @return: all that there is, for those who count: what sessions carry is counted now.
+        """
+        for one in self._ce.proxies:
+            one.recorder.counts.look(one.sessions.values())
+        return self.document(Viewer(LocalUser(os.geteuid(), "", 0), True))
+
     def document(self, viewer: Viewer) -> dict[str, Any]:
         """
         @return: what he may see, fit for JSON.
         """
+        first = min(self._ce.proxies, key=_end)
+        budget = self._ce.runner.budget
         seen = {
             "form": FORM,
             "role": "ce",
@@ -61,7 +73,7 @@ class CEStatus:
             "administrator": viewer.isAdministrator,
             "site": self._ce.proxies[0].site,
             "draining": self._ce.runner.drains.isAll,
-            "certificateExpires": min(map(_end, self._ce.proxies)),
+            **first.renewal.validity.shown(),
             "proxies": [
                 *(self._proxy(one) for one in self._ce.proxies),
                 *(one.document() for one in self._ce.unusable),
@@ -72,18 +84,32 @@ class CEStatus:
                 if _isHis(viewer, one.request.runsAs)
             ],
             "limits": self._limits() if viewer.isAdministrator else [],
+            "replay": {
+                "kept": budget.kept,
+                "replayed": budget.replayed,
+                "used": budget.lent,
+                "most": budget.total,
+            },
         }
         return {**seen, "attention": attention.sentences(seen)}
 
     def _proxy(self, served: ServedProxy) -> dict[str, Any]:
+        """
+        @return: how we stand with one; C{conflict} is why no GAHP can be started by its policy and
+            ours, empty if one can.
+        """
+        conflict = ""
+        if served.state.isAccepted:
+            conflict = conflictOf(served.policy, self._settings.policy)
         return {
             "name": served.name,
             "site": served.site,
             **served.state.document(),
+            **served.renewal.validity.shown(),
             "sessions": len(served.sessions),
-            "certificateExpires": _end(served),
             "draining": self._ce.runner.drains.isDraining(served.site),
             "unanswered": served.way.doubt(),
+            "conflict": conflict,
         }
 
     def _session(self, served: ServedProxy, session: GAHPSession) -> dict[str, Any]:

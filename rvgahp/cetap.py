@@ -33,7 +33,8 @@ from rvgahp.gahptable import GAHPTable
 from rvgahp.iauthentication import IAuthenticationMethod
 from rvgahp.igahp import IGAHPKind
 from rvgahp.methodtable import MethodTable
-from rvgahp.notify import notify
+from rvgahp.metricsport import MetricsPort
+from rvgahp.notify import Notifier
 from rvgahp.policy import Policy, resolve
 from rvgahp.reload import Reloading
 from rvgahp.separation import Separation, notesOf, separationOf
@@ -130,6 +131,7 @@ class CEService(HasDaemonLog, MultiService):
         audit: AuditLog,
         reloading: Reloading,
         status: StatusSocket,
+        metrics: MetricsPort,
         watchdog: Watchdog,
         stderr: TextIO | None,
     ) -> None:
@@ -143,6 +145,7 @@ class CEService(HasDaemonLog, MultiService):
         self._audit = audit
         self._reloading = reloading
         self._status = status
+        self._metrics = metrics
         self._watchdog = watchdog
         self._stderr = stderr
 
@@ -153,6 +156,7 @@ class CEService(HasDaemonLog, MultiService):
         """
         try:
             self._status.bind()
+            self._metrics.open()
             super().privilegedStartService()
             self._audit.open()
         except OSError as e:
@@ -187,6 +191,7 @@ class CEService(HasDaemonLog, MultiService):
         self._watchdog.stopping()
         self._reloading.ignoreHangup()
         self._status.close()
+        self._metrics.close()
         return maybeDeferred(super().stopService).addBoth(self._stopped)
 
     def _stopped(self, result: object) -> object:
@@ -208,13 +213,18 @@ def _agreement(server: str, ours: Policy) -> str:
 
 
 def _ready(
-    options: Options, ce: CE, proxy: ServedProxy, control: ControlConnection, answer: dict[str, Any]
+    options: Options,
+    notifier: Notifier,
+    ce: CE,
+    proxy: ServedProxy,
+    control: ControlConnection,
+    answer: dict[str, Any],
 ) -> None:
     """
     A proxy has accepted us.
     """
     handle = control.transport.getHandle()
-    notify(
+    notifier.tell(
         READY="1",
         STATUS=_standing(ce, proxy.state.where(control.peer)),
         X_RVGAHP_SITE=proxy.site,
@@ -246,6 +256,7 @@ def makeService(options: Options) -> CEService:
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     changed = raiseDescriptorLimit() != soft
     access = Access(reactor, options.rules)
+    notifier = Notifier(reactor)
     ce = CE(
         reactor,
         options.settings,
@@ -263,14 +274,16 @@ def makeService(options: Options) -> CEService:
             CertificateRenewal(reactor, one.settings, one.credentials, SystemRandom()),
             options.trust,
             options.methods.methods,
-            partial(_ready, options, ce),
+            partial(_ready, options, notifier, ce),
         )
     adopt = CEReload(options.settings, ce, access, options.separation).adopt
-    reloading = Reloading(reactor, options.again, adopt, ce.audit)
+    reloading = Reloading(reactor, options.again, adopt, ce.audit, notifier)
     operator = CEStatus(reactor, options.settings, ce)
     status = StatusSocket(reactor, options.settings, operator)
-    watchdog = Watchdog(reactor)
-    service = CEService(options, ce.audit, reloading, status, watchdog, keptStderr(options))
+    metrics = MetricsPort(reactor, options.settings, ce.runner.counts, operator.whole)
+    watchdog = Watchdog(reactor, notifier)
+    stderr = keptStderr(options)
+    service = CEService(options, ce.audit, reloading, status, metrics, watchdog, stderr)
     ce.setServiceParent(service)
     service.daemonLog = options.openLog(reactor, site=options.served[0].site)
     return service

@@ -41,7 +41,7 @@ WatchdogSec=120
 # The CE ends its GAHPs itself.  What they have left behind on purpose, such as jobs of a batch
 # GAHP that runs them here, goes on, as it does after a logout.
 KillMode=process
-# GAHPs have RVGAHP_KILL_GRACE twice, 10 s at first, and sessions of PAM 38 s.
+# GAHPs are killed at once; one that hangs in the kernel has RVGAHP_KILL_GRACE twice, PAM 38 s.
 TimeoutStopSec=90
 # One job that takes all memory is no reason to end the others.
 OOMPolicy=continue

@@ -252,13 +252,13 @@ class DialingChannel(Channel):
         @param ticket: opens the gate.  B{Secret} until it is used.
         @param unanswered: called when it ends with no answer: lost, or given up after a while.
         """
-        super().__init__(loop, connection, carrier)
-        self.generation = generation
         self._unanswered: Callable[[], object] | None = unanswered
         self._patientUntil = loop.seconds() + limits.SPARE_DIAL_DELAY
+        super().__init__(loop, connection, carrier)  # closes it at once where all is over
+        self.generation = generation
         stream = carrier.stream
         self._dialer = Dialer(session, number, kind, generation, stream.received, stream.limit())
-        version = limits.PROTOCOL_VERSIONS[-1].to_bytes(2, "big")
+        version = limits.CHANNEL_VERSION.to_bytes(2, "big")
         self.write([limits.MAGIC + version + ticket, self._dialer.dial()])
         self.resumeReading()
 
@@ -328,7 +328,7 @@ class AnsweringChannel(Channel):
         self.write([self._answerer.accept()])
 
     def _objection(self, dial: Dial, session: SecuritySession) -> tuple[int, str]:
-        if dial.version not in limits.PROTOCOL_VERSIONS:
+        if dial.version != limits.CHANNEL_VERSION:
             return VERSION, f"version {dial.version} of the channel protocol is not spoken here"
         if (dial.stream, dial.kind) != self._names:
             return NO_STREAM, f"stream {dial.stream} is not the one that was announced"

@@ -197,6 +197,8 @@ def main() -> int:
     """
     The program.
     """
+    if sys.stdout is None:  # whoever has closed it wants to hear nothing
+        sys.stdout = open(os.devnull, "w")
     arguments = makeParser().parse_args()
     try:
         return int(arguments.run(arguments))
@@ -206,4 +208,15 @@ def main() -> int:
     except OSError as e:
         what = f"{e.filename}: " if e.filename else ""
         print(f"rvgahp: {what}{e.strerror or e}", file=sys.stderr)
+        _flushNoMore()
         return 1
+
+
+def _flushNoMore() -> None:
+    """
+    If nothing can be printed, have Python not try again at the end, with a traceback.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

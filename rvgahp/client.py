@@ -122,4 +122,9 @@ def main() -> NoReturn:
     """
     _fillStandardDescriptors()
     _closeInherited()
-    os._exit(program())
+    try:
+        status = program()
+    except ModuleNotFoundError as e:  # of a client in one file (doc/client.rst)
+        sayLast(f"this Python, {sys.executable}, has no module {e.name}; install its cryptography")
+        status = FAILURE
+    os._exit(status)

@@ -225,8 +225,10 @@ class Client:
     # -- from the proxy -----------------------------------------------------
 
     def answered(self, box: dict[bytes, bytes]) -> None:
+        from rvgahp.clientclaim import Claimant
         from rvgahp.clientsession import ClientSession, Grant
 
+        self._makeClaimant = Claimant  # needed later, when the files may be those of an upgrade
         try:
             grant = Grant(box)
             forward = self._tunnelled(grant)
@@ -310,9 +312,7 @@ class Client:
         The session goes on without the proxy, but no new channel of it can be had.
         """
         if self._claimant is None:
-            from rvgahp.clientclaim import Claimant
-
-            self._claimant = Claimant(
+            self._claimant = self._makeClaimant(
                 self._loop, self._path, session, self, self._reclaimed, self.sessionLost
             )
         self._claimant.start()

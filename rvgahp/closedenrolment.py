@@ -64,6 +64,12 @@ class ClosedEnrolment:
         """
         return ()
 
+    def acquainted(self) -> Collection[str]:
+        """
+        @return: the sites that have come with another certificate, since ever.
+        """
+        return ()
+
     def isKnown(self, site: str) -> bool:
         """
         @return: whether there is, or was, such a site.

@@ -228,7 +228,7 @@ class SessionEnded(Command):
     """
     CE to proxy: the session is over; C{reason} is empty if in good order, and begins with
     L{LEASE_OVER} if that is why.  C{received} and C{sent} count the bytes of its GAHP's stdin
-    and stdout.
+    and stdout.  The others tell how that ended (L{rvgahp.gahpend}): an older CE has none.
     """
 
     arguments = [
@@ -236,6 +236,10 @@ class SessionEnded(Command):
         (b"reason", Words()),
         (b"received", Integer()),
         (b"sent", Integer()),
+        (b"outcome", Unicode(optional=True)),
+        (b"status", Integer(optional=True)),
+        (b"signal", Integer(optional=True)),
+        (b"lived", Integer(optional=True)),
     ]
     errors = ERRORS
 

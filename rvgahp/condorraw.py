@@ -32,6 +32,9 @@ _SUBSYSTEM = "RVGAHP"
 _OVERRIDE = "_CONDOR_"
 _HASHITER_NO_DEFAULTS = 1
 
+_SEARCHED = 4 << 20
+"""Characters of a file in which assignments are looked for."""
+
 _ASSIGNMENT = re.compile(r"\s*([A-Za-z0-9_.]+)\s*=(.*)")
 _REFERENCE = re.compile(r"(?<!\$)\$\(([A-Za-z0-9_.]+)")
 
@@ -270,11 +273,14 @@ def assignmentsIn(file: str) -> dict[str, str]:
     where HTCondor itself does not tell, hence simple; neither conditions nor
     included files are looked at.
 
-    @return: The last text of each; nothing if the file cannot be read.
+    @return: The last text of each; nothing if the file cannot be read, or is none: a pipe would
+        be waited for, and some devices have no end.
     """
+    if not os.path.isfile(file):
+        return {}
     try:
         with open(file, encoding="utf-8", errors="replace") as lines:
-            matches = map(_ASSIGNMENT.fullmatch, lines.read().splitlines())
+            matches = map(_ASSIGNMENT.fullmatch, lines.read(_SEARCHED).splitlines())
     except OSError:
         return {}
     return {match[1].upper(): match[2].strip() for match in matches if match is not None}

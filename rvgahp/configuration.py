@@ -86,6 +86,20 @@ def readConfiguration(file: str | None, deadline: float = DEADLINE) -> Configura
     @raise ConfigurationError: It cannot be read; the sentence names the file,
         and has HTCondor's own words where it said any.
     """
+    try:
+        return _read(file, deadline)
+    except OSError as e:  # no room for temporary files, no more processes
+        what = os.path.abspath(file) if file is not None else "condor_config"
+        raise ConfigurationError(
+            f"The reading of {what} could not be begun: {e.strerror or e}."
+        ) from e
+
+
+def _read(file: str | None, deadline: float) -> Configuration:
+    """
+    @raise OSError: There are no means to read it.
+    @raise ConfigurationError: It cannot be read.
+    """
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as words:
         # Not pipes: a command that the file includes may outlive the reader and hold them open.
         process = subprocess.Popen(

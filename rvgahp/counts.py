@@ -51,9 +51,12 @@ class Counts:
     @ivar startSeconds: how long that took.
     @ivar failures: starts that failed, by the name of the error.
     @ivar ends: sessions that have ended, by what ended them (C{doc/audit.rst}).
+    @ivar outcomes: GAHPs that have ended, by how (L{rvgahp.gahpend}).
     @ivar refusals: what was refused to CEs, by what they wanted.
     @ivar stalls: times that a session had lost its channel.
     @ivar resumptions: times that one has got another.
+    @ivar dials: of a CE's proxy.
+    @ivar losses: dials that have failed, and connections that have ended, by the name of the error.
     @ivar carried: bytes, by the names that the answer to C{Ping} has for them.
     @ivar lag: seconds by which the event loop was late.
     """
@@ -63,8 +66,10 @@ class Counts:
         self.startSeconds = Distribution(_START_BOUNDS)
         self.failures: Counter[str] = Counter()
         self.ends: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
-        self.stalls = self.resumptions = 0
+        self.stalls = self.resumptions = self.dials = 0
+        self.losses: Counter[str] = Counter()
         self.carried: Counter[str] = Counter()
         self.lag = Distribution(_LAG_BOUNDS)
 

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from rvgahp.configuration import readConfiguration
-from rvgahp.doctorcase import Case, Choice
+from rvgahp.doctorcase import Case, Choice, refuseForeign
 from rvgahp.doctorcertificates import certificates, revocations
-from rvgahp.doctordaemon import daemon
+from rvgahp.doctordaemon import consult, daemon
 from rvgahp.doctorfiles import access, map_, permissions, start
 from rvgahp.doctorgahps import batchSystem, gahps
+from rvgahp.doctorlimit import TIDY_LIMIT, limited
 from rvgahp.doctornet import names, port
 from rvgahp.doctorsettings import account, clock, settings, software
 from rvgahp.doctorway import proxyAddress
@@ -37,6 +38,7 @@ _OTHER = {
 #: What is looked at, whose it is, by what function, and what to do where a daemon's own code
 #: refuses it.
 CHECKS: tuple[tuple[str, tuple[str, ...], Check, str], ...] = (
+    ("daemon", _BOTH, consult, "see the daemon's log."),
     ("account", _BOTH, account, "see RVGAHP_ACCOUNT."),
     ("settings", _BOTH, settings, "mend the setting; doc/settings.rst has them all."),
     (
@@ -90,14 +92,15 @@ def examine(choice: Choice, patience: Patience) -> Findings:
     yield from guarded(
         "settings",
         "mend it in that file; doc/settings.rst has all settings.  Nothing else was looked at.",
-        partial(_read, choice, patience, cases),
+        partial(limited, "settings", partial(_read, choice, patience, cases), patience),
     )
     said: set[str] = set()
     for case in cases:
         for name, roles, check, remedy in CHECKS:
             if choice.role in roles:
-                patience.wait(f"the check {name!r}", 1.0).pause(0)  # ends us if we are to end
-                for finding in guarded(name, remedy, partial(check, case)):
+                tidy = TIDY_LIMIT if check is gahps else 0.0
+                looking = partial(limited, name, partial(check, case), patience, tidy)
+                for finding in guarded(name, remedy, looking):
                     if finding.sentence not in said:
                         yield finding
                     if finding.level == WRONG:
@@ -113,6 +116,7 @@ def _read(choice: Choice, patience: Patience, cases: list[Case]) -> Findings:
     """
     if choice.config is None and choice.role == "ce":
         load("ce", None)  # says which file is not there
+    refuseForeign(choice.config)
     configuration = readConfiguration(choice.config)
     cases.append(Case(settingsFrom(choice.role, configuration), configuration, patience))
     return iter(())

@@ -11,7 +11,9 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
+from rvgahp.accountnames import accountName
 from rvgahp.configuration import Configuration, readConfiguration
 from rvgahp.credentials import Credentials
 from rvgahp.errors import ConfigurationError, RvgahpError
@@ -23,8 +25,9 @@ from rvgahp.settingtable import TABLE
 
 __all__ = ["Case", "Choice", "choose"]
 
-#: The CE's configuration files: that of rvgahp join, and that of doc/accounts.rst.
-_CE_FILES = (CE_FILE, "/etc/rvgahp-ce/condor_config")
+#: The CE's configuration files: that of rvgahp join, that of doc/accounts.rst, and what
+#: rvgahp join --dir makes there.
+_CE_FILES = (CE_FILE, "/etc/rvgahp-ce/condor_config", "/etc/rvgahp-ce/condor_config.rvgahp")
 
 #: A directory that only a proxy has.
 _PROXY_DIRECTORY = "/etc/rvgahp"
@@ -56,12 +59,16 @@ class Case:
     @ivar configuration: what condor_config says.
     @ivar patience: names all waits.
     @ivar credentials: L{None}: there are none that could be used.
+    @ivar seen: what the daemon that runs says of itself (C{doc/status.rst}); L{None}: none answers.
+    @ivar absence: why none does.
     """
 
     settings: Settings
     configuration: Configuration
     patience: Patience
     credentials: Credentials | None = None
+    seen: dict[str, Any] | None = None
+    absence: str = ""
 
     @property
     def daemon(self) -> str:
@@ -102,6 +109,24 @@ def choose(
     )
 
 
+def refuseForeign(config: str | None) -> None:
+    """
+    See that root reads no configuration that another account can change: the commands that it
+    includes would be root's.
+
+    @raise ConfigurationError: it is another's.
+    """
+    if config is None or os.geteuid() or not os.path.exists(config):
+        return
+    owner = os.stat(config).st_uid
+    if owner:
+        name = accountName(owner)
+        raise ConfigurationError(
+            f"{config} is of {name}, and root does not read it, for the commands that it includes"
+            f" would run as root: runuser -u {name} -- rvgahp doctor --config {config}"
+        )
+
+
 def _firstOf(files: Sequence[str]) -> str | None:
     return next(filter(os.path.lexists, map(os.path.expanduser, files)), None)
 
@@ -111,6 +136,7 @@ def _byFile(config: str) -> Choice:
     By what only a CE must have.
     """
     try:
+        refuseForeign(config)
         names = _names(readConfiguration(config))
     except ConfigurationError:  # the check of the settings will say why
         return Choice("proxy", config, "the file that --config names cannot be read")

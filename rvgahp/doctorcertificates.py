@@ -8,6 +8,7 @@ Layer 6; L{rvgahp.credentials} and L{rvgahp.trust} read them as the daemons do.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 
 from cryptography import x509
@@ -15,8 +16,10 @@ from cryptography import x509
 from rvgahp.accountnames import ownAccount
 from rvgahp.certificates import renewalTime, siteOf
 from rvgahp.credentials import Credentials, loadCredentials
+from rvgahp.doctoraccount import closedTo
 from rvgahp.doctorcase import Case
 from rvgahp.errors import CredentialError
+from rvgahp.files import readFile
 from rvgahp.findings import Finding, Findings, ok, warning, wrong
 from rvgahp.onelinename import oneLine
 from rvgahp.proxyenrolment import needsOwnCredentials
@@ -30,10 +33,22 @@ _NAME = "certificate"
 _SOON = timedelta(days=14)
 
 _EXPIRED = (
-    "start rvgahp-ce, which has the proxy renew it for some time after its end"
-    " (RVGAHP_RENEWAL_GRACE); if that is refused: rvgahp invite there and rvgahp join --replace"
-    " here, or rvgahp credentials."
+    "if this machine's clock is right, start rvgahp-ce, which has the proxy renew it for some time"
+    " after its end (RVGAHP_RENEWAL_GRACE); if that is refused: rvgahp invite there and rvgahp join"
+    " --replace here, or rvgahp credentials."
 )
+
+_CLOSED = (
+    "give the three files a directory that belongs to the CE's account alone, and name them there:"
+    " RVGAHP_CERTFILE, RVGAHP_KEYFILE, RVGAHP_CAFILE (doc/accounts.rst)."
+)
+
+_ENDED = {
+    "ce": "if this machine's clock is right (see clock above), have a new one made: rvgahp invite"
+    " on the submit host and rvgahp join --replace here, or rvgahp credentials ce.",
+    "proxy": "if this machine's clock is right (see clock above), have a new one made, as by rvgahp"
+    " credentials host, and start the proxy again.",
+}
 
 _CLOCKS = "compare this machine's clock with the one that made it; set the one that is wrong."
 
@@ -62,20 +77,46 @@ def certificates(case: Case, now: datetime | None = None) -> Findings:
             return
     grace = timedelta(seconds=case.settings.get("RVGAHP_RENEWAL_GRACE"))
     cert, key, ca = files
-    found = loadCredentials(
-        cert, key, ca, case.settings.role, now, grace if case.settings.role == "ce" else None
-    )
+    try:
+        found = loadCredentials(
+            cert, key, ca, case.settings.role, now, grace if case.settings.role == "ce" else None
+        )
+    except CredentialError as e:
+        remedy = _untimely((cert, ca), now, _ENDED[case.settings.role])
+        if not remedy:
+            raise
+        yield wrong(_NAME, str(e), remedy)
+        return
     case.credentials = found
-    yield _ownDates(case, files[0], found, now, isOwn)
+    yield _ownDates(case, files, found, now, isOwn)
     yield from _authorityDates(files[2], found, now)
     if case.settings.role == "ce" and _siteOf(found.certificate):
         yield _signer(files, found)
 
 
-def _ownDates(case: Case, path: str, found: Credentials, now: datetime, isOwn: bool) -> Finding:
+def _untimely(paths: tuple[str, ...], now: datetime, ended: str) -> str:
+    """
+    @param ended: what to do about one that has ended.
+    @return: what to do about the dates of the first of these whose time is not now; empty if it
+        is that of all.
+    """
+    for path in paths:
+        with suppress(CredentialError, ValueError, x509.InvalidVersion):
+            for one in certificatesIn(readFile(path))[:1]:
+                if now < one.not_valid_before_utc:
+                    return _CLOCKS
+                if now > one.not_valid_after_utc:
+                    return ended
+    return ""
+
+
+def _ownDates(
+    case: Case, files: list[str], found: Credentials, now: datetime, isOwn: bool
+) -> Finding:
     """
     @param isOwn: whether the proxy has made it.
     """
+    path = files[0]
     begin, end = found.certificate.not_valid_before_utc, found.certificate.not_valid_after_utc
     if now > end:
         return wrong(_NAME, f"The certificate {path} has expired, on {_time(end)}", _EXPIRED)
@@ -84,6 +125,9 @@ def _ownDates(case: Case, path: str, found: Credentials, now: datetime, isOwn: b
     site = _siteOf(found.certificate)
     what = f"{path}{f', of site {site},' if site else ''} is good until {_time(end)}"
     if isOwn or site:
+        closed = closedTo(case, files) if site else ""
+        if closed:
+            return warning(_NAME, f"{what}, and cannot be renewed: {closed}", _CLOSED)
         return _renewal(case, what, found.certificate, now)
     if end - now < _SOON:
         remedy = "have a new one made, put it in place, and say rvgahp reload."

@@ -9,62 +9,83 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from rvgahp import __version__
 from rvgahp.doctorcase import Case
 from rvgahp.errors import RvgahpError
 from rvgahp.findings import Finding, Findings, ok, warning, wrong
+from rvgahp.serviceunits import startCommand
 from rvgahp.statussocket import statusPath
 
-__all__ = ["daemon"]
+__all__ = ["consult", "daemon", "environmentOf"]
 
 #: Sites that are named.
 _SHOWN = 10
 
 
+_POLICY = (
+    "change RVGAHP.SEC_DEFAULT_ENCRYPTION, RVGAHP.SEC_DEFAULT_INTEGRITY or"
+    " RVGAHP.SEC_DEFAULT_CRYPTO_METHODS at the proxy or at the site, and start that daemon again."
+)
+
+
 def ask(path: str) -> dict[str, Any]:
     """
+    Ask, by a reactor of our own: that of twistd's kind would take the signals from us, and the
+    main thread.
+
     @return: what the daemon says of itself.
     @raise RvgahpError: none answers.
     """
-    from twisted.internet.task import react
+    from twisted.internet.defer import Deferred
+    from twisted.internet.pollreactor import PollReactor
 
     from rvgahp import statusclient
 
-    answers: list[dict[str, Any]] = []
-    problems: list[RvgahpError] = []
+    reactor: Any = PollReactor()
+    came: list[Any] = []
 
-    async def main(reactor: Any) -> None:
+    async def main() -> None:
         try:
-            answers.append(await statusclient.ask(reactor, path, "GET", "/v1/status"))
-        except RvgahpError as e:
-            problems.append(e)
+            came.append(await statusclient.ask(reactor, path, "GET", "/v1/status"))
+        except Exception as e:
+            came.append(e)
+        reactor.stop()
 
-    with suppress(SystemExit):
-        react(main, ())
-    if problems:
-        raise problems[0]
-    if not answers:
-        raise RvgahpError(f"asking on {path} was cut short")
-    return answers[0]
+    reactor.callWhenRunning(lambda: Deferred.fromCoroutine(main()))
+    reactor.run(installSignalHandlers=False)
+    (answer,) = came
+    if isinstance(answer, Exception):
+        raise answer
+    found: dict[str, Any] = answer
+    return found
 
 
-def daemon(case: Case, asking: Callable[[str], dict[str, Any]] = ask) -> Findings:
+def consult(case: Case, asking: Callable[[str], dict[str, Any]] = ask) -> Findings:
     """
-    Whether it runs, and what needs attention there.
+    Ask the daemon, if it runs; C{case} gets what it says, and nothing is found yet.
 
     @param asking: as L{ask}.
     """
-    path = statusPath(case.settings)
     try:
-        seen = asking(path)
+        case.seen = asking(statusPath(case.settings))
     except RvgahpError as e:
+        case.absence = str(e)
+    return iter(())
+
+
+def daemon(case: Case) -> Findings:
+    """
+    Whether it runs, and what needs attention there.
+    """
+    seen, path = case.seen, statusPath(case.settings)
+    if seen is None:
         yield wrong(
             "daemon",
-            f"{case.daemon} does not run with these settings: {e}",
-            f"start it: twistd {case.daemon}; if it does run, see which --config it was given.",
+            f"{case.daemon} does not run with these settings: {case.absence}",
+            f"start it: {startCommand(case.settings.role)}; if it does run, see which --config it"
+            " was given.",
         )
         return
     yield ok("daemon", f"{seen['software']} runs as process {seen['pid']} ({path})")
@@ -76,6 +97,10 @@ def daemon(case: Case, asking: Callable[[str], dict[str, Any]] = ask) -> Finding
         more = ", ..." if len(here) > _SHOWN else ""
         names = f": {', '.join(here[:_SHOWN])}{more}" if here else ""
         yield ok("sites", f"{len(here)} of {len(seen['sites'])} are connected{names}")
+        for one in seen["sites"]:
+            if one.get("conflict"):
+                words = f"at site {one['site']} no GAHP can be started: {one['conflict']}"
+                yield wrong("sites", words, _POLICY)
     for sentence in seen["attention"]:
         yield warning("attention", sentence, "rvgahp status shows more; doc/messages.rst has it.")
 
@@ -128,11 +153,29 @@ def _wordsOf(pid: int) -> list[bytes]:
         return file.read().split(b"\0")
 
 
+def environmentOf(pid: int) -> dict[str, str] | None:
+    """
+    @return: the environment that a process was started with; L{None} if that cannot be seen.
+    """
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            entries = file.read().split(b"\0")
+    except OSError:
+        return None
+    pairs = (os.fsdecode(entry).partition("=") for entry in entries if b"=" in entry)
+    return {name: value for name, _, value in pairs}
+
+
 def _proxy(one: dict[str, Any]) -> Finding:
     """
     A CE's proxy.
     """
     place = f"{one['host']}:{one['port']}"
+    if one.get("conflict"):
+        words = (
+            f"the proxy at {place} has accepted us, and no GAHP can be started: {one['conflict']}"
+        )
+        return wrong("connection", words, _POLICY)
     if one["connected"]:
         return ok("connection", f"the proxy at {place} has accepted us ({one['software']})")
     return wrong(

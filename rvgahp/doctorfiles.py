@@ -14,11 +14,13 @@ import stat
 from rvgahp.accessreader import readAccessRules
 from rvgahp.accountnames import accountName
 from rvgahp.canonicalnames import loadNames
+from rvgahp.doctoraccount import readable
 from rvgahp.doctorcase import Case
 from rvgahp.errors import ConfigurationError
 from rvgahp.filesafety import checkSafe, daemonAccounts
 from rvgahp.findings import Finding, Findings, ok, warning, wrong
 from rvgahp.hostidentity import makeStateDirectory
+from rvgahp.proxyenrolment import needsOwnCredentials
 from rvgahp.separation import separationOf
 from rvgahp.statussocket import statusPath
 from rvgahp.tapoptions import DaemonOptions
@@ -65,6 +67,7 @@ def permissions(case: Case) -> Findings:
     @raise RvgahpError: a directory is refused.
     """
     yield from _files(case)
+    yield from readable(case)
     sockets = [statusPath(case.settings)]
     if case.settings.role == "proxy":
         yield from _stateDirectory(case)
@@ -140,7 +143,7 @@ def start(case: Case) -> Findings:
 
     @raise RvgahpError: it would not start.
     """
-    if case.credentials is None and case.settings.role == "ce":
+    if case.credentials is None and not needsOwnCredentials(case.settings):
         return  # that has been said
     options = _optionsOf(case.settings.role)
     options.settings, options.credentials = case.settings, case.credentials

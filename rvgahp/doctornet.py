@@ -15,6 +15,7 @@ from rvgahp.doctorcase import Case
 from rvgahp.doctortls import NoTLS, shownBy
 from rvgahp.findings import Finding, Findings, ok, warning, wrong
 from rvgahp.lookups import addressesOf, ownName
+from rvgahp.serviceunits import startCommand
 from rvgahp.tls import isFor
 from rvgahp.wayout import placeOf
 
@@ -97,11 +98,7 @@ def port(case: Case) -> Findings:
     try:
         connection = socket.create_connection((host, number), CONNECT_LIMIT)
     except ConnectionRefusedError:
-        yield warning(
-            "port",
-            f"nobody listens on {where} (RVGAHP_PORT)",
-            "start rvgahp-proxy, if it is to run.",
-        )
+        yield _nobody(case, where)
         return
     except OSError as e:
         yield wrong(
@@ -112,6 +109,21 @@ def port(case: Case) -> Findings:
         return
     with connection:
         yield _listener(case, connection, where)
+
+
+def _nobody(case: Case, where: str) -> Finding:
+    if case.seen is None:
+        return warning(
+            "port",
+            f"nobody listens on {where} (RVGAHP_PORT)",
+            f"start rvgahp-proxy, if it is to run: {startCommand('proxy')}.",
+        )
+    return warning(
+        "port",
+        f"the proxy runs, and does not listen on {where} (RVGAHP_PORT): it has another port, from"
+        " systemd or from its command line, which was not looked at",
+        "its log has the port.  See that RVGAHP_PUBLIC_ADDRESS names it, for invitations do.",
+    )
 
 
 def _listener(case: Case, connection: socket.socket, where: str) -> Finding:

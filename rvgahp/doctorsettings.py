@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Callable
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 
@@ -31,6 +32,10 @@ _SHOWN = 200
 #: release.
 _EARLIEST = 2026
 
+#: More than a C{struct timex} has, and what adjtimex returns for a clock that nothing keeps right.
+_TIMEX_BYTES = 512
+_TIME_ERROR = 5
+
 _PACKAGES = ("Twisted", "cryptography", "pyOpenSSL")
 
 
@@ -51,11 +56,27 @@ def software() -> Findings:
     yield ok("software", ", ".join([*found, f"Linux {platform.release()}"]))
 
 
-def clock(now: datetime | None = None) -> Findings:
+def clockIsKept() -> bool | None:
+    """
+    @return: whether the kernel has been told that its clock is right (adjtimex(2)); L{None}:
+        it cannot be asked.
+    """
+    try:
+        import ctypes
+
+        state = ctypes.create_string_buffer(_TIMEX_BYTES)
+        answer: int = ctypes.CDLL(None).adjtimex(state)
+    except Exception:  # ctypes can fail in many ways
+        return None
+    return answer != _TIME_ERROR if answer >= 0 else None
+
+
+def clock(now: datetime | None = None, kept: Callable[[], bool | None] = clockIsKept) -> Findings:
     """
     The time and its zone.  Certificates are compared with it where they are looked at.
 
     @param now: the time; by default the clock's.
+    @param kept: as L{clockIsKept}.
     """
     now = now or datetime.now().astimezone()
     sentence = f"it is {now:%Y-%m-%d %H:%M:%S} {now.tzname()} ({time.time():.0f} s after 1970)"
@@ -66,8 +87,16 @@ def clock(now: datetime | None = None) -> Findings:
             "set the clock, and have it kept right (chronyd, systemd-timesyncd): certificates are"
             " refused by a clock that is wrong.",
         )
+    elif (isKept := kept()) is False:
+        yield warning(
+            "clock",
+            f"{sentence}; the kernel says that nothing keeps it right",
+            "if it is right by another clock, all is well for now; have it kept so (chronyd,"
+            " systemd-timesyncd): certificates are refused by a clock that is wrong.",
+        )
     else:
-        yield ok("clock", sentence)
+        words = "kept right, the kernel says" if isKept else "and whether it is right is not known"
+        yield ok("clock", f"{sentence}, {words}")
 
 
 def account(case: Case) -> Findings:

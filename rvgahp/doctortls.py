@@ -34,9 +34,12 @@ from rvgahp.trust import certificatesIn, loadTrust
 if TYPE_CHECKING:
     from rvgahp.doctorcase import Case
 
-__all__ = ["NoTLS", "handshake", "shownBy"]
+__all__ = ["NoTLS", "OtherName", "handshake", "namesIn", "shownBy"]
 
 _PIECE = 1 << 16
+
+#: Names of a certificate that are shown.
+_NAMES = 5
 
 _CLOSED = "it closed the connection"
 
@@ -44,6 +47,12 @@ _CLOSED = "it closed the connection"
 class NoTLS(RvgahpError):
     """
     It came to nothing; a clause says why.
+    """
+
+
+class OtherName(NoTLS):
+    """
+    The certificate is good, and for another host.
     """
 
 
@@ -94,7 +103,10 @@ def handshake(connection: socket.socket, case: Case, host: str, seconds: float) 
         shown = tls.get_peer_certificate(as_cryptography=True)
         _hangUp(connection, tls, end)
     except OpenSSLError:
-        raise NoTLS(explain(Failure())) from None
+        problem = explain(Failure())
+        if problem.endswith(f"is not for {host}"):
+            raise OtherName(problem) from None
+        raise NoTLS(problem) from None
     except TimeoutError:
         raise NoTLS(_late(seconds)) from None
     except EOFError:
@@ -154,6 +166,19 @@ def _exchange(connection: socket.socket, tls: Connection, end: float) -> None:
     if not data:
         raise EOFError
     tls.bio_write(data)
+
+
+def namesIn(certificate: x509.Certificate) -> str:
+    """
+    @return: the hosts that it is for, with commas between them.
+    """
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return ""
+    found = [*names.get_values_for_type(x509.DNSName)]
+    found += map(str, names.get_values_for_type(x509.IPAddress))
+    return ", ".join(found[:_NAMES])
 
 
 def _late(seconds: float) -> str:

@@ -12,7 +12,8 @@ import socket
 
 from rvgahp.doctorcase import Case
 from rvgahp.doctornet import RESOLVER, addresses
-from rvgahp.doctortls import NoTLS, handshake
+from rvgahp.doctorremedies import OTHER_NAME, forConnection, forHandshake
+from rvgahp.doctortls import NoTLS, OtherName, handshake, namesIn, shownBy
 from rvgahp.errors import ChannelLost
 from rvgahp.findings import Finding, Findings, ok, warning, wrong
 from rvgahp.tcpdial import dialWaiting
@@ -48,15 +49,16 @@ def proxyAddress(case: Case) -> Findings:
                 yield found
                 if found.level != "ok":
                     continue
+        single = WayOut([place], way.gateway)
         try:
-            target, connection = dialWaiting(WayOut([place], way.gateway))
+            target, connection = dialWaiting(single)
         except ChannelLost as e:
             failures.append(str(e))
             continue
         isReached = True
         with connection:
             where = placeOf(target.address, target.port)
-            yield from _secured(case, connection, where, way.gateway)
+            yield from _secured(case, connection, where, single)
     for problem in failures:
         yield _unreached(problem, setting, way.gateway, isOnly=not isReached)
 
@@ -92,10 +94,7 @@ def _name(case: Case, host: str, setting: str) -> Finding | None:
 
 
 def _unreached(problem: str, setting: str, gateway: Gateway | None, *, isOnly: bool) -> Finding:
-    remedy = (
-        f"see whether rvgahp-proxy runs there (rvgahp doctor there), whether {setting} and"
-        " RVGAHP_BROKER_PORT are right, and whether this machine may dial out to that port."
-    )
+    remedy = forConnection(problem, setting)
     variable = gatewayVariable() if gateway is None else ""
     if variable:
         remedy += f"  {variable} is set here, which is not obeyed: see RVGAHP_CONNECT_THROUGH."
@@ -103,23 +102,37 @@ def _unreached(problem: str, setting: str, gateway: Gateway | None, *, isOnly: b
     return (wrong if isOnly else warning)("proxy's port", sentence, remedy)
 
 
-def _secured(
-    case: Case, connection: socket.socket, where: str, gateway: Gateway | None
-) -> Findings:
+def _secured(case: Case, connection: socket.socket, where: str, way: WayOut) -> Findings:
+    """
+    @param way: by which it was dialled.
+    """
     host = case.settings.get("RVGAHP_BROKER_HOST")
-    through = f" through {gateway.name}" if gateway is not None else ""
+    through = f" through {way.gateway.name}" if way.gateway is not None else ""
     yield ok("proxy's port", f"{where} can be connected to{through}")
     if case.credentials is None:
         return
     try:
         end = handshake(connection, case, host, CONNECT_LIMIT)
     except NoTLS as e:
+        isOther = isinstance(e, OtherName)
+        names = _namesAt(way) if isOther else ""
         yield wrong(
             "proxy's TLS",
-            f"what listens at {where} is not taken for the proxy, or does not take us: {e}",
-            "compare RVGAHP_CAFILE and RVGAHP_BROKER_HOST with the proxy's certificate (rvgahp"
-            " doctor there), and both clocks; after rvgahp revoke, or with a new authority, the"
-            " site needs rvgahp invite and rvgahp join --replace.",
+            f"what listens at {where} is not taken for the proxy, or does not take us: {e}{names}",
+            OTHER_NAME if isOther else forHandshake(str(e)),
         )
     else:
         yield ok("proxy's TLS", f"{where} has shown a certificate for {host}, good until {end}")
+
+
+def _namesAt(way: WayOut) -> str:
+    """
+    @return: which names a certificate has, as a clause; a handshake that has failed does not tell.
+    """
+    try:
+        _, again = dialWaiting(way)
+        with again:
+            names = namesIn(shownBy(again, CONNECT_LIMIT))
+    except (ChannelLost, OSError, NoTLS):
+        return ""
+    return f" (it is for {names})" if names else ""

@@ -121,8 +121,12 @@ class Enrolment(ClosedEnrolment):
         return self.registry.ownerOf(site)
 
     def enrolled(self) -> Collection[str]:
+        return [name for name in self.registry.names() if self.registry.ownerOf(name) is not None]
+
+    def acquainted(self) -> Collection[str]:
+        find, isRevoked = self.registry.ownerOf, self.registry.isRevoked
         names = self.registry.names()
-        return [name for name in names if not self.registry.isRevoked(name)]
+        return [name for name in names if find(name) is None and not isRevoked(name)]
 
     def isKnown(self, site: str) -> bool:
         return site in self.registry.names()

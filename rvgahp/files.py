@@ -25,11 +25,14 @@ def readFile(path: str) -> bytes:
     """
     The contents of a file.
 
-    @raise CredentialError: It cannot be read, or is too large to be what it
-        should be.
+    @raise CredentialError: It cannot be read, is no file (a pipe would be waited for), or is
+        too large to be what it should be.
     """
     try:
-        with open(path, "rb") as file:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise CredentialError(f"{path} cannot be read: it is no file.")
             content = file.read(_LARGEST + 1)
     except OSError as e:
         problem = _closedDirectory(path) if isinstance(e, PermissionError) else ""

@@ -9,7 +9,6 @@ both would not tell when the GAHP has closed just one of them.
 from __future__ import annotations
 
 import os
-import signal
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -161,17 +160,3 @@ class GAHPProcess:
         It reads no more; what was for it is gone, as with a pipe.
         """
         self.stdin.close()
-
-
-def describeEnd(signalled: bool, value: int, why: str = "") -> str:
-    """
-    @param why: what is known of the reason.
-    @return: how it ended, for people.
-    """
-    if not signalled:
-        return f"exited with status {value}"
-    try:
-        words = f"was ended by {signal.Signals(value).name}"
-    except ValueError:
-        words = f"was ended by signal {value}"
-    return f"{words}: {why}" if why else words

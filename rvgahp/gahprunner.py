@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from rvgahp.access import Access
 from rvgahp.accounts import Accounts, OwnAccount
 from rvgahp.budget import Budget
+from rvgahp.counts import Counts
 from rvgahp.drains import Drains
 from rvgahp.gahpenvironment import GAHPEnvironment, Surroundings
 from rvgahp.gahpsession import GAHPSession
@@ -34,6 +35,7 @@ class GAHPRunner:
     @ivar gahps: what there is to be started.
     @ivar access: who may start what.
     @ivar drains: whether starts are taken.
+    @ivar counts: of all that comes and goes.
     @ivar budget: of the bytes that streams keep.
     @ivar launcher: starts programs.
     """
@@ -58,6 +60,7 @@ class GAHPRunner:
         self.access = access
         self._separation = separation
         self._own = OwnAccount()
+        self.counts = Counts()
         self.drains = Drains()
         self.budget = Budget(settings.get("RVGAHP_REPLAY_TOTAL"))
         self.launcher = ProcessLauncher(reactor, settings.get("RVGAHP_KILL_GRACE"))

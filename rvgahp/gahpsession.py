@@ -26,9 +26,10 @@ from rvgahp.commands import LEASE_OVER
 from rvgahp.delayedcalls import DelayedCalls
 from rvgahp.errors import StartFailed, StreamBroken
 from rvgahp.frames import Frame
+from rvgahp.gahpend import GAHPLife
 from rvgahp.gahpenvironment import Surroundings
 from rvgahp.gahpoutput import GAHPOutput
-from rvgahp.gahpprocess import GAHPProcess, describeEnd
+from rvgahp.gahpprocess import GAHPProcess
 from rvgahp.gahprequest import GAHPRequest
 from rvgahp.igahp import GAHPCommand
 from rvgahp.phase import Phase
@@ -46,11 +47,10 @@ class GAHPSession:
     """
     One GAHP, from StartGAHP until its exit status has been acknowledged.
 
-    @ivar started: fires with C{None} when the program runs; fails with
-        L{StartFailed}.
+    @ivar started: fires with C{None} when the program runs; fails with L{StartFailed}.
     @ivar phase: where it is.
     @ivar process: its program; C{output} is what that says.
-    @ivar status: whether a signal ended it, and which, or its exit status; L{None} before.
+    @ivar life: how that went, and ended.
     @ivar sessionId: the session's id.
     @ivar log: what it writes is of this session, and says so.
     @ivar keys: the session's, as they are known here.
@@ -109,7 +109,7 @@ class GAHPSession:
             log=self.log,
         )
         self.output = GAHPOutput(self.carrier)
-        self.status: tuple[bool, int] | None = None
+        self.life = GAHPLife(reactor.seconds)
         self.isAbandoned = self._discarding = self._stdinOver = False
         self._endReason, self._lastOutput = "", 0.0
         self._calls = DelayedCalls(reactor)
@@ -246,6 +246,7 @@ class GAHPSession:
     # -- from the process ---------------------------------------------------
 
     def launched(self, uid: int) -> None:
+        self.life.launched()
         if self.tunnels is not None:
             self.tunnels.owner = uid
         if self.phase is Phase.STARTING:
@@ -277,10 +278,9 @@ class GAHPSession:
     def exited(self, signalled: bool, value: int, why: str = "") -> None:
         if self.phase is Phase.OVER:
             return
-        self.status = signalled, value
         self._endReason = self._endReason or why
         self._lastOutput = self._reactor.seconds()
-        end = describeEnd(signalled, value, why)
+        end = self.life.exited(signalled, value, why, self.phase, self._stdinOver)
         self.log.info("Session {session}: the GAHP {end}", end=end)
         if self._discarding:
             self._finish(self._endReason)
@@ -308,8 +308,8 @@ class GAHPSession:
         self._tellExit()
 
     def _tellExit(self) -> None:
-        if self.status is not None and not self._discarding:
-            self.output.tellExit(*self.status, self._endReason)
+        if self.life.exit is not None and not self._discarding:
+            self.output.tellExit(*self.life.exit, self._endReason)
 
     # -- the end ------------------------------------------------------------
 

@@ -135,7 +135,7 @@ class Arrival(Descriptor):
             self._gate.refused(self, "garbage", "it speaks neither TLS nor our protocol")
         elif len(self._preamble) == limits.PREAMBLE_BYTES:
             version = int.from_bytes(self._preamble[len(limits.MAGIC) :][:2], "big")
-            if version in limits.PROTOCOL_VERSIONS:
+            if version == limits.CHANNEL_VERSION:
                 self._gate.ticketShown(self, self._preamble[-limits.TICKET_BYTES :])
             else:
                 self._gate.refused(self, "hello", f"it speaks version {version} of our protocol")

@@ -27,7 +27,7 @@ from rvgahp.handshakemessages import (
     len8,
 )
 from rvgahp.policy import Outcome, Policy, resolve
-from rvgahp.primitives import exchange, generate, hkdf, hmac, proves, sha256
+from rvgahp.primitives import exchange, generate, hkdf, hmac, proves, publicBytes, sha256
 from rvgahp.session import SecuritySession
 
 TYPE_CHECKING = False
@@ -94,11 +94,11 @@ class Dialer:
         body = b"".join(
             (
                 bytes((DIAL,)),
-                VERSION_NUMBER.pack(limits.PROTOCOL_VERSIONS[-1]),
+                VERSION_NUMBER.pack(limits.CHANNEL_VERSION),
                 len8(session.sessionId.encode("ascii")),
                 NAMES.pack(stream, kind, generation, session.keyNumber),
                 len8(session.clientPolicy.encode().encode("ascii")),
-                self._private.public_key().public_bytes_raw(),
+                publicBytes(self._private),
                 OFFSETS.pack(received, limit),
             )
         )
@@ -192,7 +192,7 @@ class Answerer:
                 len8(session.serverPolicy.encode().encode("ascii")),
                 bytes((OUTCOMES.index(session.outcome),)),
                 len8(session.method.encode("ascii")),
-                private.public_key().public_bytes_raw(),
+                publicBytes(private),
                 OFFSETS.pack(received, limit),
             )
         )

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 from rvgahp import watchlimits
+from rvgahp.gahpend import GAHPEnd
+from rvgahp.peerchain import Validity
 
 __all__ = ["LARGEST", "Departure", "End", "History"]
 
@@ -28,13 +30,13 @@ class Departure(NamedTuple):
     @ivar when: it went, in seconds since 1970.
     @ivar address: where it had dialled from.
     @ivar reason: why its connection ended.
-    @ivar certificateExpires: its certificate, in seconds since 1970; L{None}: it has none.
+    @ivar validity: of its certificate; L{None}: it has none.
     """
 
     when: float
     address: str
     reason: str
-    certificateExpires: int | None
+    validity: Validity | None
 
 
 class End(NamedTuple):
@@ -53,6 +55,7 @@ class End(NamedTuple):
     @ivar reason: why; empty: all was in good order.
     @ivar received: bytes of the GAHP's stdin; L{None}: not known.
     @ivar sent: bytes of its stdout; L{None}: not known.
+    @ivar how: the GAHP ended; L{None}: not known.
     """
 
     when: float
@@ -67,6 +70,7 @@ class End(NamedTuple):
     reason: str
     received: int | None
     sent: int | None
+    how: GAHPEnd | None
 
 
 class History:
@@ -92,22 +96,33 @@ class History:
         self.departures.pop(site, None)
 
     def siteWent(
-        self, site: str, address: str, reason: str, certificateExpires: float | None = None
+        self, site: str, address: str, reason: str, validity: Validity | None = None
     ) -> None:
         """
         A site is not any more.
         """
         self.departures.pop(site, None)
-        expires = None if certificateExpires is None else int(certificateExpires)
-        self.departures[site] = Departure(self._now(), address, reason, expires)
+        self.departures[site] = Departure(self._now(), address, reason, validity)
         while len(self.departures) > watchlimits.REMEMBERED_SITES:
             self.departures.popitem(last=False)
+
+    def forget(self, kept: Collection[str]) -> None:
+        """
+        Forget sites that have been away for so long that they will hardly come again.
+
+        @param kept: those that are known to be expected still.
+        """
+        first = self._now() - watchlimits.SITE_REMEMBERED
+        for name in [name for name, one in self.departures.items() if one.when < first]:
+            if name not in kept:
+                del self.departures[name]
 
     def ended(self, fields: dict[str, Any]) -> None:
         """
         A session has ended.
 
-        @param fields: what the audit log has of it.
+        @param fields: what the audit log has of it; and C{end}: how its GAHP has ended, if that
+            is known.
         """
         self.ends.append(
             End(
@@ -123,6 +138,7 @@ class History:
                 fields["reason"],
                 _bytes(fields["received"]),
                 _bytes(fields["sent"]),
+                fields.get("end"),
             )
         )
 

@@ -11,8 +11,12 @@ both ends must agree on them.  I{Local} numbers are one end's own choice.
 
 # -- protocol ---------------------------------------------------------------
 
-#: The versions of the channel and control protocols this code speaks.
+#: The versions that this code speaks with who asks for one: CE and client, of the proxy.
 PROTOCOL_VERSIONS = (1,)
+
+#: The version of preamble and channel handshake.  It is nobody's to choose, for the CE dials
+#: without having heard of the client; doc/protocol.rst tells how another may come one day.
+CHANNEL_VERSION = 1
 
 #: First bytes of a data connection.  Not 0x16, with which TLS begins.
 MAGIC = b"RVGAHP"

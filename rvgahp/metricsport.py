@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_metrics -*-
 """
-The port on which Prometheus asks a proxy for its metrics.
+The port on which Prometheus asks a daemon for its metrics.
 
 Layer 4.
 """
@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
 from twisted.protocols.policies import WrappingFactory
 from twisted.web.resource import Resource
 from twisted.web.server import Request
@@ -102,10 +103,12 @@ class LagMeter:
 
 class MetricsPort:
     """
-    One proxy's; nothing where the setting is not set.
+    One daemon's; nothing where the setting is not set.
 
     @ivar address: where it listens, for people; empty: nowhere.
     """
+
+    log = Logger()
 
     def __init__(
         self,
@@ -146,6 +149,7 @@ class MetricsPort:
             ) from None
         self._meter.start()
         self.address = f"{host} port {self._port.getHost().port}"
+        self.log.info("Metrics are on {address}", address=self.address)
         return True
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rvgahp.attention import NEAR, SLOW, WEEK, concerns, isFailure
+from rvgahp.attention import NEAR, SLOW, concerns, endsSoon, isFailure
 
 __all__ = ["TABLES", "changes", "viewOf"]
 
@@ -124,7 +124,7 @@ def _site(one: dict[str, Any], now: int) -> dict[str, Any]:
         "AWAY": (not one["connected"], _BAD),
         "slow": ((trip or 0) >= SLOW, _WARN),
         "draining": (one["draining"], _WARN),
-        "certificate ends": (ends is not None and ends - now <= WEEK, _WARN),
+        "certificate ends": (endsSoon(one, now), _WARN),
     }
     found = [name for name, (isSo, _) in states.items() if isSo]
     return {

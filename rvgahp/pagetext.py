@@ -27,6 +27,7 @@ _MARKS = ("\N{BLACK CIRCLE}", "\N{BLACK UP-POINTING TRIANGLE}", "\N{HEAVY MULTIP
 
 _WORDS = {
     "away": "away",
+    "policy": "policy",
     "stalled": "stalled",
     "failing": "failing",
     "limit": "at a limit",
@@ -36,7 +37,7 @@ _WORDS = {
 }
 """By kind of what needs attention."""
 
-_URGENT = ("away", "stalled", "failing")
+_URGENT = ("away", "policy", "stalled", "failing")
 
 
 class Column(NamedTuple):

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from cryptography import x509
 
@@ -17,7 +19,7 @@ from rvgahp.certificates import siteOf
 from rvgahp.errors import CredentialError
 from rvgahp.onelinename import elements
 
-__all__ = ["PeerChain"]
+__all__ = ["PeerChain", "Validity"]
 
 #: The extension that makes a proxy certificate (RFC 3820, 3.8).
 _PROXY_CERT_INFO = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.14")
@@ -27,6 +29,38 @@ _PROXY_CERT_INFO = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.14")
 _INHERIT_ALL = bytes.fromhex("2b06010505071501")
 
 _INTEGER, _OBJECT_IDENTIFIER = 0x02, 0x06
+
+
+class Validity(NamedTuple):
+    """
+    When a certificate is good, for people.
+
+    @ivar began: seconds since 1970.
+    @ivar expires: the same.
+    @ivar renews: whether rvgahp renews it by itself; else whoever made it must.
+    """
+
+    began: int
+    expires: int
+    renews: bool
+
+    @classmethod
+    def of(cls, certificate: x509.Certificate, renews: bool) -> Validity:
+        """
+        @return: that of one certificate.
+        """
+        began, expires = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        return cls(int(began.timestamp()), int(expires.timestamp()), renews)
+
+    def shown(self) -> dict[str, Any]:
+        """
+        @return: fields of C{doc/status.rst}.
+        """
+        return {
+            "certificateBegan": self.began,
+            "certificateExpires": self.expires,
+            "certificateRenews": self.renews,
+        }
 
 
 class PeerChain:
@@ -94,6 +128,14 @@ class PeerChain:
         When the first of the certificates stops being valid.
         """
         return min(one.not_valid_after_utc for one in self.certificates)
+
+    @cached_property
+    def validity(self) -> Validity:
+        """
+        That of the certificate that ends first.  Whether it is renewed is not known here.
+        """
+        first = min(self.certificates, key=lambda one: one.not_valid_after_utc)
+        return Validity.of(first, False)
 
     def checkProxies(self) -> None:
         """

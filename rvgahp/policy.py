@@ -216,6 +216,17 @@ def reconcile(a: Level, b: Level) -> bool:
     return not (a is Level.OPTIONAL and b is Level.OPTIONAL)
 
 
+def conflictOf(server: Policy, client: Policy) -> str:
+    """
+    @return: why L{resolve} refuses two sides' policies; empty if it does not.
+    """
+    try:
+        resolve(server, client)
+    except PolicyConflict as e:
+        return str(e)
+    return ""
+
+
 def resolve(server: Policy, client: Policy) -> tuple[Outcome, str]:
     """
     What two sides make of their policies.

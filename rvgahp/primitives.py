@@ -33,12 +33,26 @@ else:
         _fromPublicBytes = _openssl.x25519.from_public_bytes
     except (ImportError, AttributeError):
         from cryptography.hazmat.primitives.asymmetric import x25519 as _x25519
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM as _AESGCM
+
+        class AESGCM:
+            """
+            Takes whatever has bytes, which releases before 40 do not.
+            """
+
+            def __init__(self, key: bytes) -> None:
+                self._cipher = _AESGCM(key)
+
+            def encrypt(self, nonce, data, associated):
+                return self._cipher.encrypt(nonce, bytes(data), bytes(associated))
+
+            def decrypt(self, nonce, data, associated):
+                return self._cipher.decrypt(nonce, bytes(data), bytes(associated))
 
         _generate = _x25519.X25519PrivateKey.generate
         _fromPublicBytes = _x25519.X25519PublicKey.from_public_bytes
 
-__all__ = ["AESGCM", "exchange", "generate", "hkdf", "hmac", "proves", "sha256"]
+__all__ = ["AESGCM", "exchange", "generate", "hkdf", "hmac", "proves", "publicBytes", "sha256"]
 
 _HASH = "sha256"
 _HASH_BYTES = 32
@@ -49,6 +63,19 @@ def generate() -> X25519PrivateKey:
     @return: a new private key.  B{Secret.}
     """
     return _generate()
+
+
+def publicBytes(private: X25519PrivateKey) -> bytes:
+    """
+    @return: its public key, 32 bytes.
+    """
+    public = private.public_key()
+    try:
+        return public.public_bytes_raw()
+    except AttributeError:  # before version 40, which a client in one file meets (doc/client.rst)
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+        return public.public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
 def exchange(private: X25519PrivateKey, public: bytes) -> bytes:

@@ -295,14 +295,14 @@ class Proxy:
             raise Busy(f"{tunnellimits.TICKETS_PER_SESSION} tickets of session {sessionId} are out")
         return self._tickets.issue((sessionId, stream), sessionId)
 
-    def sessionEnded(
-        self, site: str, sessionId: str, reason: str, received: int, sent: int
-    ) -> None:
+    def sessionEnded(self, site: str, sessionId: str, reason: str, **how: Any) -> None:
         """
         A CE has ended a session.
+
+        @param how: the other arguments of L{rvgahp.commands.SessionEnded}.
         """
         isListed = self.claims.isListed(sessionId, site)
-        self.watch.ends.siteEnded(sessionId, site, reason, received, sent, isListed)
+        self.watch.ends.siteEnded(sessionId, site, reason, isListed, **how)
         self.claims.forget(sessionId, site)
         record = self.sessions.get(sessionId)
         if record is not None and record.site == site:

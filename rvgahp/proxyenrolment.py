@@ -22,6 +22,7 @@ from rvgahp.credentials import Credentials
 from rvgahp.enrolment import Enrolment
 from rvgahp.errors import CredentialError
 from rvgahp.hostidentity import HostIdentity, makeStateDirectory
+from rvgahp.peerchain import Validity
 from rvgahp.registry import Registry
 from rvgahp.settings import Settings
 from rvgahp.tls import ServerTLS, serverOptions
@@ -156,12 +157,13 @@ class ProxyEnrolment:
         self.tls.replace(*self._shown())
         self.tls.grace = timedelta(seconds=settings.get("RVGAHP_RENEWAL_GRACE"))
 
-    def ends(self) -> datetime:
+    def validity(self) -> Validity:
         """
-        @return: when the certificate that we show does.
+        @return: that of the certificate that we show.
         """
         credentials, _ = self._shown()
-        return credentials.certificate.not_valid_after_utc
+        isOwn = self._identity is not None and self._identity.isOwn
+        return Validity.of(credentials.certificate, isOwn)
 
     def objection(self, chain: PeerChain) -> str:
         """

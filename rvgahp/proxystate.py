@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from rvgahp.counts import Counts
 from rvgahp.wayout import Target, WayOut, placeOf
 
 __all__ = ["ProxyState"]
@@ -28,13 +29,23 @@ class ProxyState:
     @ivar problem: why the last connection ended, or there was none; empty before that.
     """
 
-    def __init__(self, way: WayOut) -> None:
+    def __init__(self, way: WayOut, counts: Counts) -> None:
+        """
+        @param counts: has our dials, and how they fail.
+        """
         self._way = way
+        self._counts = counts
         self.host, self.port = way.places[0]
         self._target: Target | None = None  # of the present connection
         self.address = self.software = self.problem = ""
         self.isAccepted = False
         self.since = time.time()
+
+    def dials(self) -> None:
+        """
+        It is dialled.
+        """
+        self._counts.dials += 1
 
     def dialled(self, target: Target) -> None:
         """
@@ -62,10 +73,13 @@ class ProxyState:
         self.isAccepted = True
         self.since = time.time()
 
-    def lost(self, problem: str) -> None:
+    def lost(self, problem: str, error: str) -> None:
         """
         There is no connection, for this reason.
+
+        @param error: the name of what went wrong, for those who count.
         """
+        self._counts.losses[error] += 1
         if self.isAccepted:
             self.since = time.time()
         elif self._target is not None:

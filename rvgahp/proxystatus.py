@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rvgahp import attention
+from rvgahp import attention, watchlimits
 from rvgahp.errors import NotAuthorized
 from rvgahp.peercred import LocalUser
+from rvgahp.policy import conflictOf
 from rvgahp.siteconnection import SOFTWARE, SiteConnection
 from rvgahp.viewer import Viewer
 
 if TYPE_CHECKING:
     from rvgahp.history import Departure, End
+    from rvgahp.peerchain import Validity
     from rvgahp.proxy import Proxy
     from rvgahp.proxysession import ProxySession
 
@@ -30,18 +31,22 @@ __all__ = ["ProxyStatus"]
 FORM = 1
 
 
+#: What is not known of the certificate of a site that has none, or was never here.
+_VALIDITY = ("certificateBegan", "certificateExpires", "certificateRenews")
+
+
 class ProxyStatus:
     """
     Looks at one proxy.
     """
 
-    def __init__(self, proxy: Proxy, ends: Callable[[], datetime]) -> None:
+    def __init__(self, proxy: Proxy, validity: Callable[[], Validity]) -> None:
         """
-        @param ends: tells when the proxy's own certificate does.
+        @param validity: tells that of the proxy's own certificate.
         """
         self._proxy = proxy
         self._drains = proxy.watch.drains
-        self._ends = ends
+        self._validity = validity
         self._since = time.time()
 
     def whole(self) -> dict[str, Any]:
@@ -76,7 +81,7 @@ class ProxyStatus:
             "you": viewer.user.name,
             "administrator": viewer.isAdministrator,
             "draining": self._drains.isAll,
-            "certificateExpires": int(self._ends().timestamp()),
+            **self._validity().shown(),
             "sites": self._sites(viewer),
             "sessions": sessions,
             "ends": [_end(one) for one in ends if _isHis(viewer, one.uid)],
@@ -99,7 +104,7 @@ class ProxyStatus:
         """
         @return: whether there is, or was, such a site.
         """
-        isSeen = site in self._proxy.sites or site in self._proxy.watch.history.departures
+        isSeen = site in self._proxy.sites or site in self._departures()
         return isSeen or self._proxy.enrolment.isKnown(site) or site in self._drains.sites
 
     def knows(self, viewer: Viewer, site: str) -> bool:
@@ -110,17 +115,39 @@ class ProxyStatus:
 
     def _sites(self, viewer: Viewer) -> list[dict[str, Any]]:
         proxy = self._proxy
-        departures = proxy.watch.history.departures
-        enrolment = proxy.enrolment
-        absent = {*departures, *enrolment.enrolled()} - proxy.sites.keys()
-        absent = {name for name in absent if not enrolment.isRevoked(name)}
-        here = [self._site(one) for one in proxy.sites.values() if self.knows(viewer, one.site)]
+        departures = self._departures()
+        enrolled = set(proxy.enrolment.enrolled())
+        absent = {*departures, *enrolled, *self._expected()} - proxy.sites.keys()
+        absent = {name for name in absent if not proxy.enrolment.isRevoked(name)}
+        here = [
+            self._site(one, one.site in enrolled)
+            for one in proxy.sites.values()
+            if self.knows(viewer, one.site)
+        ]
         away = [
-            self._away(name, departures.get(name)) for name in absent if self.knows(viewer, name)
+            self._away(name, departures.get(name), name in enrolled)
+            for name in absent
+            if self.knows(viewer, name)
         ]
         return sorted(here + away, key=lambda one: str(one["site"]))
 
-    def _site(self, site: SiteConnection) -> dict[str, Any]:
+    def _expected(self) -> Collection[str]:
+        """
+        @return: the sites that are not enrolled, and may be expected for some time after the
+            proxy's start, as they have been here before.
+        """
+        isYoung = time.time() - self._since < watchlimits.SITE_REMEMBERED
+        return self._proxy.enrolment.acquainted() if isYoung else ()
+
+    def _departures(self) -> Mapping[str, Departure]:
+        """
+        @return: of the sites that are away and not forgotten.
+        """
+        history = self._proxy.watch.history
+        history.forget(self._proxy.enrolment.enrolled())
+        return history.departures
+
+    def _site(self, site: SiteConnection, isEnrolled: bool) -> dict[str, Any]:
         identity, chain = site.identity, site.chain
         assert identity is not None  # it has said Hello
         return {
@@ -131,9 +158,10 @@ class ProxyStatus:
             "software": site.software,
             "identity": identity.canonical,
             "method": identity.method,
-            "certificateExpires": int(chain.end.timestamp()) if chain is not None else None,
+            **_shown(chain.validity if chain is not None else None, isEnrolled),
             "gahps": site.gahps,
             "policy": site.policy.encode(),
+            "conflict": conflictOf(self._proxy.settings.policy, site.policy),
             "roundTrip": _roundTrip(site),
             "sessions": self._proxy.sessions.count(site.site),
             "unclaimed": self._proxy.claims.count(site.site),
@@ -141,13 +169,13 @@ class ProxyStatus:
             "reason": "",
         }
 
-    def _away(self, name: str, departure: Departure | None) -> dict[str, Any]:
+    def _away(self, name: str, departure: Departure | None, isEnrolled: bool) -> dict[str, Any]:
         return {
             "site": name,
             "connected": False,
             "since": int(departure.when) if departure else None,
             "address": departure.address if departure else "",
-            "certificateExpires": departure.certificateExpires if departure else None,
+            **_shown(departure.validity if departure else None, isEnrolled),
             "sessions": self._proxy.sessions.count(name),
             "unclaimed": self._proxy.claims.count(name),
             "draining": self._drains.isDraining(name),
@@ -211,6 +239,12 @@ class ProxyStatus:
         return [*_nearest(ofUser, users, get(ofUser)), *_nearest(ofSite, sites, get(ofSite))]
 
 
+def _shown(validity: Validity | None, renews: bool) -> dict[str, Any]:
+    if validity is None:
+        return dict.fromkeys(_VALIDITY)
+    return validity._replace(renews=renews).shown()
+
+
 def _isHis(viewer: Viewer, uid: int) -> bool:
     return viewer.isAdministrator or viewer.user.uid == uid
 
@@ -250,4 +284,7 @@ def _end(one: End) -> dict[str, Any]:
         "reason": one.reason,
         "received": one.received,
         "sent": one.sent,
+        "outcome": one.how.outcome if one.how is not None else None,
+        "status": one.how.words if one.how is not None else None,
+        "lived": one.how.lived if one.how is not None else None,
     }

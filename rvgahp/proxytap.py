@@ -36,7 +36,7 @@ from rvgahp.localclients import Clients
 from rvgahp.localnames import LocalNames
 from rvgahp.methodtable import MethodTable
 from rvgahp.metricsport import MetricsPort
-from rvgahp.notify import notify
+from rvgahp.notify import Notifier
 from rvgahp.pageport import PagePort
 from rvgahp.proxy import Proxy
 from rvgahp.proxyaccess import ProxyAccess
@@ -145,7 +145,8 @@ class ProxyService(HasDaemonLog, Service):
         self._authenticator = authenticator
         self._access = access
         self._again = again
-        self._watchdog = Watchdog(reactor)
+        self._notifier = Notifier(reactor)
+        self._watchdog = Watchdog(reactor, self._notifier)
         self._enrolment = ProxyEnrolment(reactor, settings, credentials, trust, account)
         self._listeners: list[Listener] = []
         self._sockets: list[tuple[str, int]] = []
@@ -206,7 +207,9 @@ class ProxyService(HasDaemonLog, Service):
         self._clients.enrolment = self._proxy.enrolment
         self._access.ownerOf = self._proxy.enrolment.ownerOf
         adopt = ProxyReload(self._proxy, self._enrolment, self._authenticator).adopt
-        self._clients.reloading = Reloading(self._reactor, self._again, adopt, watch.audit)
+        self._clients.reloading = Reloading(
+            self._reactor, self._again, adopt, watch.audit, self._notifier
+        )
         self._openViews()
         path = self._listenForClients()
         for site, further in self._settings.get("RVGAHP_SITE_SOCKETS").items():
@@ -217,7 +220,7 @@ class ProxyService(HasDaemonLog, Service):
         """
         Let people and programs look.
         """
-        status = ProxyStatus(self._proxy, self._enrolment.ends)
+        status = ProxyStatus(self._proxy, self._enrolment.validity)
         operator = ProxyOperator(self._proxy, status)
         view = StatusSocket(self._reactor, self._settings, operator)
         self._views.append(view)
@@ -226,8 +229,7 @@ class ProxyService(HasDaemonLog, Service):
         counts = self._proxy.watch.counts
         metrics = MetricsPort(self._reactor, self._settings, counts, status.whole)
         self._views.append(metrics)
-        if metrics.open():
-            self.log.info("Metrics are on {address}", address=metrics.address)
+        metrics.open()
         page = PagePort(self._reactor, self._settings, counts, status.document)
         self._views.append(page)
         if page.open():
@@ -271,7 +273,8 @@ class ProxyService(HasDaemonLog, Service):
         self.log.info("Listening on port {port} and {path}", port=port, path=path)
         for site, further in self._settings.get("RVGAHP_SITE_SOCKETS").items():
             self.log.info("Listening on {path} for site {site}", path=further, site=site)
-        notify(READY="1", STATUS=f"port {port}, socket {path}", X_RVGAHP_PORT=str(port))
+        status = f"port {port}, socket {path}"
+        self._notifier.tell(READY="1", STATUS=status, X_RVGAHP_PORT=str(port))
 
     def startService(self) -> None:
         super().startService()

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 
 from rvgahp.auditlog import AuditLog
 from rvgahp.errors import RvgahpError
-from rvgahp.notify import notify, notifyReloading
+from rvgahp.notify import Notifier
 
 _Asked = tuple[Deferred[list[str]], Mapping[str, Any]]
 
@@ -40,6 +40,7 @@ class Reloading:
         read: Callable[[], Any],
         adopt: Callable[[Any], list[str]],
         audit: AuditLog,
+        notifier: Notifier,
     ) -> None:
         """
         @param read: reads and checks all files, in a thread; may block, within limits of its
@@ -47,11 +48,13 @@ class Reloading:
         @param adopt: puts into force what C{read} has returned; returns sentences on what is
             otherwise now.
         @param audit: has a line for each time that somebody asks.
+        @param notifier: tells who started the daemon.
         """
         self._reactor = reactor
         self._read = read
         self._adopt = adopt
         self._audit = audit
+        self._notifier = notifier
         self._waiting: list[_Asked] = []
         self._isReading = False
         self._restore: Any = None
@@ -72,7 +75,7 @@ class Reloading:
 
     def _begin(self) -> None:
         self._isReading = True
-        notifyReloading()
+        self._notifier.reloading()
         asked, self._waiting = self._waiting, []
         read = deferToThreadPool(self._reactor, self._reactor.getThreadPool(), self._read)
         read.addCallback(self._adopt)
@@ -109,7 +112,7 @@ class Reloading:
         if self._waiting:
             self._begin()
         else:
-            notify(READY="1")
+            self._notifier.tell(READY="1")
 
     # -- SIGHUP -------------------------------------------------------------
 

@@ -71,9 +71,9 @@ class Unusable:
             "since": int(self.since),
             "reason": self.problem,
             "sessions": 0,
-            "certificateExpires": None,
             "draining": False,
             "unanswered": "",
+            "conflict": "",
         }
 
 

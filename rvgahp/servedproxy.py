@@ -32,10 +32,10 @@ from rvgahp.gahprunner import GAHPRunner
 from rvgahp.gahpsession import STOPPED, GAHPSession
 from rvgahp.policy import Policy
 from rvgahp.proxystate import ProxyState
-from rvgahp.sessionnews import SessionNews
+from rvgahp.sessionnews import SessionNews, lastWords
 from rvgahp.settings import Settings
 from rvgahp.tcpdial import dialTCP
-from rvgahp.tls import explain
+from rvgahp.tls import explain, nameOf
 from rvgahp.trust import Trust
 from rvgahp.way import Way
 from rvgahp.wayout import Gateway, Target, placeOf
@@ -50,7 +50,8 @@ class ServedProxy(Service, Responders):
     @ivar site: our name there, as in our certificate.
     @ivar here: what runs here for it, and may.
     @ivar sessions: that, by session id.
-    @ivar state: how we stand with it.
+    @ivar state: how we stand with it; C{policy}: its security policy.
+    @ivar recorder: of sessions.
     @ivar way: how channels reach it.
     @ivar wayOut: how that and control connections do.
     @ivar renewal: of our certificate.
@@ -86,7 +87,7 @@ class ServedProxy(Service, Responders):
         self._settings = settings
         self._host: str = settings.get("RVGAHP_BROKER_HOST")
         self.wayOut = wayOutOf(settings)
-        self.state = ProxyState(self.wayOut)
+        self.state = ProxyState(self.wayOut, runner.counts)
         self.renewal = renewal
         self._trust = trust
         self._greeted: Deferred[Any] | None = None
@@ -100,13 +101,13 @@ class ServedProxy(Service, Responders):
         self.sessions = self.here.running
         self._news = SessionNews(self.sessions)
         self._greeting = Greeting(settings, site, runner.gahps, methods, renewal, self.here)
-        self._recorder = CEAudit(reactor, audit, site, self.place)
+        self.recorder = CEAudit(reactor, audit, site, self.place, runner.counts)
         self._backoff = Backoff(SystemRandom())
         self._control: ControlConnection | None = None
-        self._refusal = ""
+        self._refusal = self._refusedBy = ""
         self._timer: Any = None
         self._connecting: Deferred[Any] | None = None
-        self._proxyPolicy: Policy = settings.policy  # until it says its own
+        self.policy: Policy = settings.policy  # until it says its own
 
     @property
     def place(self) -> str:
@@ -148,7 +149,8 @@ class ServedProxy(Service, Responders):
     # -- the control connection ---------------------------------------------
 
     def _connect(self) -> None:
-        self._refusal = ""
+        self._refusal = self._refusedBy = ""
+        self.state.dials()
         self._news.forget()
         control = ControlConnection(self._reactor, self, self._secured, self._lost)
         self._timer = self._reactor.callLater(
@@ -184,7 +186,7 @@ class ServedProxy(Service, Responders):
 
     def _nowReady(self, answer: dict[str, Any], control: ControlConnection) -> None:
         self.state.accepted(answer["software"])
-        self._proxyPolicy = Policy.decode(answer["policy"])
+        self.policy = Policy.decode(answer["policy"])
         self._timer.cancel()
         self.log.info(
             "Accepted by the proxy at {peer} ({software}) as site {site}",
@@ -201,6 +203,7 @@ class ServedProxy(Service, Responders):
             self._backoff.succeeded()
         if not self._refusal and control.connected:
             self._refusal = failure.getErrorMessage()
+            self._refusedBy = nameOf(failure)
             if failure.check(SiteTaken):
                 self._refusal += " (trying again)"
         control.abort()
@@ -217,7 +220,8 @@ class ServedProxy(Service, Responders):
             return
         delay = self._backoff.delay()
         what = "connection lost" if self.state.isAccepted else "not connected"
-        self.state.lost(self._refusal or dropped or explain(reason))
+        name = self._refusedBy or nameOf(reason)
+        self.state.lost(self._refusal or dropped or explain(reason), name)
         self.log.warn(
             "Proxy {host} port {port}: {what}: {reason}; dialling again in {delay:.2f} s",
             host=self.state.host,
@@ -263,13 +267,13 @@ class ServedProxy(Service, Responders):
     def startGAHP(self, **arguments: Any) -> Deferred[dict[str, Any]]:
         if not self.running:
             raise StartFailed("rvgahp-ce at the site is being stopped")
-        return self._recorder.start(
+        return self.recorder.start(
             arguments, lambda: self.here.start(self._peer(), **arguments), self.sessions.get
         )
 
     @commands.RenewKey.responder
     def renewKey(self, **arguments: Any) -> dict[str, Any]:
-        return self.here.renewKey(self._peer(), self._proxyPolicy, **arguments)
+        return self.here.renewKey(self._peer(), self.policy, **arguments)
 
     @commands.DialTunnel.responder
     def dialTunnel(self, **arguments: Any) -> Deferred[dict[str, Any]]:
@@ -306,7 +310,7 @@ class ServedProxy(Service, Responders):
         return asked.addCallback(lambda answer: answer["ticket"])
 
     def _over(self, session: GAHPSession, reason: str) -> None:
-        self._recorder.ended(session, reason)
+        self.recorder.ended(session, reason)
         if self.running:  # else that has been told
             self._tellEnd(session, reason)
 
@@ -314,14 +318,7 @@ class ServedProxy(Service, Responders):
         if self._control is None or not session.started.called:
             return succeed(None)  # there is nobody to be told
         limit = limits.CALL_TIMEOUT if self.running else limits.CLOSE_TIMEOUT
-        told = self._control.caller.call(
-            commands.SessionEnded,
-            limit,
-            session=session.sessionId,
-            reason=reason,
-            received=session.process.received,
-            sent=session.output.sent,
-        )
+        told = self._control.caller.call(commands.SessionEnded, limit, **lastWords(session, reason))
         return told.addErrback(self._notTold, session.sessionId)
 
     def _notTold(self, failure: Failure, sessionId: str) -> None:

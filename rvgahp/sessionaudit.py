@@ -10,12 +10,13 @@ other is waited for, for some time.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.internet.interfaces import IReactorTime
 
 from rvgahp.auditlog import AuditLog
 from rvgahp.commands import LEASE_OVER
+from rvgahp.gahpend import GAHPEnd, toldEnd
 
 
 class _Open:
@@ -37,6 +38,23 @@ class _Open:
         self.by = "client"
         self.until = 0.0
         self.timer: Any = None
+
+
+class _Last(NamedTuple):
+    """
+    What a CE has said last of a session.
+
+    @ivar received: bytes of its GAHP's stdin; L{None}: it has said nothing.
+    @ivar sent: bytes of its GAHP's stdout.
+    @ivar end: how that ended; L{None}: that is not known.
+    """
+
+    received: int | None = None
+    sent: int | None = None
+    end: GAHPEnd | None = None
+
+
+_UNTOLD = _Last()
 
 
 class SessionAudit:
@@ -93,12 +111,20 @@ class SessionAudit:
             entry.timer = self._clock.callLater(self._patience(), self.ended, session, by, reason)
 
     def siteEnded(
-        self, session: str, site: str, reason: str, received: int, sent: int, isListed: bool
+        self,
+        session: str,
+        site: str,
+        reason: str,
+        isListed: bool,
+        received: int,
+        sent: int,
+        **how: Any,
     ) -> None:
         """
         The CE says that it is over.
 
         @param isListed: whether this site has listed it, and nobody has claimed it.
+        @param how: the other fields of L{rvgahp.commands.SessionEnded}.
         """
         entry = self._open.get(session)
         if entry is None:
@@ -112,23 +138,15 @@ class SessionAudit:
             by = "lease"
         else:
             by = entry.by if entry.timer is not None and reason else "site"
-        self.ended(session, by, reason, received, sent)
+        self.ended(session, by, reason, _Last(received, sent, toldEnd(**how)))
 
-    def ended(
-        self,
-        session: str,
-        by: str,
-        reason: str,
-        received: int | None = None,
-        sent: int | None = None,
-    ) -> None:
+    def ended(self, session: str, by: str, reason: str, last: _Last = _UNTOLD) -> None:
         """
         It is over.
 
         @param by: who or what has ended it: C{client}, C{site}, C{lease}, C{lost},
             C{revoked} or C{killed}.
-        @param received: bytes of its GAHP's stdin, as its CE says.
-        @param sent: bytes of its GAHP's stdout.
+        @param last: what its CE has said of it.
         """
         entry = self._open.pop(session, None)
         if entry is None:
@@ -136,20 +154,22 @@ class SessionAudit:
         if entry.timer is not None and entry.timer.active():
             entry.timer.cancel()
         until = self._clock.seconds()
-        if entry.timer is not None and sent is None:
+        if entry.timer is not None and last is _UNTOLD:
             until = entry.until
         seconds = None if entry.since is None else until - entry.since
         told = {
             **entry.fields,
             "session": session,
             "seconds": seconds,
-            "received": received,
-            "sent": sent,
+            "received": last.received,
+            "sent": last.sent,
+            "outcome": last.end.outcome if last.end is not None else "",
+            "status": last.end.words if last.end is not None else "",
             "by": by,
             "reason": reason,
         }
         self._audit.record("end", **told)
-        self._over(told)
+        self._over({**told, "end": last.end})
 
     def close(self) -> None:
         """

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from rvgahp import watchlimits
+from rvgahp.gahpend import GAHPEnd
 from rvgahp.gahpsession import GAHPSession
 
-__all__ = ["SessionNews", "factsOf"]
+__all__ = ["SessionNews", "endOf", "factsOf", "lastWords"]
 
 
 def factsOf(session: GAHPSession, now: float) -> dict[str, Any]:
@@ -36,6 +37,28 @@ def factsOf(session: GAHPSession, now: float) -> dict[str, Any]:
         "tunnels": len(tunnels) if tunnels is not None else 0,
         "tunnelsReceived": received,
         "tunnelsSent": sent,
+    }
+
+
+def endOf(session: GAHPSession) -> GAHPEnd | None:
+    """
+    @return: how a session's GAHP ended; L{None} if it has not, or there was none.
+    """
+    return session.life.end(bool(session.process.received and session.output.sent))
+
+
+def lastWords(session: GAHPSession, reason: str) -> dict[str, Any]:
+    """
+    @param reason: why it is over.
+    @return: the arguments of L{rvgahp.commands.SessionEnded}.
+    """
+    end = endOf(session)
+    return {
+        "session": session.sessionId,
+        "reason": reason,
+        "received": session.process.received,
+        "sent": session.output.sent,
+        **(end.told() if end is not None else {}),
     }
 
 

@@ -107,8 +107,8 @@ class SiteConnection(EnrolledSite):
         if self._proxy.sites.get(self.site) is self:
             del self._proxy.sites[self.site]
             why = self.control.problem or explain(reason)
-            ends = self.chain.end.timestamp() if self.chain is not None else None
-            self._proxy.watch.history.siteWent(self.site, self.address, why, ends)
+            validity = self.chain.validity if self.chain is not None else None
+            self._proxy.watch.history.siteWent(self.site, self.address, why, validity)
             self.log.warn("Site {site}: disconnected: {reason}", site=self.site, reason=why)
         elif not self.instance and not self.hasAnswer:
             why = explain(reason)
@@ -270,9 +270,9 @@ class SiteConnection(EnrolledSite):
         return {"ticket": self._proxy.openChannel(self.site, session, stream)}
 
     @commands.SessionEnded.responder
-    def sessionEnded(self, session: str, reason: str, received: int, sent: int) -> dict[str, Any]:
+    def sessionEnded(self, session: str, reason: str, **how: Any) -> dict[str, Any]:
         self._checkGreeted()
-        self._proxy.sessionEnded(self.site, session, reason, received, sent)
+        self._proxy.sessionEnded(self.site, session, reason, **how)
         return {}
 
     # -- we call ------------------------------------------------------------

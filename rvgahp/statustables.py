@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from rvgahp.attention import size, span
+from rvgahp.attention import isTroubled, shortName, size, span
 from rvgahp.screen import plain
 
 __all__ = ["overview", "sessionTable", "shortName"]
@@ -21,6 +21,10 @@ _WIDEST = 50
 
 _MOST_SENTENCES = 20
 """What needs attention, at the most, for people."""
+
+
+_SCREEN = 24
+"""Lines that every terminal has: the first of more are soon out of sight."""
 
 
 def overview(seen: dict[str, Any]) -> list[str]:
@@ -38,6 +42,8 @@ def overview(seen: dict[str, Any]) -> list[str]:
     lines += sessionTable(seen)
     if seen["limits"]:
         lines += ["", *_limits(seen)]
+    if seen["attention"] and len(lines) > _SCREEN:
+        lines += ["", f"NEEDS ATTENTION: {len(seen['attention'])}, in the first lines."]
     return lines
 
 
@@ -48,23 +54,17 @@ def sessionTable(seen: dict[str, Any]) -> list[str]:
     if not seen["sessions"]:
         return ["No sessions." if seen["administrator"] else f"No sessions of {seen['you']}'s."]
     isProxy = seen["role"] == "proxy"
-    head = ["SESSION", "USER" if isProxy else "OWNER", *(["SITE"] if isProxy else [])]
+    where = "site" if isProxy else "proxy" if _hasSeveral(seen) else ""
+    head = ["SESSION", "USER" if isProxy else "OWNER", *([where.upper()] if where else [])]
     head += ["GAHP", "ACCOUNT", "AGE", "STATE", "RESUMED", "IN", "OUT", "TUNNELS", "PID"]
     rows = []
-    for one in seen["sessions"]:
+    for one in _troubledFirst(seen["sessions"]):
         whose = one["owner"] if not isProxy else one["user"] or one["owner"]
-        row = [shortName(one["session"]), whose, *([one["site"]] if isProxy else [])]
+        row = [shortName(one["session"]), whose, *([one[where]] if where else [])]
         row += [one["gahp"], one["account"] or "-", _age(seen, one.get("since")), _state(one)]
         row += [_number(one.get("resumed")), size(one.get("received")), size(one.get("sent"))]
         rows.append([*row, _number(one.get("tunnels")), _number(one.get("pid"))])
     return table(head, rows)
-
-
-def shortName(session: str) -> str:
-    """
-    @return: the end of a session's id, by which C{rvgahp kill} finds it.
-    """
-    return ":".join(session.split(":")[-2:])
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -77,6 +77,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in shown
     ]
+
+
+def _troubledFirst(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda one: not isTroubled(one))
 
 
 def _cell(text: str) -> str:
@@ -102,9 +106,11 @@ def _attention(sentences: Sequence[str]) -> list[str]:
 
 
 def _proxies(seen: dict[str, Any]) -> list[str]:
+    several = _hasSeveral(seen)
     rows = [
         [
             f"{one['host']}:{one['port']}",
+            *([one["site"] or "-", str(one["sessions"])] if several else []),
             "connected" if one["connected"] else "AWAY",
             _age(seen, one["since"]),
             one["address"] or "-",
@@ -113,14 +119,19 @@ def _proxies(seen: dict[str, Any]) -> list[str]:
         ]
         for one in seen["proxies"]
     ]
-    return table(["PROXY", "STATE", "FOR", "ADDRESS", "SOFTWARE", "REASON"], rows)
+    more = ["SITE", "SESSIONS"] if several else []
+    return table(["PROXY", *more, "STATE", "FOR", "ADDRESS", "SOFTWARE", "REASON"], rows)
+
+
+def _hasSeveral(seen: dict[str, Any]) -> bool:
+    return len(seen.get("proxies", ())) > 1
 
 
 def _sites(seen: dict[str, Any]) -> list[str]:
     if not seen["sites"]:
         return ["No sites." if seen["administrator"] else "No sites that you may use."]
     head = ["SITE", "STATE", "FOR", "FROM", "PING", "SESSIONS", "CERTIFICATE", "GAHPS", "SOFTWARE"]
-    return table(head, [_site(seen, one) for one in seen["sites"]])
+    return table(head, [_site(seen, one) for one in _troubledFirst(seen["sites"])])
 
 
 def _site(seen: dict[str, Any], one: dict[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 
 from rvgahp import budget, limits
-from rvgahp.budget import Budget, Share
+from rvgahp.budget import Budget, Kept, Share
 from rvgahp.errors import ProtocolError, StreamBroken
 from rvgahp.frames import HEADER, Frame, FrameReader, encodeFrame
 
@@ -57,7 +57,7 @@ class Stream:
         self._unsent: deque[bytes | memoryview] = deque()  # from _next on
         self._piece = limits.RECORD_DATA_BYTES  # of one record, at the most
         self._resumedAt = -1  # _next at the last resume()
-        self._kept = Share(total)  # from _first to end
+        self._kept = Kept(total)  # from _first to end
         # receiving
         self.received = 0
         self.allowance = min(window, budget.ASSURED_BYTES)
@@ -156,6 +156,7 @@ class Stream:
         self._announced = 0
         # It may have acknowledged more since, over the channel that is replaced.
         self._next = max(peerReceived, self._acknowledged)
+        self._kept.sentAgain(self._sent - self._next)
         # A connection that never lives for long must get something whole across.
         if self._next == self._resumedAt and self._next < self._sent:
             self._piece = max(_SMALLEST, self._piece // 4)

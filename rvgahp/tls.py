@@ -38,7 +38,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from rvgahp import limits
-from rvgahp.tlsreasons import PeerRefused, explain, refusal
+from rvgahp.tlsreasons import PeerRefused, explain, nameOf, refusal
 from rvgahp.trust import Trust, certificatesIn
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from rvgahp.credentials import Credentials
     from rvgahp.peerchain import PeerChain
 
-__all__ = ["ClientTLS", "ServerTLS", "checkHost", "clientOptions", "explain", "peerOf"]
+__all__ = ["ClientTLS", "ServerTLS", "checkHost", "clientOptions", "explain", "nameOf", "peerOf"]
 __all__ += ["serverOptions", "utcNow"]
 
 _CONTEXT_AGE = timedelta(seconds=limits.TLS_CONTEXT_AGE)

@@ -19,7 +19,7 @@ from rvgahp.errors import CredentialError
 from rvgahp.onelinename import oneLine
 from rvgahp.trust import Trust
 
-__all__ = ["PeerRefused", "explain", "refusal"]
+__all__ = ["PeerRefused", "explain", "nameOf", "refusal"]
 
 #: OpenSSL's words for what the other side says of us, and ours.
 _EXPLANATIONS = (
@@ -139,6 +139,13 @@ def _shown(name: x509.Name) -> str:
 
 def _time(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC" if moment is not None else ""
+
+
+def nameOf(reason: Failure) -> str:
+    """
+    @return: the name of why a connection ended, for those who count: that of the error.
+    """
+    return "TLSError" if reason.check(OpenSSLError) else type(reason.value).__name__
 
 
 def explain(reason: Failure) -> str:

@@ -14,14 +14,16 @@ from datetime import datetime, timezone
 
 from rvgahp.policy import Policy
 from rvgahp.proxysocket import DEFAULT_SOCKET
+from rvgahp.serviceunits import startCommand
 
 #: What to do where a step failed and knows no better.
 REMEDIES = {
     "settings": "Install rvgahp into this environment, or start rvgahp from the one that the"
     " gridmanager's REMOTE_GAHP is in.",
     "proxy": "See the proxy's log, and upgrade the older of the two.",
-    "site": "At the site, start rvgahp-ce (twistd rvgahp-ce); its log says why it is not accepted."
-    " Compare the name with that in grid_resource and in the site's certificate.",
+    "site": "At the site, start rvgahp-ce (twistd rvgahp-ce, or its unit); rvgahp doctor there says"
+    " why it is not accepted, and what to do. Compare the name with that in grid_resource and in"
+    " the site's certificate.",
     "policy": "Change RVGAHP.SEC_DEFAULT_ENCRYPTION, RVGAHP.SEC_DEFAULT_INTEGRITY or"
     " RVGAHP.SEC_DEFAULT_CRYPTO_METHODS at the proxy or at the site, and restart that daemon.",
     "gahp": "At the site, as the account of rvgahp-ce, start the GAHP's command by hand"
@@ -49,7 +51,10 @@ OTHER_PROGRAM = (
 )
 
 #: Where the client gave a reason of its own for not starting a GAHP.
-REFUSED = "If that says too little, see the logs of the proxy and of rvgahp-ce at the site."
+REFUSED = (
+    "If that says too little, have rvgahp doctor look at the site, as the account of rvgahp-ce, and"
+    " see the logs of the proxy and of rvgahp-ce."
+)
 NOT_OFFERED = (
     "Name one that the site offers (--gahp), or have the site offer it: BATCH_GAHP, FT_GAHP or"
     " RVGAHP_GAHP_NAMES in the configuration of rvgahp-ce."
@@ -108,7 +113,7 @@ def whyNot(path: str) -> str:
     """
     @return: what to do where the proxy's socket cannot be connected to.
     """
-    start = "Start the proxy on this host (twistd rvgahp-proxy)"
+    start = f"Start the proxy on this host ({startCommand('proxy')})"
     try:
         found = os.stat(path)
     except PermissionError:

@@ -32,8 +32,8 @@ VIEW_TABLE = (
     Setting(
         "RVGAHP_METRICS_ADDRESS",
         HOST_PORT,
-        PROXY,
-        "Where Prometheus finds the proxy's metrics, :doc:`metrics`, such as ``127.0.0.1:9710``: "
+        BOTH,
+        "Where Prometheus finds the daemon's metrics, :doc:`metrics`, such as ``127.0.0.1:9710``: "
         "whoever can connect there can read them.  Where it is not set there are none.",
         isFixed=True,
     ),

@@ -24,6 +24,7 @@ from rvgahp.auditlog import AuditLog
 from rvgahp.counts import Counts
 from rvgahp.drains import Drains
 from rvgahp.errors import Busy, NotAuthorized, RvgahpError
+from rvgahp.gahpend import CRASHED
 from rvgahp.history import History
 from rvgahp.logrecord import FIELDS
 from rvgahp.occupancy import Occupancy
@@ -138,8 +139,13 @@ class Watch:
     def _ended(self, fields: dict[str, Any]) -> None:
         self.history.ended(fields)
         self.counts.ends[fields["by"]] += 1
+        end = fields["end"]
+        words = "in good order"
+        if end is not None:
+            self.counts.outcomes[end.outcome] += 1
+            words = f"its GAHP {end.words}" if end.outcome == CRASHED else words
         told = {name: value for name, value in fields.items() if name in FIELDS}
-        told |= {"owner": fields.get("who"), "reason": fields["reason"] or "in good order"}
+        told |= {"owner": fields.get("who"), "reason": fields["reason"] or words}
         self.log.info("Session {session}: over ({by}): {reason}", by=fields["by"], **told)
 
     def _started(

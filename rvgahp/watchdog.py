@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from rvgahp.notify import notify
+from rvgahp.notify import Notifier
 
 __all__ = ["Watchdog", "watchdogSeconds"]
 
@@ -37,8 +37,9 @@ class Watchdog:
     speaking when the loop hangs.
     """
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, notifier: Notifier) -> None:
         self._reactor = reactor
+        self._notifier = notifier
         self._interval = 0.0
         self._call: Any = None
 
@@ -53,19 +54,19 @@ class Watchdog:
 
     def _speak(self) -> None:
         self._call = self._reactor.callLater(self._interval, self._speak)
-        notify(WATCHDOG="1")
+        self._notifier.tell(WATCHDOG="1")
 
-    @staticmethod
-    def stopping() -> None:
+    def stopping(self) -> None:
         """
         Tell that the daemon ends.  That may take its time, in which we go on.
         """
-        notify(STOPPING="1")
+        self._notifier.tell(STOPPING="1")
 
     def stop(self) -> None:
         """
-        Speak no more.
+        Speak no more, nor does the notifier.
         """
         if self._call is not None:
             self._call.cancel()
             self._call = None
+        self._notifier.close()

@@ -33,6 +33,10 @@ NEWS = 200
 REMEMBERED_SITES = 1000
 REMEMBERED_ENDS = 500
 
+#: Seconds after which a site that has gone, and is not one that was enrolled here, is forgotten:
+#: of its end nobody tells the proxy.  Longer than holidays.
+SITE_REMEMBERED = 21 * 86400.0
+
 #: Of the local HTTP interface: connections of one user, seconds that one may last, bytes of a
 #: request's body, and requests of one user in a second, in the long run, and at once: with
 #: thousands of sessions and hundreds of sites an answer takes 20 ms.
@@ -74,3 +78,11 @@ LOCAL_READ_BYTES = 4096
 #: for the disk, and all others wait with it.  He can have 100 open invitations.
 ENROLMENTS_RATE = 1.0
 ENROLMENTS_BURST = 120.0
+
+#: Of what systemd is told: seconds until it is tried again where the socket is full, seconds
+#: after which that is given up, and datagrams that wait at the most.  The queue of the socket is
+#: all services' together, and systemd reads it as soon as it does anything; what is said last
+#: counts.
+NOTIFY_RETRY = 0.25
+NOTIFY_TIMEOUT = 300.0
+NOTIFICATIONS = 16

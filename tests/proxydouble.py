@@ -35,6 +35,7 @@ class ProxyDouble(Responders):
     @ivar whose: owner and account of all.
     @ivar ended: session and reason of each SessionEnded.
     @ivar carried: the bytes of stdin and stdout that it told, by session.
+    @ivar how: the other arguments of SessionEnded, by session.
     @ivar opened: session and stream of each OpenChannel; the ticket is made of the latter.
     @ivar reason: why the connection ended, once it has.
     """
@@ -48,6 +49,7 @@ class ProxyDouble(Responders):
         self.whose: list[tuple[str, str]] = []
         self.ended: list[tuple[str, str]] = []
         self.carried: dict[str, tuple[int, int]] = {}
+        self.how: dict[str, dict[str, Any]] = {}
         self.opened: list[tuple[str, int]] = []
         self.reason: Failure | None = None
         self.control = ControlConnection(port.reactor, self, lambda _: None, self._lost)
@@ -85,8 +87,9 @@ class ProxyDouble(Responders):
         return {"gone": [name for name in names if name in self._port.gone]}
 
     @commands.SessionEnded.responder
-    def sessionEnded(self, session: str, reason: str, received: int, sent: int) -> Any:
+    def sessionEnded(self, session: str, reason: str, received: int, sent: int, **how: Any) -> Any:
         self.ended.append((session, reason))
+        self.how[session] = how
         self.carried[session] = received, sent
         return self._port.answerEnded()
 

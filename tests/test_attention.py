@@ -22,10 +22,13 @@ SITE = {
     "reason": "",
     "roundTrip": 0.01,
     "certificateExpires": NOW + 30 * 86400,
+    "certificateBegan": NOW - 60 * 86400,
+    "certificateRenews": True,
 }
 
 END = {"site": "a", "gahp": "cat", "when": NOW - 60, "seconds": 0.1, "sent": 0, "received": 0}
 END |= {"reason": "", "by": "site", "owner": "alice@x"}
+END |= {"outcome": None, "status": None, "lived": None}
 
 
 def said(**seen: Any) -> list[str]:
@@ -43,10 +46,21 @@ class SentencesTests(SynchronousTestCase):
         """
         session = {"session": "s", "state": "running"}
         limit = {"limit": "L", "most": 10, "used": 8, "by": "alice"}
-        end = NOW + 30 * 86400
+        certificate = {name: SITE[name] for name in SITE if name.startswith("certificate")}
         seen: dict[str, Any] = {"sites": [SITE], "sessions": [session], "limits": [limit]}
-        self.assertEqual(said(**seen, ends=[END] * 2, certificateExpires=end, draining=False), [])
+        self.assertEqual(said(**seen, ends=[END] * 2, **certificate, draining=False), [])
         self.assertEqual(said(), [])
+
+    def test_conflict(self) -> None:
+        """
+        Policies that exclude each other, at either end; a reason's full stop is not doubled.
+        """
+        proxy = {"host": "h", "port": 1, "connected": True, "since": NOW, "conflict": "Why."}
+        self.assertEqual(said(proxies=[proxy]), ["No GAHP can be started: Why."])
+        site = {**SITE, "conflict": "Why."}
+        self.assertEqual(said(sites=[site]), ["No GAHP can be started at site a: Why."])
+        away = {**proxy, "connected": False, "conflict": "", "reason": "Refused."}
+        self.assertEqual(said(proxies=[away]), ["The proxy h port 1 is away for 0 s: Refused."])
 
     def test_site(self) -> None:
         """
@@ -84,6 +98,8 @@ class SentencesTests(SynchronousTestCase):
         session = {"session": "s", "user": "alice", "gahp": "cat", "state": "stalled"}
         (one,) = said(sessions=[{**session, "stalled": 130}])
         self.assertIn("Session s of alice (cat) has had no channel for 2 min", one)
+        (one,) = said(sessions=[{**session, "stalled": 5, "session": "h:1:2:3:ab", "site": "b"}])
+        self.assertIn("Session 3:ab of alice at site b (cat) has", one)
         (one,) = said(sessions=[{**session, "stalled": 1, "user": None, "owner": "a@x"}])
         self.assertIn("of a@x", one)
 
@@ -109,11 +125,12 @@ class SentencesTests(SynchronousTestCase):
         """
         (one,) = said(ends=[{**END, "seconds": 99}, *[END] * 3])
         words = (
-            "cat at site a dies at once, without a word, last 60 s ago; rvgahp trace may tell why."
+            "cat at site a has died 3 times within 10 s of its start, last 60 s ago: without a"
+            " word; rvgahp trace may tell why."
         )
         self.assertEqual(one, words)
         (one,) = said(ends=[END, END, {**END, "sent": 9}])
-        self.assertIn("dies at once, after its first words", one)
+        self.assertIn("60 s ago: after its first words; rvgahp trace", one)
         self.assertEqual(len(said(ends=[END, END, {**END, "sent": None, "received": None}])), 1)
         for other in (
             {"seconds": 10},
@@ -127,6 +144,26 @@ class SentencesTests(SynchronousTestCase):
             {"reason": "ended by root at the site (rvgahp kill): why not"},
         ):
             self.assertEqual(said(ends=[END, END, {**END, **other}]), [], other)
+
+    def test_crashed(self) -> None:
+        """
+        Where the CE tells how GAHPs end, those that crash soon are dying, also after they have
+        answered, and not those that end as they should, though they were mute.
+        """
+        status = "exited with status 127 (a program in it was not found)"
+        crash = {**END, "sent": 9, "received": 9, "outcome": "crashed", "status": status}
+        crash |= {"seconds": None, "lived": 9.9}
+        (one,) = said(ends=[crash] * 4)
+        words = (
+            "cat at site a has died 4 times within 10 s of its start, last 60 s ago: it exited with"
+            " status 127 (a program in it was not found), after its first words; rvgahp trace may"
+            " tell why."
+        )
+        self.assertEqual(one, words)
+        for other in ({"lived": 10.1}, {"outcome": "ended"}, {"outcome": "killed"}):
+            self.assertEqual(said(ends=[crash, crash, {**crash, **other}]), [], other)
+        for outcome in ("ended", "killed"):
+            self.assertEqual(said(ends=[{**END, "outcome": outcome}] * 3), [], outcome)
 
     def test_notStarted(self) -> None:
         """
@@ -143,14 +180,17 @@ class SentencesTests(SynchronousTestCase):
         """
         well = {**END, "owner": "bob@x", "seconds": 99}
         (one,) = said(ends=[END, well, END, well, END, well])
-        self.assertIn("cat at site a, for alice@x, dies at once", one)
+        self.assertIn("cat at site a, for alice@x, has died 3 times", one)
 
     def test_limits(self) -> None:
         """
         Who is near a limit, or at it.
         """
         limit = {"limit": "MOST", "most": 10, "by": "alice"}
-        for used, words in ((9, "alice is near its limit: 9 of 10"), (10, "is at its limit")):
+        for used, words in (
+            (9, "alice is near its limit: 9 of 10 (MOST)."),
+            (10, "starts are refused"),
+        ):
             (one,) = said(limits=[{**limit, "used": used}])
             self.assertIn(words, one)
 
@@ -158,11 +198,33 @@ class SentencesTests(SynchronousTestCase):
         """
         A certificate that ends within a week, or has; the daemon's own, too.
         """
-        site = {**SITE, "certificateExpires": NOW - 1}
+        named = ("certificateExpires", "certificateBegan", "certificateRenews")
+        own = dict(zip(named, (NOW + 3 * 86400, NOW - 87 * 86400, False), strict=True))
+        ended = {**SITE, "certificateExpires": NOW - 1}
+        away = {**ended, "connected": False, "reason": "lost"}
         self.assertEqual(
-            said(sites=[site], certificateExpires=NOW + 3 * 86400),
-            ["The certificate of this daemon ends in 3 d.", "The certificate of site a has ended."],
+            said(sites=[ended], **own),
+            [
+                "The certificate of this daemon ends in 3 d; rvgahp has not made it: renew it where"
+                " it was made.",
+                "The certificate of site a has ended, and should have been renewed long ago; see"
+                " the log of its CE.",
+            ],
         )
+        (one,) = said(**{**own, "certificateRenews": True})
+        self.assertIn("renewed long ago; see its log.", one)
+        _, one = said(sites=[away])
+        self.assertIn("has ended; it is renewed if the site comes again within", one)
+
+    def test_shortCertificates(self) -> None:
+        """
+        One that is made for a week, and renewed in time, is not about to end; one that was not
+        renewed in time is.
+        """
+        for left, isTold in ((6, False), (2.4, False), (2.3, True), (0, True)):
+            end = int(NOW + left * 86400)
+            site = {**SITE, "certificateExpires": end, "certificateBegan": end - 7 * 86400}
+            self.assertEqual(bool(said(sites=[site])), isTold, left)
 
     def test_drained(self) -> None:
         """

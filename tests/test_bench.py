@@ -21,7 +21,7 @@ BENCH = Path(__file__).resolve().parent.parent / "bench" / "bench.py"
 PATIENCE = 180.0
 
 TINY = ["--no-ssh", "--starts=2", "--many=4", "--rounds=2", "--megabytes=4", "--lines=20"]
-TINY += ["--tunnel-megabytes=4"]
+TINY += ["--tunnel-megabytes=4", "--crowd=4"]
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -68,6 +68,16 @@ class BenchTests(SynchronousTestCase):
         self.assertEqual(counts, [{2}, {2}, {2}, {2}, {2}, {20}])
         failed = [table["failed"] for table in found["tables"].values() if "failed" in table]
         self.assertEqual(failed, [{"local pipe": 0, "rvgahp": 0}])
+
+    def test_crowd(self) -> None:
+        """
+        A crowd comes, what is asked is answered, and starts are measured meanwhile.
+        """
+        found = self.measured("crowd")
+        answers, starts = found["tables"].values()
+        asked = ("rvgahp status", "rvgahp list", "GET /v1/status", "GET /metrics")
+        self.assertEqual(self.samples(answers, *asked), {2})
+        self.assertEqual(self.samples(starts, "nobody asks", "asked each second"), {4})
 
     def test_tunnels(self) -> None:
         """

@@ -642,6 +642,7 @@ class LossTests(CarrierTestCase):
         ends.loop.settle()
         self.assertEqual([len(user.lost) for user in ends.users], [1, 1])
         self.assertFalse(ends.ce.isConnected())
+        self.assertEqual(ends.ce.losses, 1)
 
     def test_formerOne(self) -> None:
         """
@@ -655,6 +656,7 @@ class LossTests(CarrierTestCase):
         toClient.end()
         ends.loop.settle()
         self.assertEqual([user.lost for user in ends.users], [[], []])
+        self.assertEqual(ends.ce.losses, 0)
         ends.ce.send(STDOUT, b"on the new one")
         ends.loop.settle()
         self.assertEqual(ends.users[1].frames(), [(STDOUT, b"on the new one")])

@@ -293,6 +293,9 @@ class ConnectionTests(CETestCase):
         self.assertIn("for reason 0 (trying again)", said)
         self.assertEqual(delays, sorted(delays))
         self.assertGreater(delays[-1], delays[0])
+        names = [error.__name__ for error in errors]
+        self.assertEqual(ce.runner.counts.losses, dict.fromkeys(names, 1))
+        self.assertEqual(ce.runner.counts.dials, 5)
         self.port.proxies[-1].control.abort()
         self.until(lambda: len(self.ready) == 2)
         self.assertEqual(delays[-1], limits.REDIAL_FIRST)

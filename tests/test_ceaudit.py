@@ -13,8 +13,12 @@ from random import Random
 from typing import Any
 
 from rvgahp import commands
+from rvgahp.cestatus import CEStatus
+from rvgahp.configuration import Configuration
 from rvgahp.errors import Busy, RvgahpError, StartFailed, UnknownGAHP
 from rvgahp.gahpsession import STOPPED
+from rvgahp.metrics import registryOf
+from rvgahp.settings import settingsFrom
 from tests.identities import SITE
 from tests.proxydouble import ProxyDouble
 from tests.test_ce import ACCESS_FILE, START, CETestCase
@@ -127,7 +131,7 @@ class AuditTests(CETestCase):
                 self.assertNotIn(line.pop("pid"), (0, os.getpid()))
         return lines
 
-    KNOWN = {"who": ALICE, "site": SITE, "gahp": "cat", "session": "s1"}
+    KNOWN = {"who": ALICE, "site": SITE, "proxy": f"{HOST}:{self.port.number}", "gahp": "cat", "session": "s1"}
 
     def test_client(self) -> None:
         """
@@ -141,7 +145,7 @@ class AuditTests(CETestCase):
         known = {**self.KNOWN, "rule": f"{ACCESS_FILE}:1: ALLOW START *"}
         self.assertEqual(first, {"event": "start", "decision": "allowed", **known})
         end = {"by": "client", "reason": "its client is gone", "received": 0, "sent": 0}
-        end["status"] = "exited with status 0"
+        end |= {"status": "exited with status 0", "outcome": "killed"}
         self.assertEqual(last, {"event": "end", **end, **known})
         self.assertEqual(proxy.carried, {"s1": (0, 0)})
 
@@ -156,6 +160,38 @@ class AuditTests(CETestCase):
         for line, gahp in zip(self.lines(), ("nonesuch", "none"), strict=True):
             self.assertTrue(line.pop("reason"))
             self.assertEqual(line, {**known, "gahp": gahp})
+
+    def test_counted(self) -> None:
+        """
+        What is recorded is counted, too, for Prometheus: starts and how long they took,
+        refusals by the error, ends and outcomes, dials of the proxy.
+        """
+        proxy = self.accepted()
+        self.called(proxy.call(commands.StartGAHP, **START))
+        self.called(proxy.call(commands.StartGAHP, **{**START, "gahp": "nonesuch"}))
+        self.called(proxy.call(commands.EndSession, session="s1", reason="its client is gone"))
+        self.until(lambda: proxy.ended)
+        assert self.ce is not None
+        settings = settingsFrom("ce", Configuration(None, {"RVGAHP_BROKER_HOST": "h"}))
+        status = CEStatus(self.reactor, settings, self.ce)
+        samples = {
+            (one.name, *one.labels.values()): one.value
+            for family in registryOf(self.ce.runner.counts, status.whole).collect()
+            for one in family.samples
+        }
+        where = f"{self.ce.proxies[0].state.host}:{self.ce.proxies[0].state.port}"
+        for value, *name in (
+            (1, "rvgahp_starts_total", "cat"),
+            (1, "rvgahp_start_seconds_count"),
+            (1, "rvgahp_start_failures_total", "UnknownGAHP"),
+            (1, "rvgahp_session_ends_total", "client"),
+            (1, "rvgahp_gahp_ends_total", "killed"),
+            (0, "rvgahp_gahp_ends_total", "crashed"),
+            (1, "rvgahp_proxy_dials_total"),
+            (1, "rvgahp_proxy_up", where),
+            (0, "rvgahp_replay_kept_bytes"),
+        ):
+            self.assertEqual(samples[tuple(name)], value, name)
 
     def test_denied(self) -> None:
         """

@@ -80,6 +80,7 @@ class InstallTests(CommandTestCase):
             output.splitlines(),
             [
                 f"wrote {self.unit}",
+                "    systemctl --user daemon-reload",
                 "    systemctl --user enable --now rvgahp-ce.service",
                 "    loginctl enable-linger",
             ],
@@ -128,8 +129,8 @@ class InstallTests(CommandTestCase):
         """
         The same may be written again; another is kept, unless C{--replace} is given.
         """
-        self.installed("--user")
-        self.installed("--user")
+        self.assertNotIn("restart", self.installed("--user"))
+        self.assertIn("systemctl --user restart rvgahp-ce.service", self.installed("--user"))
         self.unit.write_text("mine\n")
         self.assertIn(f"{self.unit} is there, and is another", self.refused("--user"))
         self.assertEqual(self.unit.read_text(), "mine\n")

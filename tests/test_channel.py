@@ -369,10 +369,22 @@ class RefusalTests(ChannelTestCase):
         """
         A version that is not spoken is refused.
         """
-        self.patch(limits, "PROTOCOL_VERSIONS", (2,))
+        self.patch(limits, "CHANNEL_VERSION", 2)
         dialer = Dialer(makeSession(), 0, GAHP_STREAM, 1, 0, 0)
-        self.patch(limits, "PROTOCOL_VERSIONS", (1,))
+        self.patch(limits, "CHANNEL_VERSION", 1)
         self.assertIn("(reason 4)", self._reason(dialer))
+
+    def test_newerRelease(self) -> None:
+        """
+        A CE that speaks a newer version with newer proxies, too, dials no other channels: the
+        client may be of an older release.
+        """
+        self.patch(limits, "PROTOCOL_VERSIONS", (1, 2))
+        body, _ = takeMessage(Dialer(makeSession(), 0, GAHP_STREAM, 1, 0, 0).dial())
+        assert body is not None
+        self.assertEqual(Dial(body).version, 1)
+        self.ends.dial(self.ours)
+        self.assertEqual(self.ends.eatPreamble(self.theirs), b"RVGAHP\0\1" + TICKET)
 
     def test_keyOver(self) -> None:
         """

@@ -177,6 +177,15 @@ class AssignmentsTests(ConfigurationTestCase):
         self.assertEqual(assignmentsIn(path), {"A": "x \ufffd = y", "B": ""})
         self.assertEqual(assignmentsIn(self.home), {})
 
+    def test_noFile(self) -> None:
+        """
+        Neither a pipe that nobody writes to nor a device without an end is read.
+        """
+        pipe = os.path.join(self.home, "pipe")
+        os.mkfifo(pipe)
+        for path in (pipe, "/dev/zero"):
+            self.assertEqual(assignmentsIn(path), {})
+
 
 class LackingLibraryTests(ConfigurationTestCase):
     """

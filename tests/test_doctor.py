@@ -5,9 +5,11 @@ L{tests.test_whole_doctor} has the program.
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
+import tempfile
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -24,11 +26,11 @@ from rvgahp.credentials import Credentials
 from rvgahp.doctor import CHECKS, examine
 from rvgahp.doctorcase import Case, Choice, choose
 from rvgahp.doctorcertificates import certificates, revocations
-from rvgahp.doctordaemon import daemon
+from rvgahp.doctordaemon import consult, daemon
 from rvgahp.doctorfiles import access, map_, permissions, start
-from rvgahp.doctorsettings import account, clock, settings, software
+from rvgahp.doctorsettings import account, clock, clockIsKept, settings, software
 from rvgahp.errors import ConfigurationError, CredentialError, RvgahpError
-from rvgahp.findings import Finding, guarded, ok, warning, wrong
+from rvgahp.findings import Finding, Findings, guarded, ok, warning, wrong
 from rvgahp.patience import Interrupted, Patience
 from rvgahp.screen import Screen
 from rvgahp.settings import settingsFrom
@@ -232,7 +234,10 @@ class SettingsTests(DoctorTestCase):
         """
         A clock of long ago is told.
         """
-        self.assertFinding(clock(), "ok", " after 1970")
+        self.assertFinding(clock(kept=lambda: True), "ok", " after 1970), kept right")
+        self.assertFinding(clock(kept=lambda: None), "ok", "right is not known")
+        self.assertFinding(clock(kept=lambda: False), "warning", "nothing keeps", "chronyd")
+        self.assertIn(clockIsKept(), (True, False, None))
         self.assertFinding(clock(datetime(1970, 1, 1, tzinfo=timezone.utc)), "warning", "set the")
 
     def test_account(self) -> None:
@@ -315,8 +320,30 @@ class CertificateTests(DoctorTestCase):
         case = self.case(given=ceCredentials(expired=True))
         self.assertFinding(certificates(case), "wrong", "has expired", "rvgahp join")
         case = self.case("proxy", proxyCredentials(expired=True))
+        words = ("has expired", "clock is right", "rvgahp credentials host")
+        self.assertFinding(certificates(case), "wrong", *words)
+        case = self.case(given=ceCredentials())
+        later = datetime.now(timezone.utc) + timedelta(days=3650)
+        words = ("has expired", "clock is right", "join --replace")
+        self.assertFinding(certificates(case, later), "wrong", *words)
+
+    def test_garbage(self) -> None:
+        """
+        A file without a certificate is refused in the daemon's own words.
+        """
+        case = self.case(given=ceCredentials())
+        Path(self.path("ce.crt")).write_bytes(b"\xff no certificate")
         error = self.assertRaises(CredentialError, list, certificates(case))
-        self.assertIn("has expired", str(error))
+        self.assertIn("is no certificate in PEM", str(error))
+
+    def test_earlyAuthority(self) -> None:
+        """
+        Where the authority's time has not come a new certificate is of no use: it is the clock.
+        """
+        case = self.case(given=ceCredentials())
+        before = datetime.now(timezone.utc) - timedelta(days=3650)
+        found = certificates(case, before)
+        self.assertFinding(found, "wrong", "is not valid before", "set the one that is wrong")
 
     def test_future(self) -> None:
         """
@@ -459,7 +486,18 @@ class FileTests(DoctorTestCase):
         case = self.case(given=ceCredentials(), RVGAHP_SITE="another.example")
         list(certificates(case))
         self.assertRaises(ConfigurationError, list, start(case))
+        self.assertEqual(list(start(self.case("proxy", proxyCredentials()))), [])
+        for file in self.directory.glob("*.crt"):
+            file.unlink()
         self.assertFinding(start(self.case("proxy")), "ok", "rvgahp-proxy takes")
+
+
+def told(case: Case, seen: dict[str, Any]) -> Findings:
+    """
+    @return: what is found of a daemon that says this.
+    """
+    consult(case, lambda _: seen)
+    return daemon(case)
 
 
 class DaemonTests(DoctorTestCase):
@@ -482,27 +520,40 @@ class DaemonTests(DoctorTestCase):
         def fail(path: str) -> dict[str, Any]:
             raise RvgahpError("no daemon answers")
 
-        self.assertFinding(daemon(self.case(), fail), "wrong", "no daemon answers", "start it")
+        case = self.case()
+        consult(case, fail)
+        self.assertFinding(daemon(case), "wrong", "no daemon answers", "start it")
 
     def test_runs(self) -> None:
         """
         It runs; what needs attention, another version, and a lost proxy are told.
         """
         case = self.case()
-        self.assertFinding(daemon(case, lambda _: self.seen()), "ok", "runs as process")
-        found = daemon(case, lambda _: self.seen(attention=["Beware."]))
+        self.assertFinding(told(case, self.seen()), "ok", "runs as process")
+        found = told(case, self.seen(attention=["Beware."]))
         self.assertFinding(found, "warning", "Beware.", "rvgahp status")
-        found = daemon(case, lambda _: self.seen(software="rvgahp 0"))
+        found = told(case, self.seen(software="rvgahp 0"))
         self.assertFinding(found, "warning", "it is rvgahp 0", "start it again")
         lost = {"host": "h", "port": 1, "connected": False, "reason": "why", "software": ""}
-        found = daemon(case, lambda _: self.seen(proxies=[lost]))
+        found = told(case, self.seen(proxies=[lost]))
         self.assertFinding(found, "wrong", "none to the proxy at h:1: why")
         good = {**lost, "connected": True}
         site = {"site": "s", "connected": True}
-        found = daemon(case, lambda _: self.seen(proxies=[good]))
+        found = told(case, self.seen(proxies=[good]))
         self.assertFinding(found, "ok", "has accepted us")
-        found = daemon(case, lambda _: self.seen(sites=[site] * 11 + [{"connected": False}]))
+        found = told(case, self.seen(sites=[site] * 11 + [{"connected": False}]))
         self.assertFinding(found, "ok", "11 of 12 are connected: s, s", "s, ...")
+
+    def test_conflict(self) -> None:
+        """
+        Policies that let no GAHP be started are wrong, at either end.
+        """
+        case = self.case()
+        proxy = {"host": "h", "port": 1, "connected": True, "conflict": "Why.", "software": ""}
+        words = ("no GAHP can be started: Why.", "SEC_DEFAULT_ENCRYPTION")
+        self.assertFinding(told(case, self.seen(proxies=[proxy])), "wrong", *words)
+        site = {"site": "s", "connected": True, "conflict": "Why."}
+        self.assertFinding(told(case, self.seen(sites=[site])), "wrong", "at site s no", *words)
 
     def test_otherConfig(self) -> None:
         """
@@ -511,16 +562,16 @@ class DaemonTests(DoctorTestCase):
         case = self.case()
         words = [b"twistd", b"rvgahp-ce", b"--config", b"other"]
         self.patch(doctordaemon, "_wordsOf", lambda _: [*words, b""])
-        found = list(daemon(case, lambda _: self.seen()))
+        found = list(told(case, self.seen()))
         other = os.path.join(os.getcwd(), "other")
         self.assertFinding(
             found, "warning", f"started with --config {other}, and", self.path("condor_config")
         )
         self.patch(case, "configuration", Configuration(None, {}))
-        found = list(daemon(case, lambda _: self.seen()))
+        found = list(told(case, self.seen()))
         self.assertFinding(found, "warning", "what was looked at is the environment")
         words[2:] = [os.fsencode(f"--config={self.path('condor_config')}")]
-        found = list(daemon(self.case(), lambda _: self.seen()))
+        found = list(told(self.case(), self.seen()))
         self.assertFinding(found, "ok")
 
 
@@ -538,6 +589,34 @@ class CommandTests(DoctorTestCase):
         found = list(examine(Choice("proxy", str(file), "why"), self.patience))
         self.assertEqual([one.name for one in found], ["role", "software", "clock", "settings"])
         self.assertIn("RVGAHP_PORT meant?", found[-1].sentence)
+
+    def test_foreign(self) -> None:
+        """
+        Root does not run the commands that another's configuration includes.
+        """
+        file = self.directory / "config"
+        file.write_text("RVGAHP_PORT = 7\n")
+        self.patch(os, "geteuid", lambda: 0)
+        self.assertEqual(choose("proxy", str(file)).config, str(file))
+        if os.getuid() == 0:
+            os.chown(file, 65534, -1)
+        found = list(examine(Choice("proxy", str(file), "why"), self.patience))
+        self.assertEqual(found[-1].level, "wrong")
+        self.assertIn(f"-- rvgahp doctor --config {file}", found[-1].sentence)
+        self.assertEqual(choose(None, str(file)).role, "proxy")
+
+    def test_noRoom(self) -> None:
+        """
+        Where no temporary file can be made that is said, and it is no failure of the doctor's.
+        """
+
+        def full(*_: object, **__: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        self.patch(tempfile, "TemporaryFile", full)
+        found = list(examine(choose(None, self.path("config")), self.patience))
+        self.assertEqual(found[-1].level, "wrong")
+        self.assertIn("could not be begun: No space left on device", found[-1].sentence)
 
     def test_ended(self) -> None:
         """

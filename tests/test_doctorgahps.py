@@ -7,8 +7,9 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from rvgahp import doctorgahps
+from rvgahp import doctorgahps, doctorprograms
 from rvgahp.doctorgahps import batchSystem, gahps
 from rvgahp.findings import Finding
 from tests.procfs import isAlive, waitFor
@@ -19,7 +20,11 @@ from tests.test_doctor import DoctorTestCase
 class GAHPTests(DoctorTestCase):
     """
     What becomes of GAHPs.
+
+    @ivar seen: what the CE that runs says.
     """
+
+    seen: dict[str, Any] | None = None
 
     def found(self, script: str) -> Finding:
         """
@@ -31,6 +36,7 @@ class GAHPTests(DoctorTestCase):
         case = self.case(
             RVGAHP_GAHP_NAMES="own", RVGAHP_GAHP_OWN=str(program), FT_GAHP=self.path("ft")
         )
+        case.seen = self.seen
         return next(one for one in gahps(case) if one.sentence.startswith("own: "))
 
     def test_good(self) -> None:
@@ -63,7 +69,7 @@ class GAHPTests(DoctorTestCase):
         One that says nothing, ignores TERM, and leaves another behind: all are gone.
         """
         self.patch(doctorgahps, "BANNER_LIMIT", 0.5)
-        self.patch(doctorgahps, "_END_LIMIT", 0.1)
+        self.patch(doctorprograms, "END_LIMIT", 0.1)
         pids = self.directory / "pids"
         found = self.found(
             f"#!/bin/sh\ntrap '' TERM\nsleep 1000 &\necho $$ $! > {pids}\nwait\nwait\nsleep 1000\n"
@@ -72,6 +78,56 @@ class GAHPTests(DoctorTestCase):
         self.assertIn("the banner of own did not come within 0.5 s", found.sentence)
         for pid in map(int, pids.read_text().split()):
             waitFor(partial(self.isGone, pid), f"the end of {pid}")
+
+    def test_garbage(self) -> None:
+        """
+        One that writes without end, to either, is ended, and it is not said that it ended so by
+        itself; little of it is shown.
+        """
+        for where in ("", ">&2"):
+            found = self.found(f"#!/bin/sh\nexec cat /dev/zero {where}\n")
+            self.assertEqual(found.level, "wrong")
+            self.assertIn("it writes without end, and no version banner", found.sentence)
+            self.assertLess(len(found.sentence), 1000)
+
+    def test_long(self) -> None:
+        """
+        Of a banner that is long the beginning is shown.
+        """
+        found = self.found("#!/bin/sh\nprintf '$GahpVersion: %05000d\\n' 1\n")
+        self.assertEqual(found.level, "ok", found)
+        self.assertLess(len(found.sentence), 1000)
+
+    def test_daemonizes(self) -> None:
+        """
+        What has left its session is ended, too, whoever holds its output.
+        """
+        self.patch(doctorgahps, "BANNER_LIMIT", 0.5)
+        pids = self.directory / "pids"
+        script = (
+            f"#!/bin/sh\nsetsid sleep 1000 &\necho $! >> {pids}\n"
+            f"setsid sleep 1000 >/dev/null 2>&1 &\necho $! >> {pids}\n"
+        )
+        self.assertEqual(self.found(script).level, "wrong")
+        for pid in map(int, pids.read_text().split()):
+            waitFor(partial(self.isGone, pid), f"the end of {pid}")
+
+    def test_interpreter(self) -> None:
+        """
+        A script whose interpreter is not there is told from one that is not there itself.
+        """
+        found = self.found("#!/nonexistent/sh\n")
+        self.assertEqual(found.level, "wrong")
+        self.assertIn("the interpreter that it names is not there", found.sentence)
+
+    def test_environment(self) -> None:
+        """
+        It has the environment of the CE that runs, not that of the shell.
+        """
+        self.patch(doctorgahps, "environmentOf", lambda _: {"PATH": "/bin", "THEIRS": "yes"})
+        self.seen = {"pid": 1}
+        found = self.found('#!/bin/sh\necho "\\$GahpVersion: $THEIRS \\$"\n')
+        self.assertTrue(found.sentence.endswith("says $GahpVersion: yes $"), found)
 
     @staticmethod
     def isGone(pid: int) -> bool:
@@ -106,8 +162,8 @@ class GAHPTests(DoctorTestCase):
         case = self.case(BATCH_GAHP=self.path("none"))
         found = [one for one in gahps(case) if one.level != "ok"]
         self.assertEqual(
-            [one.level for one in found], ["warning", "wrong", "wrong"], found
-        )  # no condor_ft-gahp; and by both names
+            [one.level for one in found], ["warning", "wrong"], found
+        )  # no condor_ft-gahp; and once for both names
         self.assertIn("is not there", found[1].sentence)
         self.assertIn("BATCH_GAHP", found[1].remedy)
 
@@ -126,3 +182,20 @@ class BatchSystemTests(DoctorTestCase):
         command = Path(self.path("sbatch"))
         command.touch(0o755)
         self.assertFinding(batchSystem(self.case()), "ok", f"Slurm ({command})")
+
+    def test_running(self) -> None:
+        """
+        What the shell finds is of no use to a CE that was started with another PATH.
+        """
+        self.patch(os, "environ", {**os.environ, "PATH": str(self.directory)})
+        Path(self.path("sbatch")).touch(0o755)
+        case = self.case()
+        case.seen = {"pid": 17}
+        self.patch(doctorgahps, "environmentOf", lambda _: {"PATH": "/nonexistent"})
+        words = (
+            "PATH of the CE that runs, process 17, /nonexistent; this shell has Slurm",
+            "ce inst",
+        )
+        self.assertFinding(batchSystem(case), "warning", *words)
+        self.patch(doctorgahps, "environmentOf", lambda _: None)
+        self.assertFinding(batchSystem(case), "ok", "on the PATH of this shell")

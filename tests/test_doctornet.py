@@ -153,6 +153,15 @@ class PortTests(NetTestCase):
     Who listens on a proxy's port.
     """
 
+    def test_otherPort(self) -> None:
+        """
+        A proxy that runs and has its port from systemd is not said not to run.
+        """
+        case = self.case("proxy", RVGAHP_PORT=self.nobody(), RVGAHP_INTERFACE=HOST)
+        case.seen = {"pid": 1}
+        words = ("the proxy runs, and does not listen on", "RVGAHP_PUBLIC_ADDRESS")
+        self.assertFinding(port(case), "warning", *words)
+
     def found(self, number: int, interface: str = HOST) -> list[Finding]:
         """
         @return: what is found of it.

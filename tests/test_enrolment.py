@@ -320,6 +320,9 @@ class EnrolTests(EnrolmentTestCase):
         self.assertEqual(siteOf(credentials.certificate), SITE)
         self.greeted(credentials)
         self.assertEqual(self.registry.ownerOf(SITE), f"alice@{DOMAIN}")
+        self.enrolment.checkHello("own.example", None)  # has another certificate, or none
+        found = list(self.enrolment.enrolled()), list(self.enrolment.acquainted())
+        self.assertEqual(found, ([SITE], ["own.example"]))
 
     def test_useless(self) -> None:
         """

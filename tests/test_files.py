@@ -60,6 +60,15 @@ class FileTests(SynchronousTestCase):
         self.assertRaises(CredentialError, refuseExisting, dangling)
         self.assertEqual(sorted(os.listdir(self.directory)), ["dangling", "x.key"])
 
+    def test_noFile(self) -> None:
+        """
+        What is no file is refused at once: nobody waits for a pipe that nobody writes to.
+        """
+        os.mkfifo(self.path)
+        for path in (self.path, "/dev/zero", self.directory):
+            e = self.assertRaises(CredentialError, readFile, path)
+            self.assertEqual(f"{path} cannot be read: ", str(e)[: len(path) + 17])
+
     def test_closedDirectory(self) -> None:
         """
         Where a directory keeps an account from reading a file, it is named with its mode,

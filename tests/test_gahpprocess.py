@@ -16,7 +16,7 @@ from typing import Any
 from twisted.logger import capturedLogs
 
 from rvgahp.gahpenvironment import GAHPEnvironment
-from rvgahp.gahpprocess import GAHPProcess, ProcessUser, describeEnd
+from rvgahp.gahpprocess import GAHPProcess, ProcessUser
 from rvgahp.igahp import GAHPCommand
 from rvgahp.processlauncher import ProcessLauncher
 from tests.privatereactor import ReactorTestCase
@@ -395,18 +395,3 @@ class FailureTests(ProcessTestCase):
         self.process.close()
         self.process.signal(signal.SIGTERM)
         self.assertEqual(self.user.events, [])
-
-
-class DescribeTests(ReactorTestCase):
-    """
-    Ends in words.
-    """
-
-    def test_words(self) -> None:
-        """
-        Signals have their names where they have one.
-        """
-        self.assertEqual(describeEnd(False, 3), "exited with status 3")
-        self.assertEqual(describeEnd(True, 9), "was ended by SIGKILL")
-        self.assertEqual(describeEnd(True, 42), "was ended by signal 42")
-        self.assertEqual(describeEnd(True, 9, "so"), "was ended by SIGKILL: so")

@@ -9,6 +9,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import watchlimits
+from rvgahp.gahpend import GAHPEnd
 from rvgahp.history import History
 
 
@@ -51,16 +52,34 @@ class HistoryTests(SynchronousTestCase):
         self.assertEqual(len(self.history.ends), watchlimits.REMEMBERED_ENDS)
         self.assertEqual(self.history.ends[0].session, "3")
 
+    def test_forgotten(self) -> None:
+        """
+        A site that does not come again is forgotten one day, unless it is expected.
+        """
+        for site in ("a", "b"):
+            self.history.siteWent(site, "", "lost")
+        self.now += watchlimits.SITE_REMEMBERED
+        self.history.siteWent("c", "", "lost")
+        self.history.forget(["b"])
+        self.assertEqual(list(self.history.departures), ["a", "b", "c"])
+        self.now += 1
+        self.history.forget(["b"])
+        self.assertEqual(list(self.history.departures), ["b", "c"])
+
     def test_end(self) -> None:
         """
         An end has what was recorded of it; one of a session that is older than the proxy has
         less.
         """
-        self.history.ended(self.end("s", gahp="cat", who="alice@x", uid=7, user="alice"))
+        how = GAHPEnd(False, 3, "crashed", 0.5)
+        known = {"gahp": "cat", "who": "alice@x", "uid": 7, "user": "alice", "end": how}
+        self.history.ended(self.end("s", **known))
         self.history.ended(self.end("u", received=-1, sent=10**400))
-        self.assertEqual(self.history.ends.pop()[-2:], (0, 2**53 - 1))
+        self.assertEqual(self.history.ends.pop()[-3:-1], (0, 2**53 - 1))
         self.history.ended(self.end("t", seconds=None, received=None, sent=None))
         first, second = self.history.ends
-        expected = ("s", "a", "cat", "alice@x", 7, "alice", 1.5, "site", "", 1, 2)
+        expected = ("s", "a", "cat", "alice@x", 7, "alice", 1.5, "site", "", 1, 2, how)
         self.assertEqual(first, (1000.0, *expected))
-        self.assertEqual((second.uid, second.user, second.seconds), (-1, "", None))
+        self.assertEqual(
+            (second.uid, second.user, second.seconds, second.how), (-1, "", None, None)
+        )

@@ -41,7 +41,7 @@ LAYERS = (
     " files protection socketowner delayedcalls refusals reload keyexchange registry"
     " registryentries hostidentity separation accessreader peernames localnames access"
     " auditlog startlimits trust tlsreasons canonicalnames methodtable authentication"
-    " sslmethod history viewer smallsite pagetext watchdog handedsockets waysettings"
+    " sslmethod history viewer smallsite pagetext watchdog handedsockets waysettings gahpend"
     " logrecord logformats logrepeats logsinks appendedfile servedproxies",
     "proxy proxysession renewal claims sites siteconnection description local localrequests"
     " ce servedproxy gahprunner gahpsession gahpoutput way channeldialer cesessions cetunnels"
@@ -51,14 +51,15 @@ LAYERS = (
     " proxyreload cereload proxyaccess introduction localclients startproblem watch"
     " sessionaudit ceaudit siteauthentication gahprequest sessionnews"
     " proxystatus cestatus proxystate proxyoperator statusweb statussocket"
-    " metrics metricsport pagefeed pageweb pageport controldial",
+    " metrics metricsport cecounts pagefeed pageweb pageport controldial",
     "tapoptions proxytap cetap daemonlog",
     "cli credentialscli mapcli sandbox daemonprocess demo screen patience inquiry"
     " gahpdialogue gahpjob trace tracewords tracejob traceport tracetunnel tracesteps"
     " tracecli enrolmentcli reloadcli join joinfiles accesscli statuscli statusclient statustables"
-    " findings doctor doctorcase doctorcli doctorcertificates doctordaemon doctorfiles"
-    " doctorgahps doctornet doctorsettings doctortls commandparser completioncli cecli ceunit"
-    " cecron joinroute doctorway",
+    " findings doctor doctoraccount doctorcase doctorcli doctorcertificates doctordaemon"
+    " doctorfiles doctorgahps doctorlimit doctornet doctorprograms doctorremedies doctorsettings"
+    " doctortls serviceunits commandparser completioncli cecli ceunit cecron"
+    " joinroute doctorway",
 )
 
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

@@ -37,13 +37,17 @@ ELSEWHERE = {
     "pagetext": "the status page, doc/page.rst",
     "demo": "the playground's words",
     "doctor": "findings, each with its remedy beside it; doc/doctor.rst",
+    "doctoraccount": "the same",
     "doctorcase": "the same",
     "doctorcertificates": "the same",
     "doctorcli": "the same",
     "doctordaemon": "the same",
     "doctorfiles": "the same",
     "doctorgahps": "the same",
+    "doctorlimit": "the same",
     "doctornet": "the same",
+    "doctorprograms": "the same",
+    "doctorremedies": "the same",
     "doctorsettings": "the same",
     "doctortls": "the same",
     "doctorway": "the same",
@@ -54,6 +58,7 @@ ELSEWHERE = {
     "securitytable": "the table of doc/settings.rst",
     "statuscli": "help, and doc/status.rst",
     "statustables": "tables, of doc/status.rst",
+    "serviceunits": "a command",
     "settingkinds": "what is allowed, in the table of doc/settings.rst",
     "listkinds": "the same",
     "logtable": "the table of doc/settings.rst",
@@ -90,8 +95,6 @@ NO_MESSAGES = """
     * [*#*] *
     /proc/*/task/*/children
     for your account
-    systemctl enable --now *
-    systemctl --user enable --now *
 """
 
 #: Calls whose texts are help.

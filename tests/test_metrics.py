@@ -30,11 +30,23 @@ ROOT = Path(__file__).parent.parent
 SITE = {"site": "a", "connected": True, "roundTrip": 0.02, "certificateExpires": 2000}
 
 SEEN: dict[str, Any] = {
+    "role": "proxy",
     "sites": [SITE, {"site": "b", "connected": False}],
     "sessions": [{"state": "running", "tunnels": 2}, {"state": "stalled", "tunnels": None}],
     "draining": False,
     "certificateExpires": 1000,
+    "limits": [
+        {"limit": "PER_USER", "most": 10, "used": 9, "by": "alice"},
+        {"limit": "PER_USER", "most": 10, "used": 8, "by": "bob"},
+    ],
 }
+
+PROXY = {"host": "h", "port": 1, "connected": True, "since": 77}
+
+#: What a CE shows.
+CE_SEEN: dict[str, Any] = {name: SEEN[name] for name in ("sessions", "draining", "limits")}
+CE_SEEN |= {"role": "ce", "proxies": [PROXY], "certificateExpires": 1000}
+CE_SEEN |= {"replay": {"kept": 5, "replayed": 6, "used": 7, "most": 8}}
 
 
 class SettingsDouble:
@@ -63,13 +75,14 @@ class PortTestCase(ReactorTestCase):
         self.turn()
         self.before += descriptorCount() - count
         self.counts = Counts()
+        self.seen_ = SEEN
 
     def open(self) -> MetricsPort:
         """
         @return: it, listening.
         """
         settings: Any = SettingsDouble(("127.0.0.1", 0))
-        port = MetricsPort(self.reactor, settings, self.counts, lambda: SEEN)
+        port = MetricsPort(self.reactor, settings, self.counts, lambda: self.seen_)
         self.assertTrue(port.open())
         return port
 
@@ -137,6 +150,8 @@ class MetricsTests(PortTestCase):
             ("rvgahp_draining", 0),
             ("rvgahp_certificate_expiry_timestamp_seconds ", 1000),
             ("rvgahp_certificate_expiry_timestamp_seconds a", 2000),
+            ("rvgahp_limit PER_USER", 10),
+            ("rvgahp_limit_used PER_USER", 9),
         ):
             self.assertEqual(values[name], value, name)
         self.assertNotIn("rvgahp_site_round_trip_seconds b", values)
@@ -150,6 +165,7 @@ class MetricsTests(PortTestCase):
         self.counts.failures["Busy"] += 2
         self.counts.ends["client"] += 3
         self.counts.refusals["register"] += 1
+        self.counts.outcomes["crashed"] += 4
         self.counts.stalls, self.counts.resumptions = 5, 6
         self.counts.carried.update(received=7, tunnelsSent=8)
         values = self.values()
@@ -158,6 +174,7 @@ class MetricsTests(PortTestCase):
             ("rvgahp_start_failures_total Busy", 2),
             ("rvgahp_session_ends_total client", 3),
             ("rvgahp_refusals_total register", 1),
+            ("rvgahp_gahp_ends_total crashed", 4),
             ("rvgahp_stalls_total", 5),
             ("rvgahp_resumptions_total", 6),
             ("rvgahp_stream_bytes_total to_site", 7),
@@ -171,16 +188,44 @@ class MetricsTests(PortTestCase):
         ):
             self.assertAlmostEqual(values[name], value, msg=name)
 
+    def test_ce(self) -> None:
+        """
+        A CE tells how it stands with its proxy and what its streams keep, and of the rest the
+        same under the same names; nothing of sites.
+        """
+        self.seen_ = CE_SEEN
+        self.counts.dials = 3
+        self.counts.losses["ConnectionLost"] += 2
+        values = self.values()
+        for name, value in (
+            ("rvgahp_proxy_up h:1", 1),
+            ("rvgahp_proxy_since_timestamp_seconds h:1", 77),
+            ("rvgahp_proxy_dials_total", 3),
+            ("rvgahp_proxy_losses_total ConnectionLost", 2),
+            ("rvgahp_replay_kept_bytes", 5),
+            ("rvgahp_replayed_bytes_total", 6),
+            ("rvgahp_limit_used RVGAHP_REPLAY_TOTAL", 7),
+            ("rvgahp_sessions stalled", 1),
+            ("rvgahp_certificate_expiry_timestamp_seconds ", 1000),
+        ):
+            self.assertEqual(values[name], value, name)
+        self.assertFalse([name for name in values if name.startswith("rvgahp_site")])
+
     def test_manual(self) -> None:
         """
         The manual has each metric, and no other; alerts and dashboard use no other.
         """
-        families = {one.name for one in registryOf(self.counts, lambda: SEEN).collect()}
-        counters = {"starts", "start_failures", "session_ends", "refusals", "stalls"}
-        counters |= {"resumptions", "stream_bytes", "tunnel_bytes"}
-        names = {f"{one}_total" if one[7:] in counters else one for one in families}
+        of: dict[str, set[str]] = {}
+        for seen in (SEEN, CE_SEEN):
+            self.seen_ = seen
+            for one in registryOf(self.counts, lambda: self.seen_).collect():
+                name = f"{one.name}_total" if one.type == "counter" else one.name
+                of.setdefault(name, set()).add(seen["role"])
         page = (ROOT / "doc" / "metrics.rst").read_text()
-        self.assertEqual(set(re.findall(r"\* - ``(\w+)``", page)), names)
+        said = dict(re.findall(r"\* - ``(\w+)``\n     - (\w+)\n", page))
+        whose = {name: "both" if len(roles) == 2 else min(roles) for name, roles in of.items()}
+        self.assertEqual({name: one.lower() for name, one in said.items()}, whose)
+        names = set(of)
         for path in (ROOT / "contrib" / "prometheus").iterdir():
             used = set(re.findall(r"\brvgahp_\w+", path.read_text()))
             used = {name.removesuffix("_bucket") for name in used}

@@ -8,7 +8,7 @@ from cryptography import x509
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp.errors import CredentialError
-from rvgahp.peerchain import PeerChain, _language
+from rvgahp.peerchain import PeerChain, Validity, _language
 from tests.identities import SITE, authority, ceCredentials
 from tests.pki import DAY, FULL, INDEPENDENT, LIMITED, Entity, SiteCA, now
 from tests.test_tls import keyOf
@@ -89,6 +89,16 @@ class PeerChainTests(SynchronousTestCase):
         for size in range(len(info)):
             self.assertEqual(_language(info[:size]), b"")
         self.assertEqual(_language(info.replace(b"\x06\x08", b"\x04\x08")), b"")
+
+    def test_validity(self) -> None:
+        """
+        That of the certificate that ends first, and not that of a younger authority.
+        """
+        proxy = self.user.proxy(lifetime=DAY / 2)
+        expected = Validity.of(proxy.certificate, False)
+        self.assertEqual(self.chain(proxy).validity, expected)
+        self.assertEqual(expected.expires, int(proxy.certificate.not_valid_after_utc.timestamp()))
+        self.assertEqual(expected.began, int(proxy.certificate.not_valid_before_utc.timestamp()))
 
     def test_end(self) -> None:
         """

@@ -8,9 +8,11 @@ import importlib
 import sys
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.ciphers import aead
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -21,6 +23,8 @@ from rvgahp import primitives
 ALICE = bytes.fromhex("77076d0a7318a57d3c16c17251b26645caf6b4b0d6b3d7e6e1d0c0d3ed0a8b2a")
 BOB = bytes.fromhex("5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb")
 BOB_PUBLIC = bytes.fromhex("de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f")
+
+KEY, NONCE = bytes(range(32)), bytes(range(12))
 
 #: The SHA-256 cases of RFC 5869, appendix A: secret, salt, info, result.
 RFC_5869 = [
@@ -45,6 +49,38 @@ RFC_5869 = [
         "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8",
     ),
 ]
+
+
+class OldAESGCM:
+    """
+    AES-GCM as it was before version 40: for C{bytes}.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESGCM(key)
+
+    def encrypt(self, *words: bytes) -> bytes:
+        assert {type(word) for word in words} == {bytes}
+        return self._cipher.encrypt(*words)
+
+    def decrypt(self, *words: bytes) -> bytes:
+        assert {type(word) for word in words} == {bytes}
+        return self._cipher.decrypt(*words)
+
+
+class OldPrivateKey:
+    """
+    A private key as it was before version 40, and its public one.
+    """
+
+    def __init__(self, key: X25519PrivateKey) -> None:
+        self._key = key
+
+    def public_key(self) -> OldPrivateKey:
+        return self
+
+    def public_bytes(self, encoding: Encoding, format: PublicFormat) -> bytes:
+        return self._key.public_key().public_bytes(encoding, format)
 
 
 class X25519Tests(SynchronousTestCase):
@@ -73,9 +109,9 @@ class X25519Tests(SynchronousTestCase):
         self.assertIn("_rust", type(primitives.generate()).__module__ + repr(primitives._generate))
         self.check()
 
-    def test_fallback(self) -> None:
+    def takeFallback(self) -> None:
         """
-        Where it is not, the public functions serve as well.
+        Load the module as if the lower functions were not there.
         """
         rust = sys.modules["cryptography.hazmat.bindings._rust"]
         real = rust.openssl
@@ -86,9 +122,36 @@ class X25519Tests(SynchronousTestCase):
             importlib.reload(primitives)
         finally:
             rust.openssl = real  # type: ignore[attr-defined]
+
+    def test_fallback(self) -> None:
+        """
+        Where it is not, the public functions serve as well.
+        """
+        self.takeFallback()
         self.assertEqual(primitives._generate, X25519PrivateKey.generate)
-        self.assertIs(primitives.AESGCM, AESGCM)
         self.check()
+        sealed = primitives.AESGCM(KEY).encrypt(NONCE, b"text", b"with it")
+        self.assertEqual(AESGCM(KEY).decrypt(NONCE, sealed, b"with it"), b"text")
+
+    def test_bytesOnly(self) -> None:
+        """
+        An old release, which takes nothing but C{bytes}, serves as well.
+        """
+        self.patch(aead, "AESGCM", OldAESGCM)
+        self.takeFallback()
+        cipher = primitives.AESGCM(KEY)
+        sealed = cipher.encrypt(NONCE, memoryview(b"text"), memoryview(b"with it"))
+        self.assertEqual(sealed, AESGCM(KEY).encrypt(NONCE, b"text", b"with it"))
+        self.assertEqual(cipher.decrypt(NONCE, memoryview(sealed), memoryview(b"with it")), b"text")
+
+    def test_publicBytes(self) -> None:
+        """
+        A key's public bytes are those of the library, also where it has no short way to them.
+        """
+        bob = X25519PrivateKey.from_private_bytes(BOB)
+        old = OldPrivateKey(bob)
+        self.assertEqual(primitives.publicBytes(bob), BOB_PUBLIC)
+        self.assertEqual(primitives.publicBytes(old), BOB_PUBLIC)  # type: ignore[arg-type]
 
 
 class HKDFTests(SynchronousTestCase):

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from base64 import b64encode
-from datetime import datetime, timezone
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 
-from rvgahp import limits
+from rvgahp import limits, watchlimits
 from rvgahp.errors import Busy, NoSuchSite, NotAuthorized, SessionGone, StartFailed
+from rvgahp.peerchain import Validity
 from rvgahp.peercred import LocalUser
 from rvgahp.proxyoperator import ProxyOperator
 from rvgahp.proxystatus import ProxyStatus
@@ -24,7 +25,7 @@ from rvgahp.viewer import Viewer
 from tests.broker import DOMAIN, BrokerTestCase, entryOf
 from tests.identities import SITE
 
-END = datetime(2030, 1, 1, tzinfo=timezone.utc)
+VALIDITY = Validity(1_800_000_000, 1_900_000_000, True)
 
 ROOT = Viewer(LocalUser(0, "root", 1), True)
 ALICE = Viewer(LocalUser(4242, "alice", 2), False)
@@ -32,6 +33,9 @@ BOB = Viewer(LocalUser(4243, "bob", 3), False)
 
 NEWS = {"phase": "running", "pid": 77, "stalled": 0, "channels": 3, "received": 10, "sent": 20}
 NEWS |= {"tunnels": 1, "tunnelsReceived": 5, "tunnelsSent": 6}
+
+#: What an older CE does not tell of the end of a GAHP.
+UNTOLD = {"outcome": None, "status": None, "signal": None, "lived": None}
 
 
 class SettingsOf:
@@ -59,7 +63,7 @@ class StatusTestCase(BrokerTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.operator = ProxyOperator(self.proxy, ProxyStatus(self.proxy, lambda: END))
+        self.operator = ProxyOperator(self.proxy, ProxyStatus(self.proxy, lambda: VALIDITY))
 
     def seen(self, viewer: Viewer = ROOT) -> dict[str, Any]:
         """
@@ -97,7 +101,7 @@ class DocumentTests(StatusTestCase):
         seen = self.seen(BOB)
         self.assertEqual((seen["form"], seen["role"], seen["pid"]), (1, "proxy", os.getpid()))
         self.assertEqual((seen["you"], seen["administrator"]), ("bob", False))
-        self.assertEqual(seen["certificateExpires"], END.timestamp())
+        self.assertEqual(seen["certificateExpires"], VALIDITY.expires)
         self.assertEqual((seen["sites"], seen["sessions"], seen["attention"]), ([], [], []))
 
     def test_site(self) -> None:
@@ -117,6 +121,39 @@ class DocumentTests(StatusTestCase):
         self.assertEqual(self.seen(ALICE)["sites"], [site])
         self.assertEqual(self.seen(BOB)["sites"], [])
         ce.control.abort()
+
+    def test_forgotten(self) -> None:
+        """
+        A site that was never enrolled and does not come again is forgotten one day: it is shown
+        no more, and is no name that can be drained; one that is enrolled is shown for good.
+        """
+        ce = self.readyCE()
+        ce.control.abort()
+        self.settle()
+        later = time.time() + watchlimits.SITE_REMEMBERED
+        history, enrolled = self.proxy.watch.history, [SITE]
+        self.patch(self.proxy.enrolment, "enrolled", lambda: enrolled)
+        self.patch(history, "_now", lambda: later + 60)
+        self.assertTrue(self.seen()["attention"][0].startswith(f"Site {SITE} is away"))
+        enrolled.clear()
+        self.patch(history, "_now", lambda: later - 60)
+        self.assertEqual([one["site"] for one in self.seen()["sites"]], [SITE])
+        self.patch(history, "_now", lambda: later + 60)
+        self.assertEqual((self.seen()["sites"], self.seen()["attention"]), ([], []))
+        self.assertRaises(NoSuchSite, self.operator.drain, ROOT, SITE)
+
+    def test_acquainted(self) -> None:
+        """
+        One that was here before this proxy's start is expected for that time, too, and not for
+        ever.
+        """
+        self.patch(self.proxy.enrolment, "acquainted", lambda: [SITE])
+        (site,) = self.seen()["sites"]
+        self.assertEqual((site["since"], site["certificateRenews"]), (None, None))
+        first = time.time() - watchlimits.SITE_REMEMBERED
+        status = ProxyStatus(self.proxy, lambda: VALIDITY)
+        self.patch(status, "_since", first - 60)
+        self.assertEqual(status.whole()["sites"], [])
 
     def test_away(self) -> None:
         """
@@ -342,6 +379,28 @@ class DocumentTests(StatusTestCase):
         self.assertEqual(self.seen()["ends"], [end])
         self.assertEqual(self.seen(BOB)["ends"], [])
 
+    def test_crashed(self) -> None:
+        """
+        Of a GAHP that crashes soon after its first answer, again and again, it is said how it
+        ends; what its CE tells stands in the document, the counts and the log.
+        """
+        self.readyCE()
+        end = {"received": 5, "sent": 6, "outcome": "crashed", "status": 127, "lived": 250}
+        with capturedLogs() as logs:
+            for _ in range(3):
+                self.started()
+                name = self.session()["session"]
+                self.proxy.sessionEnded(SITE, name, "", signal=None, **end)
+        (shown, *_) = self.seen(ALICE)["ends"]
+        status = "exited with status 127 (a program in it was not found)"
+        told = shown["outcome"], shown["status"], shown["lived"]
+        self.assertEqual(told, ("crashed", status, 0.25))
+        said = self.seen()["attention"][0]
+        self.assertIn(f"blahpd at site {SITE} has died 3 times within 10 s of its start", said)
+        self.assertIn(f"it {status}, after its first words", said)
+        self.assertEqual(self.proxy.watch.counts.outcomes, {"crashed": 3})
+        self.assertIn(f"its GAHP {status}", [event.get("reason") for event in logs])
+
     def test_notStarted(self) -> None:
         """
         What a site could not start stands among the ends, with its reason; not where its client
@@ -486,7 +545,7 @@ class OperatorTests(StatusTestCase):
             client.read()
             lost = [box for box in client.boxes if box.get(b"_command") == b"SessionLost"]
             self.assertEqual(lost[-1][b"reason"], words.encode())
-            self.proxy.sessionEnded(SITE, name, words, 7, 8)
+            self.proxy.sessionEnded(SITE, name, words, received=7, sent=8, **UNTOLD)
             end = self.seen()["ends"][-1]
             self.assertEqual((end["by"], end["reason"], end["received"]), ("killed", words, 7))
             client.close()

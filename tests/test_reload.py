@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 
 from rvgahp.auditlog import AuditLog
 from rvgahp.errors import ConfigurationError, RvgahpError
+from rvgahp.notify import Notifier
 from rvgahp.reload import Reloading
 from tests.privatereactor import PATIENCE, ReactorTestCase
 
@@ -46,7 +47,8 @@ class ReloadingTests(ReactorTestCase):
         self.path = Path(directory, "audit")
         self.audit = AuditLog(self.reactor, lambda: str(self.path))
         self.addCleanup(self.audit.close)
-        self.reloading = Reloading(self.reactor, self.read, self.adopt, self.audit)
+        self.notifier = Notifier(self.reactor)
+        self.reloading = Reloading(self.reactor, self.read, self.adopt, self.audit, self.notifier)
         self.reactor.getThreadPool().start()
 
     def tearDown(self) -> None:
@@ -126,7 +128,9 @@ class ReloadingTests(ReactorTestCase):
         """
         A bug in it is told as one, and does not end the daemon or later tries.
         """
-        reloading = Reloading(self.reactor, self.read, lambda state: [state[9]], self.audit)
+        reloading = Reloading(
+            self.reactor, self.read, lambda state: [state[9]], self.audit, self.notifier
+        )
         failure = self.result(reloading.reload())
         assert isinstance(failure, Failure)
         self.assertIn("a bug", failure.getErrorMessage())

@@ -113,6 +113,25 @@ class TableTests(SynchronousTestCase):
         self.assertIn("No sites that you may use.", lines)
         self.assertEqual(lines[-1], "No sessions of alice's.")
 
+    def test_long(self) -> None:
+        """
+        Of many sites and sessions those that something is wrong with stand first, the others in
+        their order; below more lines than a screen has it is said that there is a word above.
+        """
+        sites = [{**SITE, "site": f"s{number}"} for number in range(12)]
+        sites[11] |= {"connected": False}
+        sites[10] |= {"roundTrip": 0.6}
+        seen = {**SEEN, "sites": sites, "attention": ["Look here."]}
+        lines = overview(seen)
+        first = lines.index("NEEDS ATTENTION") + 4
+        self.assertEqual([line.split()[0] for line in lines[first:][:3]], ["s10", "s11", "s0"])
+        self.assertNotIn("NEEDS ATTENTION: 1, in the first lines.", lines)
+        sessions = [{**SESSION, "state": "running", "session": str(one)} for one in range(9)]
+        lines = overview({**seen, "sessions": [*sessions, SESSION]})
+        self.assertEqual(lines[-1], "NEEDS ATTENTION: 1, in the first lines.")
+        rows = sessionTable({**seen, "sessions": [*sessions, SESSION]})
+        self.assertIn("STALLED", rows[1])
+
     def test_table(self) -> None:
         """
         Columns are as wide as they have to be, and nothing stands at a line's end.

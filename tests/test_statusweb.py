@@ -125,9 +125,10 @@ class DoorTestCase(ReactorTestCase):
         said, _, content = self.all(head.encode() + body).decode().partition("\r\n\r\n")
         return int(said.split()[1]), json.loads(content)
 
-    def all(self, *said: bytes) -> bytes:
+    def all(self, *said: bytes, halfClosed: bool = False) -> bytes:
         """
         @param said: what is sent, piece by piece.
+        @param halfClosed: whether it is said then that nothing more will be.
         @return: what is answered until the connection is closed.
         """
         connection = self.connect()
@@ -142,6 +143,8 @@ class DoorTestCase(ReactorTestCase):
         for piece in said:
             connection.sendall(piece)
             self.turn()
+        if halfClosed:
+            connection.shutdown(socket.SHUT_WR)
         self.until(isOver)
         connection.close()
         return answer
@@ -303,6 +306,21 @@ class ConnectionTests(DoorTestCase):
         for line in (b"connection: close", b"content-type: application/json"):
             self.assertIn(line, said.lower())
         self.assertIn(b"cache-control: no-store", said.lower())
+
+    def test_halfClosed(self) -> None:
+        """
+        Who says that he has said all, as C{nc -N} does, is answered to the end, also where that
+        is more than a socket takes at once; who has said half a question, or nothing, is let go.
+        """
+        self.open()
+        words = "x" * (4 << 20)
+        self.source.document = lambda viewer: {"did": words}  # type: ignore[method-assign]
+        question = b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n"
+        for pieces in ((question,), (question[:9], question[9:])):
+            _, _, content = self.all(*pieces, halfClosed=True).partition(b"\r\n\r\n")
+            self.assertEqual(json.loads(content), {"did": words})
+        for piece in (b"", question[:-4]):
+            self.assertEqual(self.all(piece, halfClosed=True), b"")
 
     def test_often(self) -> None:
         """

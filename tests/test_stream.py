@@ -794,7 +794,9 @@ class StreamTests(SynchronousTestCase):
                 self.assertEqual(record[0], received)
                 again = bytes(record[1]) + self._sent()
                 self.assertEqual(again, everything[received:])
-        self.assertEqual(self.budget.held, len(everything))
+        self.assertEqual((self.budget.held, self.budget.kept), (len(everything),) * 2)
+        once = range(len(everything) + 1)
+        self.assertEqual(self.budget.replayed, sum(once))
         self.stream.resume(5, 1000)
         self.assertEqual(self._sent(), everything[5:])
 

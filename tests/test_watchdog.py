@@ -12,6 +12,7 @@ import tempfile
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from rvgahp.notify import Notifier
 from rvgahp.watchdog import Watchdog, watchdogSeconds
 
 
@@ -59,7 +60,7 @@ class WatchdogTests(SynchronousTestCase):
         clean = {name: v for name, v in os.environ.items() if not name.startswith("WATCHDOG_")}
         self.patch(os, "environ", {**clean, "NOTIFY_SOCKET": path})
         self.clock = Clock()
-        self.watchdog = Watchdog(self.clock)
+        self.watchdog = Watchdog(self.clock, Notifier(self.clock))
 
     def said(self) -> list[bytes]:
         """

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -131,6 +132,18 @@ class DoctorTests(PlaygroundTestCase):
         self.assertEqual({tuple(one) for one in found}, {("name", "level", "sentence", "remedy")})
         self.assertEqual({one["level"] for one in found} - {"warning"}, {"ok"})
 
+    def test_unheard(self) -> None:
+        """
+        Where nothing can be printed one line says so, and no traceback.
+        """
+        words = ("--config", str(self.sandbox / "condor_config.rvgahp-ce"))
+        with open("/dev/full", "wb") as full:
+            run = self.doctor(*words, stdout=full)
+        self.assertEqual((run.status, run.errors), (1, "rvgahp: No space left on device\n"), run)
+        command = f"exec {shlex.join([program('rvgahp'), 'doctor', *words])} >&-"
+        run = runProgram(["sh", "-c", command])
+        self.assertEqual((run.status, run.errors), (0, ""), run)
+
     def test_words(self) -> None:
         """
         A mistake in the words is status 2; so is that nothing is here, and nothing named.
@@ -166,14 +179,24 @@ class DoctorTests(PlaygroundTestCase):
         self.assertEqual(run.status, 1, run)
         text = run.output.decode()
         self.assertIn(f"WRONG    certificate: The certificate {self.directory}/ce.crt has ex", text)
-        self.assertIn("remedy: start rvgahp-ce, which has the proxy renew it", text)
+        self.assertIn("start rvgahp-ce, which has the proxy renew it", text)
 
     def test_wrongCA(self) -> None:
         """
         The authority is not that of the proxy.
         """
         config = self.credentials(ceCredentials())
-        self.assertWrong(config, "proxy's TLS", "is not one that we know", "compare RVGAHP_CAFILE")
+        self.assertWrong(config, "proxy's TLS", "is not one that we know", "into RVGAHP_CAFILE")
+
+    def test_otherName(self) -> None:
+        """
+        The proxy is dialled by a name that its certificate has not; the names that it has are
+        told.
+        """
+        target = f"127.0.0.1:{self.playground.sandbox.port}"
+        config = self.stage("ce", "RVGAHP_BROKER_HOST = other.x", f"RVGAHP_CONNECT_TO = {target}")
+        words = ("is not for other.x (it is for localhost, 127.0.0.1)", "set RVGAHP_BROKER_HOST")
+        self.assertWrong(config, "proxy's TLS", *words)
 
     def test_refused(self) -> None:
         """

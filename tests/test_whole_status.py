@@ -19,6 +19,7 @@ from typing import Any
 
 from twisted.trial.unittest import SkipTest
 
+from rvgahp.errors import StartFailed
 from tests.procfs import waitFor
 from tests.programs import PROMPT, Run, program, runProgram
 from tests.wholecase import PlaygroundTestCase
@@ -32,7 +33,7 @@ class StatusTests(PlaygroundTestCase):
     One proxy and one CE.
     """
 
-    gahps = {"cat": "/bin/cat"}
+    gahps = {"cat": "/bin/cat", "dying": "/bin/sh -c 'read line; echo $line; nonesuch'"}
     proxySettings = "RVGAHP_SOCKET_MODE = 0666\nRVGAHP_PAGE_ADDRESS = 0\n"
 
     def setUp(self) -> None:
@@ -84,11 +85,11 @@ class StatusTests(PlaygroundTestCase):
             answer = asking.getresponse()
             return answer.status, json.loads(answer.read())
 
-    def started(self) -> subprocess.Popen[bytes]:
+    def started(self, gahp: str = "cat") -> subprocess.Popen[bytes]:
         """
         @return: a client whose GAHP has said a line.
         """
-        client = self.playground.client("cat")
+        client = self.playground.client(gahp)
         assert client.stdin is not None and client.stdout is not None
         client.stdin.write(b"line\n")
         client.stdin.flush()
@@ -184,6 +185,28 @@ class StatusTests(PlaygroundTestCase):
         self.assertEqual(run.status, 1)
         self.assertIn("no daemon answers on", run.errors)
         self.sockets["ce"] = own
+
+    def test_dying(self) -> None:
+        """
+        Of a GAHP that answers and crashes, again and again, it is said how it ends.
+        """
+        for _ in range(3):
+            client = self.started("dying")
+            self.assertEqual(client.wait(PROMPT), 127)
+        attention = waitFor(lambda: self.seen("proxy")["attention"], "a word on the GAHP")
+        self.assertIn("dying at site sandbox has died 3 times within 10 s", attention[0])
+        self.assertIn("it exited with status 127 (a program in it was not found)", attention[0])
+
+    def test_metrics(self) -> None:
+        """
+        A CE that is to have metrics has them from its start, or does not start and says why.
+        """
+        with socket.create_server(("127.0.0.1", 0)) as busy:
+            where = f"127.0.0.1:{busy.getsockname()[1]}"
+            daemon = self.playground.addCE("busy", settings=f"RVGAHP_METRICS_ADDRESS = {where}\n")
+            e = self.assertRaises(StartFailed, daemon.start)
+        self.assertIn("Address already in use", str(e))
+        self.assertIn("RVGAHP_METRICS_ADDRESS", str(e))
 
     def test_others(self) -> None:
         """

@@ -191,7 +191,7 @@ class SiteTraceTests(TraceTestCase):
         failed = SiteTrace(["s", "g"], "", False, self.wake, self.witness).run()
         assert failed is not None
         self.assertIn("no proxy listens on /no/such/socket (No such file", failed.reason)
-        self.assertIn("twistd rvgahp-proxy", failed.remedy)
+        self.assertRegex(failed.remedy, "(twistd|systemctl restart) rvgahp-proxy")
         facts = self.witness.results["settings"].facts
         self.assertEqual(facts["found"], "_CONDOR_RVGAHP_SOCKET in the environment")
 

@@ -56,7 +56,7 @@ class HandChannel:
         """
         self.connection = socket.create_connection(("127.0.0.1", port), PATIENCE)
         self._dialer = Dialer(session, number, kind, generation, 0, limit)
-        preamble = limits.MAGIC + limits.PROTOCOL_VERSIONS[-1].to_bytes(2, "big") + ticket
+        preamble = limits.MAGIC + limits.CHANNEL_VERSION.to_bytes(2, "big") + ticket
         self.connection.sendall(preamble + self._dialer.dial())
         self._buffer = bytearray()
         self._reader = FrameReader()

@@ -5,7 +5,7 @@
 const FIRST = 50;                // rows of a table, until more are asked for
 const PIECES = 144, STEP = 600;  // of the last day: a piece, in seconds
 const MARKS = ["\u25cf", "\u25b2", "\u2716"];
-const URGENT = new Set(["away", "stalled", "failing"]);
+const URGENT = new Set(["away", "policy", "stalled", "failing"]);
 const WORDS = {limit: "at a limit"};
 const SVG = "http://www.w3.org/2000/svg";
 
