@@ -12,6 +12,7 @@ that failed last.
 
 import importlib.machinery
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -80,6 +81,14 @@ def trial(words):
     run()
 
 
+def processorSeconds():
+    """
+    @return: how long this process, and its children that have ended, kept processors busy.
+    """
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(sum(resource.getrusage(one)[:2]) for one in whose)
+
+
 def work(number, queue, reports):
     """
     Run the tests of modules from the queue, until there are none or who began this is gone.
@@ -109,13 +118,14 @@ def work(number, queue, reports):
                 if not name:
                     break
                 print(f"\n{name} ", end="", flush=True)
-                began, before = time.monotonic(), tests(result)
+                began, before, used = time.monotonic(), tests(result), processorSeconds()
                 unittest.decorate(loader.loadByNames([name]), itrial.ITestCase).run(result)
                 if result.shouldStop:
                     break
                 count, bad = (now - then for now, then in zip(tests(result), before, strict=True))
                 seconds = time.monotonic() - began
-                os.write(reports, f"{name} {count} {bad} {seconds:.1f}\n".encode())
+                used = processorSeconds() - used
+                os.write(reports, f"{name} {count} {bad} {seconds:.1f} {used:.1f}\n".encode())
             return result
 
     def tests(result):
@@ -161,9 +171,10 @@ def follow(reports, left, counts):
     """
     with open(reports) as lines:
         for line in lines:
-            name, count, bad, seconds = line.split()
+            name, count, bad, seconds, used = line.split()
             verdict = "ok" if bad == "0" else f"{bad} FAILED"
-            print(f"{seconds:>6} s  {name}: {count} tests, {verdict}", flush=True)
+            times = f"{seconds:>6} s  {used:>5} s of processor"
+            print(f"{times}  {name}: {count} tests, {verdict}", flush=True)
             left.remove(name)
             counts.append(int(count))
 

@@ -9,11 +9,17 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 from tests.procfs import PATIENCE
 
 #: The calls of L{os} that change directories.
 _CHANGES = ("open", "rename", "link", "unlink", "makedirs")
+
+#: An open without these only reads.
+_CHANGING = os.O_WRONLY | os.O_RDWR | os.O_DIRECTORY
+
+_open = os.open
 
 #: The exit status of a child that got to its end.
 _DONE = 7
@@ -53,9 +59,11 @@ def killedAfter(
 def _limit(changes: int) -> None:
     left = changes
 
-    def limited(real: Callable[..., object]) -> Callable[..., object]:
-        def call(*arguments: object, **named: object) -> object:
+    def limited(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
             nonlocal left
+            if real is _open and not arguments[1] & _CHANGING:
+                return real(*arguments, **named)
             if left == 0:
                 os._exit(0)
             left -= 1
