@@ -20,7 +20,7 @@ from rvgahp.gahpsession import STOPPED
 from rvgahp.metrics import registryOf
 from rvgahp.settings import settingsFrom
 from tests.identities import SITE
-from tests.proxydouble import ProxyDouble
+from tests.proxydouble import HOST, ProxyDouble
 from tests.test_ce import ACCESS_FILE, START, CETestCase
 
 ALICE = START["owner"]
@@ -131,7 +131,12 @@ class AuditTests(CETestCase):
                 self.assertNotIn(line.pop("pid"), (0, os.getpid()))
         return lines
 
-    KNOWN = {"who": ALICE, "site": SITE, "proxy": f"{HOST}:{self.port.number}", "gahp": "cat", "session": "s1"}
+    def known(self) -> dict[str, Any]:
+        """
+        @return: what each line has.
+        """
+        place = f"{HOST}:{self.port.number}"
+        return {"who": ALICE, "site": SITE, "proxy": place, "gahp": "cat", "session": "s1"}
 
     def test_client(self) -> None:
         """
@@ -142,7 +147,7 @@ class AuditTests(CETestCase):
         self.called(proxy.call(commands.EndSession, session="s1", reason="its client is gone"))
         self.until(lambda: proxy.ended)
         first, last = self.lines()
-        known = {**self.KNOWN, "rule": f"{ACCESS_FILE}:1: ALLOW START *"}
+        known = {**self.known(), "rule": f"{ACCESS_FILE}:1: ALLOW START *"}
         self.assertEqual(first, {"event": "start", "decision": "allowed", **known})
         end = {"by": "client", "reason": "its client is gone", "received": 0, "sent": 0}
         end |= {"status": "exited with status 0", "outcome": "killed"}
@@ -156,7 +161,7 @@ class AuditTests(CETestCase):
         proxy = self.accepted()
         for gahp in ("nonesuch", "none"):
             self.called(proxy.call(commands.StartGAHP, **{**START, "gahp": gahp}))
-        known = {**self.KNOWN, "event": "refused", "decision": "refused", "action": "start"}
+        known = {**self.known(), "event": "refused", "decision": "refused", "action": "start"}
         for line, gahp in zip(self.lines(), ("nonesuch", "none"), strict=True):
             self.assertTrue(line.pop("reason"))
             self.assertEqual(line, {**known, "gahp": gahp})
@@ -201,7 +206,7 @@ class AuditTests(CETestCase):
         self.called(self.accepted().call(commands.StartGAHP, **START))
         (line,) = self.lines()
         self.assertIn(f"{ACCESS_FILE}:1 denies it", line.pop("reason"))
-        known = {**self.KNOWN, "event": "refused", "decision": "refused", "action": "start"}
+        known = {**self.known(), "event": "refused", "decision": "refused", "action": "start"}
         self.assertEqual(line, known)
 
     def test_stopped(self) -> None:

@@ -105,5 +105,7 @@ class LimitsTests(SynchronousTestCase):
         self.assertBusy(limits, ("bob@submit.example", 0, "s", (2, 2), 2), *words)
         for number in range(10):
             limits.check(f"user{number}@submit.example", 0, "s", (0, 1), 0)
-        self.assertBusy(limits, ("x@submit.example", 0, "s", (0, 1), 0), "too many GAHPs are started")
+        self.assertBusy(
+            limits, ("x@submit.example", 0, "s", (0, 1), 0), "too many GAHPs are started"
+        )
         limits.check("x@submit.example", 0, "s", (0, 1), 0, "another")
