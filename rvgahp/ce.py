@@ -58,7 +58,7 @@ class CE(MultiService):
         self._reactor = reactor
         self.runner = GAHPRunner(reactor, settings, gahps, descriptors, access, separation)
         self.audit = AuditLog(reactor, lambda: settings.get("RVGAHP_AUDIT_LOG"))
-        self.unusable = unusable
+        self.unusable = list(unusable)
         self.proxies: list[ServedProxy] = []
 
     def serve(
@@ -72,7 +72,7 @@ class CE(MultiService):
         ready: Callable[[ServedProxy, ControlConnection, dict[str, Any]], object],
     ) -> ServedProxy:
         """
-        Serve one more proxy, before we start.  The arguments are L{ServedProxy}'s.
+        Serve one more proxy, from now on if we run.  The arguments are L{ServedProxy}'s.
         """
         served = ServedProxy(
             self._reactor,

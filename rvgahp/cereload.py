@@ -8,6 +8,7 @@ Layer 4.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from twisted.logger import Logger
@@ -21,6 +22,7 @@ from rvgahp.errors import NotAuthorized
 from rvgahp.gahpsession import GAHPSession
 from rvgahp.methodtable import MethodTable
 from rvgahp.separation import Separation
+from rvgahp.servedproxies import Served, Unusable
 from rvgahp.settings import Settings
 from rvgahp.trust import Trust
 from rvgahp.wayout import Gateway
@@ -30,6 +32,7 @@ class CEFiles(Protocol):
     """
     What a CE reads.
 
+    @ivar served: the proxies that it can serve; C{unusable}: those that it cannot.
     @ivar rules: who may start what.
     @ivar accounts: as whom, if root has started the CE.
     """
@@ -39,6 +42,8 @@ class CEFiles(Protocol):
     gateway: Gateway | None
     methods: MethodTable
     rules: AccessRules
+    served: list[Served]
+    unusable: list[Unusable]
     accounts: MappedAccounts | None
 
 
@@ -50,12 +55,21 @@ class CEReload:
     log = Logger()
 
     def __init__(
-        self, settings: Settings, ce: CE, access: Access, separation: Separation | None
+        self,
+        settings: Settings,
+        ce: CE,
+        access: Access,
+        separation: Separation | None,
+        serve: Callable[[CEFiles, Served], object],
     ) -> None:
+        """
+        @param serve: has the CE serve one more proxy.
+        """
         self._settings = settings
         self._ce = ce
         self._access = access
         self._separation = separation
+        self._serve = serve
 
     def adopt(self, files: CEFiles) -> list[str]:
         """
@@ -74,6 +88,7 @@ class CEReload:
         said += [f"{name} stays as it was until rvgahp-ce is started again" for name in waiting]
         for place in self._ce.renew(files.trust, files.methods.methods, files.gateway):
             said.append(f"the certificate is another; the proxy {place} is dialled again")
+        said += self._takeUp(files)
         for proxy, session in self._ce.sessions():
             asked = proxy.here.checkStart(
                 session.request.owner,
@@ -83,6 +98,21 @@ class CEReload:
             )
             asked.addErrback(self._withdraw, session)
         return said
+
+    def _takeUp(self, files: CEFiles) -> Iterator[str]:
+        """
+        Serve the proxies that have come.
+
+        @return: what is otherwise now.
+        """
+        known = {one.name for one in self._ce.proxies}
+        self._ce.unusable = [one for one in files.unusable if one.name not in known]
+        for one in files.served:
+            if one.name and one.name not in known:
+                self._serve(files, one)
+                yield f"the proxy {one.place} is served, too"
+        for broken in files.unusable:
+            yield f"the proxy {broken.place}: {broken.problem}"
 
     def _withdraw(self, failure: Failure, session: GAHPSession) -> None:
         failure.trap(NotAuthorized)

@@ -22,7 +22,7 @@ from rvgahp.accounts import MappedAccounts
 from rvgahp.auditlog import AuditLog
 from rvgahp.bootclock import useBootClock
 from rvgahp.ce import CE
-from rvgahp.cereload import CEReload
+from rvgahp.cereload import CEFiles, CEReload
 from rvgahp.certificaterenewal import CertificateRenewal
 from rvgahp.cestatus import CEStatus
 from rvgahp.control import ControlConnection
@@ -266,17 +266,16 @@ def makeService(options: Options) -> CEService:
         options.separation,
         options.unusable,
     )
+
+    def serve(files: CEFiles, one: Served) -> None:
+        renewal = CertificateRenewal(reactor, one.settings, one.credentials, SystemRandom())
+        ready = partial(_ready, options, notifier, ce)
+        methods = files.methods.methods
+        ce.serve(one.name, one.settings, one.site, renewal, files.trust, methods, ready)
+
     for one in options.served:
-        ce.serve(
-            one.name,
-            one.settings,
-            one.site,
-            CertificateRenewal(reactor, one.settings, one.credentials, SystemRandom()),
-            options.trust,
-            options.methods.methods,
-            partial(_ready, options, notifier, ce),
-        )
-    adopt = CEReload(options.settings, ce, access, options.separation).adopt
+        serve(options, one)
+    adopt = CEReload(options.settings, ce, access, options.separation, serve).adopt
     reloading = Reloading(reactor, options.again, adopt, ce.audit, notifier)
     operator = CEStatus(reactor, options.settings, ce)
     status = StatusSocket(reactor, options.settings, operator)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 from collections import ChainMap
-from typing import Any
+from collections.abc import MutableMapping
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 
@@ -107,7 +108,9 @@ class GAHPRunner:
             cannot do what the settings say.
         """
         if self._separation is not None:
-            sessions: ChainMap[str, GAHPSession] = ChainMap(*self._served)
+            sessions: ChainMap[str, GAHPSession] = ChainMap()
+            # The list itself, for proxies may come.
+            sessions.maps = cast(list[MutableMapping[str, GAHPSession]], self._served)
             self.launcher.startRuled(
                 self._separation.rules(self.gahps, self._descriptors),
                 lambda: endWithoutLauncher(self._reactor, sessions),

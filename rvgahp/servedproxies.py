@@ -17,6 +17,7 @@ from rvgahp.credentials import Credentials, loadCredentials, siteOf
 from rvgahp.errors import ConfigurationError, CredentialError
 from rvgahp.settings import Settings
 from rvgahp.tls import utcNow
+from rvgahp.wayout import placeOf
 
 __all__ = ["Served", "Unusable", "readServed"]
 
@@ -37,6 +38,15 @@ class Served:
     site: str
     credentials: Credentials
 
+    @property
+    def place(self) -> str:
+        """
+        Where the proxy is, for people.
+        """
+        return placeOf(
+            self.settings.get("RVGAHP_BROKER_HOST"), self.settings.get("RVGAHP_BROKER_PORT")
+        )
+
 
 @dataclass(frozen=True)
 class Unusable:
@@ -54,6 +64,13 @@ class Unusable:
     port: int
     problem: str
     since: float
+
+    @property
+    def place(self) -> str:
+        """
+        Where the proxy is, for people.
+        """
+        return placeOf(self.host, self.port)
 
     def document(self) -> dict[str, Any]:
         """

@@ -110,6 +110,10 @@ class Settings:
             waiting.append(f"{GAHP_PREFIX}...")
         new = {**self._values, **{name: other._values[name] for name in changed}}
         self._setValues(new, other._given)
+        for name in other._further.keys() - self._further.keys():
+            self._further[name] = other._further[name]
+        gone = sorted(self._further.keys() - other._further.keys())
+        waiting += [proxySetting(name, OF_PROXY[0]) for name in gone]
         for name in self._further.keys() & other._further.keys():
             for told, names in zip(
                 (changed, waiting), self._further[name].adopt(other._further[name]), strict=True

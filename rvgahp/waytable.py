@@ -41,7 +41,6 @@ WAY_TABLE = (
         "``RVGAHP_PROXY_``, its name and one of ``_BROKER_HOST``, ``_BROKER_PORT``, "
         "``_CONNECT_TO``, ``_CERTFILE``, ``_KEYFILE``, ``_CAFILE``, ``_SITE`` and "
         "``_MAX_SESSIONS`` is its own; only the first must be set.",
-        isFixed=True,
     ),
     Setting(
         "RVGAHP_CONNECT_THROUGH",

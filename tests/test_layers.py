@@ -59,7 +59,7 @@ LAYERS = (
     " findings doctor doctoraccount doctorcase doctorcli doctorcertificates doctordaemon"
     " doctorfiles doctorgahps doctorlimit doctornet doctorprograms doctorremedies doctorsettings"
     " doctortls serviceunits commandparser completioncli cecli ceunit cecron"
-    " joinroute doctorway",
+    " joinroute joinfurther doctorway",
 )
 
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
