@@ -103,6 +103,9 @@ class CETestCase(ReactorTestCase):
     #: The CE's settings.
     settings: dict[str, str] = {}
 
+    #: What it is called at its proxies, by their names.
+    sites = {"": SITE}
+
     #: Its access rules.
     rules = "ALLOW START *"
 
@@ -171,7 +174,7 @@ class CETestCase(ReactorTestCase):
             ce.serve(
                 name,
                 own,
-                SITE,
+                self.sites[name],
                 CertificateRenewal(self.reactor, own, given, Random(1)),
                 self.trust,
                 self.methods,
