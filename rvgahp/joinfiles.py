@@ -60,7 +60,7 @@ RVGAHP_BROKER_PORT = {port}
 _CONNECT_TEXTS = {
     "RVGAHP_CONNECT_TO": "What is dialled in its place.",
     "RVGAHP_CONNECT_THROUGH": "Through what.",
-    "RVGAHP_CONNECT_THROUGHCREDENTIALS": "User and password for that: a file of one line.",
+    "RVGAHP_CONNECT_THROUGH_CREDENTIALS": "User and password for that: a file of one line.",
 }
 
 _ACCESS_TEXT = """\

@@ -11,7 +11,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
-from rvgahp import commands, limits
+from rvgahp import commands, limits, watchlimits
 from rvgahp.attention import sentences
 from rvgahp.cestatus import CEStatus
 from rvgahp.configuration import Configuration
@@ -227,8 +227,7 @@ class TroubleTests(TwoProxiesTestCase):
 
     def test_limits(self) -> None:
         """
-        A proxy has its own limit of sessions and its own rate of starts, an owner and the CE one
-        for all.
+        A proxy has its own limit of sessions, an owner and the CE one for all.
         """
         first, second = self.both(
             RVGAHP_PROXY_B_MAX_SESSIONS="1",
@@ -244,6 +243,16 @@ class TroubleTests(TwoProxiesTestCase):
         self.assertEqual(self.startGAHP(first, session="s3", owner="bob@x.org"), {"tunnelPort": 0})
         busy = self.startGAHP(first, session="s4", owner="eve@x.org")
         self.assertIn("its administrator allows 3", str(busy))
+
+    def test_rate(self) -> None:
+        """
+        One that has too much started at once keeps nobody else from a start.
+        """
+        self.patch(watchlimits, "STARTS_BURST", 2)
+        first, second = self.both(RVGAHP_MAX_STARTS_PER_SECOND="1")
+        refusals = [self.startGAHP(second, session=f"s{number}") for number in range(4)]
+        self.assertIsInstance(refusals[-1], Busy)
+        self.assertEqual(self.startGAHP(first), {"tunnelPort": 0})
 
     def test_stopped(self) -> None:
         """
