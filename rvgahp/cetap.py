@@ -172,8 +172,8 @@ class CEService(HasDaemonLog, MultiService):
             self.log.warn("{note}", note=note)
         for one in self._options.unusable:
             self.log.error(
-                "The proxy {host} is not dialled until rvgahp-ce is started again: {reason}",
-                host=one.host,
+                "The proxy {place} is not served until it is mended and read again: {reason}",
+                place=one.place,
                 reason=one.problem,
             )
         for site in dict.fromkeys(one.site for one in self._options.served):

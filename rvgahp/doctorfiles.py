@@ -148,6 +148,8 @@ def start(case: Case) -> Findings:
     options = _optionsOf(case.settings.role)
     options.settings, options.credentials = case.settings, case.credentials
     before = len(case.settings.notes)
+    if case.settings.role == "ce":
+        options.readCredentials()  # of all proxies
     options.check()
     for note in case.settings.notes[before:]:
         yield warning("start", note, "doc/messages.rst has the cause.")

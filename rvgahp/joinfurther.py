@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 
 from rvgahp.errors import CredentialError
-from rvgahp.files import readFile
+from rvgahp.files import readFile, refuseExisting
 from rvgahp.invitecode import InviteCode
 from rvgahp.joinfiles import CONFIG, CREDENTIALS, JoinDirectory
 from rvgahp.joinroute import Route
@@ -107,6 +107,12 @@ class FurtherDirectory(JoinDirectory):
         self._config = os.path.join(path, CONFIG)
         self._settings = settings
         self._name = name
+
+    def refuseExisting(self) -> None:
+        """
+        @raise CredentialError: a file is there.
+        """
+        refuseExisting(*map(self.file, self.names))
 
     def tell(
         self, code: InviteCode, route: Mapping[str, str], owner: str, site: str, *, isSame: bool
