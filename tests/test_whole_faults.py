@@ -20,7 +20,7 @@ from tests.faultworld import World, absences, report, unfinished
 from tests.programs import SOAK
 from tests.shared import stopShared
 
-SECONDS = float(os.environ.get("RVGAHP_FAULTS_SECONDS") or (120 if SOAK else 40))
+SECONDS = float(os.environ.get("RVGAHP_FAULTS_SECONDS") or (120 if SOAK else 20))
 SESSIONS = int(os.environ.get("RVGAHP_FAULTS_SESSIONS") or 1 << 30)
 SEED = int(os.environ.get("RVGAHP_FAULTS_SEED") or SystemRandom().randrange(1, 1 << 32))
 
