@@ -27,6 +27,7 @@ from rvgahp.protection import checkAgreed, checkRenewal, checkStart
 from rvgahp.session import SecuritySession
 from rvgahp.settings import Settings
 from rvgahp.way import Way
+from rvgahp.waysettings import placeIn
 
 
 class CESessions:
@@ -57,6 +58,7 @@ class CESessions:
         self._reactor = reactor
         self._settings = settings
         self._site = site
+        self._proxy = placeIn(settings)
         self._runner = runner
         self._way = way
         self._over = over
@@ -89,7 +91,7 @@ class CESessions:
         @return: fires with the answer; fails with the command's errors.
         """
         names = {name: asked[name] for name in ("session", "owner", "gahp", "account")}
-        log = BoundLogger(self.log, **names)
+        log = BoundLogger(self.log, **names, site=self._site, proxy=self._proxy)
         started = maybeDeferred(self._startIfAllowed, log, peer, asked)
         return started.addErrback(self._notStarted, log)
 
@@ -174,7 +176,7 @@ class CESessions:
         try:
             started = GAHPSession(
                 self._reactor,
-                GAHPRequest(owner, gahp, account, runsAs, rule),
+                GAHPRequest(owner, gahp, account, runsAs, rule, self._site, self._proxy),
                 agreed,
                 self._settings,
                 self._runner.budget,

@@ -18,6 +18,7 @@ from rvgahp.errors import ConfigurationError, CredentialError
 from rvgahp.settings import Settings
 from rvgahp.tls import utcNow
 from rvgahp.wayout import placeOf
+from rvgahp.waysettings import placeIn
 
 __all__ = ["Served", "Unusable", "readServed"]
 
@@ -43,9 +44,7 @@ class Served:
         """
         Where the proxy is, for people.
         """
-        return placeOf(
-            self.settings.get("RVGAHP_BROKER_HOST"), self.settings.get("RVGAHP_BROKER_PORT")
-        )
+        return placeIn(self.settings)
 
 
 @dataclass(frozen=True)

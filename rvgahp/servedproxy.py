@@ -30,6 +30,7 @@ from rvgahp.controldial import dialControl
 from rvgahp.errors import ChannelLost, CredentialError, SiteTaken, StartFailed
 from rvgahp.gahprunner import GAHPRunner
 from rvgahp.gahpsession import STOPPED, GAHPSession
+from rvgahp.logrecord import BoundLogger
 from rvgahp.policy import Policy
 from rvgahp.proxystate import ProxyState
 from rvgahp.sessionnews import SessionNews, lastWords
@@ -38,8 +39,8 @@ from rvgahp.tcpdial import dialTCP
 from rvgahp.tls import explain, nameOf
 from rvgahp.trust import Trust
 from rvgahp.way import Way
-from rvgahp.wayout import Gateway, Target, placeOf
-from rvgahp.waysettings import wayOutOf
+from rvgahp.wayout import Gateway, Target
+from rvgahp.waysettings import placeIn, wayOutOf
 
 
 class ServedProxy(Service, Responders):
@@ -86,6 +87,7 @@ class ServedProxy(Service, Responders):
         self._reactor = reactor
         self._settings = settings
         self._host: str = settings.get("RVGAHP_BROKER_HOST")
+        self.log = BoundLogger(self.log, site=site, proxy=self.place)
         self.wayOut = wayOutOf(settings)
         self.state = ProxyState(self.wayOut, runner.counts)
         self.renewal = renewal
@@ -96,6 +98,7 @@ class ServedProxy(Service, Responders):
             lambda: dialTCP(reactor, self.wayOut).addCallback(lambda found: found[1]),
             self._openChannel,
             lambda: self.state.isAccepted and self._control is not None,
+            self.place,
         )
         self.here = CESessions(reactor, settings, site, runner, self.way, self._over)
         self.sessions = self.here.running
@@ -114,7 +117,7 @@ class ServedProxy(Service, Responders):
         """
         Where it is by its settings, for people.
         """
-        return placeOf(self._host, self._settings.get("RVGAHP_BROKER_PORT"))
+        return placeIn(self._settings)
 
     # -- service ------------------------------------------------------------
 
