@@ -82,8 +82,9 @@ def _files(case: Case) -> Findings:
     Files that are read whatever their permissions are; keys and access files are not.
     """
     get = case.settings.get
-    wanted = [case.settings.configFile, get("RVGAHP_CERTFILE"), get("RVGAHP_CAFILE")]
-    wanted += [get("RVGAHP_CRLFILE")]
+    own = [one.settings.get for one in case.proxies]
+    wanted = [case.settings.configFile, *(one("RVGAHP_CERTFILE") for one in own)]
+    wanted += [*(one("RVGAHP_CAFILE") for one in own), get("RVGAHP_CRLFILE")]
     paths = [path for path in wanted if path and os.path.exists(path)]
     isSafe = True
     for path in paths:
@@ -98,8 +99,7 @@ def _files(case: Case) -> Findings:
             )
     if isSafe and paths:
         yield ok("permissions", f"only their owners can write {', '.join(paths)}")
-    key = get("RVGAHP_KEYFILE")
-    if os.path.exists(key):
+    for key in filter(os.path.exists, (one("RVGAHP_KEYFILE") for one in own)):
         owner = os.stat(key).st_uid
         if owner not in daemonAccounts(case.settings):
             yield warning(
