@@ -529,3 +529,35 @@ class KillTests(JoinTestCase):
             return self.invite()
 
         self._killed(prepare, True)
+
+    def test_further(self) -> None:
+        """
+        So it does with C{--as}, and what is added is added once.
+        """
+        self.joined(self.invite())
+        lines = {name: (self.site / name).read_text() for name in ("access", CONFIG)}
+        route = Route(((HOST, self.port),))
+        changes, isDone = 0, False
+        while not isDone:
+            shutil.rmtree(self.site / "proxies", ignore_errors=True)
+            for name, text in lines.items():
+                (self.site / name).write_text(text)
+            code, further = self.invite("b.example"), FurtherProxy(str(self.site), "b")
+            isDone = killedAfter(
+                changes,
+                lambda code=code, further=further: join(  # type: ignore[misc]  # defaults
+                    code, str(self.site), route, further=further
+                ),
+                lambda: self.turn(0.001),
+            )
+            if not isDone:
+                again = FurtherProxy(str(self.site), "b")
+                found = self.joined(code, further=again)
+                self.assertIsInstance(found, Joined, str(found))
+            served, unusable = readServed(load("ce", str(self.site / CONFIG)))
+            self.assertEqual(([one.name for one in served], unusable), (["", "b"], []))
+            for name, word in (("access", "ALLOW"), (CONFIG, "RVGAHP_PROXY_NAMES =")):
+                text = (self.site / name).read_text().removeprefix(lines[name])
+                self.assertEqual(text.count(word), 1)
+            changes += 5  # not every one, for time's sake: those of the files are tried above
+        self.assertGreater(changes, 15)
