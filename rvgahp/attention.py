@@ -273,8 +273,8 @@ def _draining(seen: dict[str, Any]) -> Iterator[str]:
     if seen.get("draining"):
         yield "Nothing new is started: it is drained (rvgahp resume)."
         return
-    for site in seen.get("sites", ()):
-        if site["draining"]:
+    for site in (*seen.get("sites", ()), *seen.get("proxies", ())):
+        if site.get("draining"):
             yield f"Nothing new is started at site {site['site']}: it is drained."
 
 

@@ -240,6 +240,8 @@ def _tellFurther(joined: Joined, name: str, path: str) -> None:
         "Have the CE read its files again, and it serves that one as well; what runs goes on:",
         "",
         f"    rvgahp reload --pidfile {shlex.quote(path)}/ce.pid",
+        "",
+        "Rules of the access file without a host believe each proxy what it says of owners.",
         sep="\n",
     )
 

@@ -296,6 +296,8 @@ class StatusTests(TwoProxiesTestCase):
         self.until(lambda: second.ended)
         self.assertEqual(first.ended, [])
         self.assertEqual(status.drain(viewer, OTHER_SITE), {"draining": OTHER_SITE})
+        said = [one for one in status.document(viewer)["attention"] if "is drained" in one]
+        self.assertEqual(said, [f"Nothing new is started at site {OTHER_SITE}: it is drained."])
         self.assertIsInstance(self.startGAHP(second, session="four"), Busy)
         self.assertEqual(self.startGAHP(first, session="four"), {"tunnelPort": 0})
         self.assertEqual(
