@@ -9,6 +9,7 @@ Layer 4.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 from twisted.logger import Logger
@@ -106,10 +107,11 @@ class CEReload:
         @return: what is otherwise now.
         """
         known = {one.name for one in self._ce.proxies}
+        own = self._settings.ofProxies()  # with them it learns of later changes
         self._ce.unusable = [one for one in files.unusable if one.name not in known]
         for one in files.served:
-            if one.name and one.name not in known:
-                self._serve(files, one)
+            if one.name in own and one.name not in known:
+                self._serve(files, replace(one, settings=own[one.name]))
                 yield f"the proxy {one.place} is served, too"
         for broken in files.unusable:
             yield f"the proxy {broken.place}: {broken.problem}"

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_ce -*-
+# -*- test-case-name: tests.test_servedproxy -*-
 """
 One of the proxies that a CE serves: it is dialled, the control connection is kept up, and it
 starts GAHPs.

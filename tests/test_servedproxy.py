@@ -6,6 +6,7 @@ other's.
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -13,12 +14,15 @@ from twisted.logger import capturedLogs
 
 from rvgahp import commands, limits, watchlimits
 from rvgahp.attention import sentences
+from rvgahp.cereload import CEReload
 from rvgahp.cestatus import CEStatus
 from rvgahp.configuration import Configuration
 from rvgahp.errors import Busy, NotAuthorized, SessionGone
 from rvgahp.gahpsession import STOPPED
 from rvgahp.peercred import LocalUser
+from rvgahp.servedproxies import Served, Unusable
 from rvgahp.settings import settingsFrom
+from rvgahp.sslmethod import SSLMethod
 from rvgahp.tls import serverOptions
 from rvgahp.viewer import Viewer
 from tests.identities import SITE, ceCredentials, proxyCredentials, written
@@ -267,6 +271,65 @@ class TroubleTests(TwoProxiesTestCase):
             self.stop()
         self.assertEqual(first.ended, [("s1", STOPPED)])
         self.assertEqual(second.ended, [("s2", STOPPED)])
+
+
+class ReloadTests(TwoProxiesTestCase):
+    """
+    Files that are read again.
+    """
+
+    def test_mended(self) -> None:
+        """
+        A proxy that could not be served, and can, is taken up, with the settings that later
+        reloads change; one that still cannot be is told, and stays in the status.
+        """
+        ce = self.make(0, None, **self.settingsOfB())
+        second = ce.proxies.pop()
+        second.disownServiceParent()
+        settings = ce.runner._settings
+        own = settings.ofProxies()["b"]
+        broken = [Unusable("b", HOST, self.other.number, "It is broken.", 0.0)]
+        ce.unusable = broken
+        ce.startService()
+        self.until(lambda: self.ready)
+
+        def serve(files: Any, one: Served) -> None:
+            ready = self.ready.append
+            methods = [SSLMethod()]
+            renewal = second.renewal
+            ce.serve(
+                one.name,
+                one.settings,
+                one.site,
+                renewal,
+                self.trust,
+                methods,
+                lambda served, control, answer: ready(answer),
+            )
+
+        reload = CEReload(settings, ce, ce.runner.access, None, serve)
+        again = self.make(0, None, **self.settingsOfB()).runner._settings
+        self.ce = ce
+        files: Any = SimpleNamespace(
+            settings=again,
+            rules=ce.runner.access.rules,
+            accounts=None,
+            trust=self.trust,
+            methods=SimpleNamespace(methods=[SSLMethod()]),
+            gateway=None,
+            served=[],
+            unusable=broken,
+        )
+        self.assertIn(f"the proxy {HOST}:{self.other.number}: It is broken.", reload.adopt(files))
+        self.assertEqual(len(ce.proxies), 1)
+        files.served = [Served("b", again.ofProxies()["b"], OTHER_SITE, ceCredentials())]
+        files.unusable = []
+        said = reload.adopt(files)
+        self.assertIn(f"the proxy {HOST}:{self.other.number} is served, too", said)
+        self.until(lambda: len(self.ready) == 2)
+        self.assertEqual(ce.unusable, [])
+        self.assertIs(ce.proxies[1]._settings, own)
+        self.assertNotIn("served", "; ".join(reload.adopt(files)))
 
 
 class StatusTests(TwoProxiesTestCase):
