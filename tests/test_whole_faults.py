@@ -16,6 +16,7 @@ from random import SystemRandom
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.faultsessions import SILENT
 from tests.faultworld import World, absences, report, unfinished
 from tests.programs import SOAK
 from tests.shared import stopShared
@@ -84,6 +85,9 @@ class FaultTests(SynchronousTestCase):
         for outcome in ("whole", "tunnel, whole"):
             self.assertGreater(world.outcomes[outcome], 0, outcome)
         self.assertGreater(sum(world.counts.values()), 0)
+        self.assertLessEqual(
+            world.outcomes[SILENT], max(AT_ONCE, sum(world.outcomes.values()) // 50)
+        )
 
     @staticmethod
     def _isOver(world: World, began: float) -> bool:
