@@ -212,6 +212,8 @@ def _tell(joined: Joined, path: str) -> None:
         print(f"wrote {name}")
     for name in joined.kept:
         print(f"kept {name}: see that it still fits")
+    from rvgahp.serviceunits import typed
+
     isUsual = path == os.path.expanduser(_DIRECTORY)
     place = shlex.quote(path)
     option = "" if isUsual else f" --config {place}/condor_config.rvgahp"
@@ -220,11 +222,12 @@ def _tell(joined: Joined, path: str) -> None:
         f"{joined.ends:%Y-%m-%d %H:%M} UTC, and is renewed by itself while the CE runs.  See to",
         f"the programs in {place}/condor_config.rvgahp, then start the CE:",
         "",
-        f"    twistd --pidfile={place}/ce.pid --logfile={place}/ce.log rvgahp-ce{option}",
+        f"    {typed('twistd')} --pidfile={place}/ce.pid --logfile={place}/ce.log"
+        f" rvgahp-ce{option}",
         "",
         "or have this machine keep it running:",
         "",
-        f"    rvgahp ce install{option}",
+        f"    {typed('rvgahp')} ce install{option}",
         sep="\n",
         file=sys.stdout,
     )
