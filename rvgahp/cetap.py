@@ -276,10 +276,10 @@ def makeService(options: Options) -> CEService:
         access,
         options.separation,
     )
-    adopt = CEReload(options.settings, ce, access, options.separation).adopt
+    adopt = CEReload(options.settings, ce, access, options.separation, options).adopt
     reloading = Reloading(reactor, options.again, adopt, ce.audit, notifier)
     operator = CEStatus(reactor, options.settings, options.site, ce)
-    status = StatusSocket(reactor, options.settings, operator)
+    status = StatusSocket(reactor, options.settings, operator, reloading.askedBy)
     metrics = MetricsPort(reactor, options.settings, ce.counts, operator.whole)
     watchdog = Watchdog(reactor, notifier)
     stderr = keptStderr(options)
