@@ -12,11 +12,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rvgahp import watchlimits
+
 __all__ = ["Counts", "Distribution"]
 
 _START_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _LAG_BOUNDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 """Seconds; the upper bounds of buckets."""
+
+_OTHER = "other"
+"""GAHPs whose names come when there are as many as L{watchlimits.COUNTED_GAHPS}."""
 
 _CARRIED = ("received", "sent", "tunnelsReceived", "tunnelsSent")
 
@@ -77,7 +82,8 @@ class Counts:
         """
         A GAHP was started.
         """
-        self.starts[gahp] += 1
+        isKnown = gahp in self.starts or len(self.starts) < watchlimits.COUNTED_GAHPS
+        self.starts[gahp if isKnown else _OTHER] += 1
         self.startSeconds.add(seconds)
 
     def told(self, former: Mapping[str, Any], news: Mapping[str, Any]) -> None:

@@ -28,6 +28,9 @@ __all__ = ["addCommand"]
 #: What the command line of a CE has in it.
 _CE = b"rvgahp-ce"
 
+#: What a CE has; one that has not says so with these words.
+_PATH = "/v1/reload"
+
 _ABOUT = """\
 Have a daemon read its configuration again, and all files that it names: access
 rules, maps, certificates, authorities, revocation lists, limits.  Nothing that
@@ -102,7 +105,15 @@ def _reloadCE(arguments: argparse.Namespace) -> int:
 async def _askCE(arguments: argparse.Namespace, ask: Ask, reactor: object) -> None:
     from rvgahp import limits
 
-    answer = await ask("POST", "/v1/reload", timeout=limits.RELOAD_TIMEOUT)
+    try:
+        answer = await ask("POST", _PATH, timeout=limits.RELOAD_TIMEOUT)
+    except RvgahpError as e:
+        if _PATH not in str(e):
+            raise
+        raise RvgahpError(
+            "the CE that runs is older than this rvgahp, and cannot be told so: start it again, or"
+            " send it SIGHUP"
+        ) from None
     _tell(answer["changes"])
 
 
