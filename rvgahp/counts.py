@@ -23,7 +23,8 @@ _LAG_BOUNDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 _OTHER = "other"
 """GAHPs whose names come when there are as many as L{watchlimits.COUNTED_GAHPS}."""
 
-_CARRIED = ("received", "sent", "tunnelsReceived", "tunnelsSent")
+_STDIO = ("received", "sent")
+_CARRIED = (*_STDIO, "tunnelsReceived", "tunnelsSent")
 
 
 class Distribution:
@@ -93,8 +94,22 @@ class Counts:
         @param former: what was told of it before; nothing, if that is the first time.
         @param news: what is told now.
         """
-        for name in _CARRIED:
-            self.carried[name] += max(0, news[name] - former.get(name, 0))
+        self._carriedMore(former, news, _CARRIED)
         if news["stalled"] and not former.get("stalled"):
             self.stalls += 1
         self.resumptions += max(0, news["channels"] - max(1, former.get("channels", 1)))
+
+    def ended(self, former: Mapping[str, int], last: Mapping[str, int]) -> None:
+        """
+        A session has ended.
+
+        @param former: what was told before of the bytes of its stdin and stdout.
+        @param last: what is told now.
+        """
+        self._carriedMore(former, last, _STDIO)
+
+    def _carriedMore(
+        self, former: Mapping[str, Any], news: Mapping[str, Any], names: Sequence[str]
+    ) -> None:
+        for name in names:
+            self.carried[name] += max(0, news[name] - former.get(name, 0))

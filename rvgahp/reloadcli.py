@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from rvgahp.commandparser import addParser
 from rvgahp.errors import ConfigurationError, RvgahpError
+from rvgahp.names import CE_FILE
 from rvgahp.screen import plain
-from rvgahp.settings import CE_FILE
 
 if TYPE_CHECKING:
     from rvgahp.commandparser import Commands

@@ -13,7 +13,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from rvgahp.settings import CE_FILE
+from rvgahp.names import CE_FILE
 
 __all__ = ["programPath", "startCommand", "typed"]
 
