@@ -39,7 +39,8 @@ are at it are told why.  If anything is wrong with one file, everything stays as
 it was, and the exit status is 1.
 
 Without words it is the proxy of this host, which root and the proxy's account
-may reload; with --ce it is a CE of this host.  What has changed is printed.
+may reload; with --ce it is a CE of this host, which root, its account and its
+administrators (RVGAHP_ADMINISTRATORS) may.  What has changed is printed.
 With --pidfile a CE is only sent SIGHUP, and its log says what came of it.
 """
 
