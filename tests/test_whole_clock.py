@@ -315,7 +315,7 @@ class AwayTests(ClockTestCase):
         self.move(days + LIFE + GRACE - 1, "proxy")
         start = len(self.log("ce"))
         self.startCE()
-        self.assertIn("The certificate has ended", self.log("ce")[start:])
+        self.assertIn("ce.crt has ended", self.log("ce")[start:])
         self.assertServes()
 
 
