@@ -81,6 +81,18 @@ class MappedAccounts:
         self._path = path
         self._table = table
 
+    def __eq__(self, other: object) -> bool:
+        """
+        Whether the maps say the same.
+        """
+        return isinstance(other, MappedAccounts) and self._table == other._table
+
+    def __hash__(self) -> int:
+        """
+        The same for equal ones.
+        """
+        return hash(self._table)
+
     def accountFor(self, owner: str, asked: str, site: str) -> str:
         """
         As of L{Accounts}: the one that is asked for, else the map's.

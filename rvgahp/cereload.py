@@ -22,6 +22,7 @@ from rvgahp.ce import CE
 from rvgahp.errors import NotAuthorized
 from rvgahp.gahpsession import GAHPSession
 from rvgahp.methodtable import MethodTable
+from rvgahp.reload import MAP_CHANGED, RULES_CHANGED
 from rvgahp.separation import Separation
 from rvgahp.servedproxies import Served, Unusable
 from rvgahp.settings import Settings
@@ -62,15 +63,18 @@ class CEReload:
         access: Access,
         separation: Separation | None,
         serve: Callable[[CEFiles, Served], object],
+        first: CEFiles,
     ) -> None:
         """
         @param serve: has the CE serve one more proxy.
+        @param first: what was read at the start.
         """
         self._settings = settings
         self._ce = ce
         self._access = access
         self._separation = separation
         self._serve = serve
+        self._former: CEFiles = first
 
     def adopt(self, files: CEFiles) -> list[str]:
         """
@@ -80,12 +84,13 @@ class CEReload:
         @return: what is otherwise now, for people.
         """
         changed, waiting = self._settings.adopt(files.settings)
+        news = self._news(files)
         self._access.rules = files.rules
         if self._separation is not None and files.accounts is not None:
             self._separation.accounts = files.accounts
         for note in files.settings.notes:
             self.log.warn("{note}", note=note)
-        said = [f"{name} has changed" for name in changed]
+        said = [f"{name} has changed" for name in changed] + news
         said += [f"{name} stays as it was until rvgahp-ce is started again" for name in waiting]
         for place in self._ce.renew(files.trust, files.methods.methods, files.gateway):
             said.append(f"the certificate is another; the proxy {place} is dialled again")
@@ -99,6 +104,20 @@ class CEReload:
             )
             asked.addErrback(self._withdraw, session)
         return said
+
+    def _news(self, files: CEFiles) -> list[str]:
+        """
+        @return: what of them is otherwise than when they were read last.
+        """
+        former, self._former = self._former, files
+        news = {
+            RULES_CHANGED: files.rules != former.rules,
+            MAP_CHANGED: self._separation is not None
+            and files.accounts != self._separation.accounts,
+            "the revocation lists have changed": files.trust != former.trust,
+            "the gateway or its credentials have changed": files.gateway != former.gateway,
+        }
+        return [sentence for sentence, isSo in news.items() if isSo]
 
     def _takeUp(self, files: CEFiles) -> Iterator[str]:
         """

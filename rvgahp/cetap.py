@@ -275,10 +275,10 @@ def makeService(options: Options) -> CEService:
 
     for one in options.served:
         serve(options, one)
-    adopt = CEReload(options.settings, ce, access, options.separation, serve).adopt
+    adopt = CEReload(options.settings, ce, access, options.separation, serve, options).adopt
     reloading = Reloading(reactor, options.again, adopt, ce.audit, notifier)
     operator = CEStatus(reactor, options.settings, ce)
-    status = StatusSocket(reactor, options.settings, operator)
+    status = StatusSocket(reactor, options.settings, operator, reloading.askedBy)
     metrics = MetricsPort(reactor, options.settings, ce.runner.counts, operator.whole)
     watchdog = Watchdog(reactor, notifier)
     stderr = keptStderr(options)

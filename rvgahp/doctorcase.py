@@ -17,10 +17,11 @@ from rvgahp.accountnames import accountName
 from rvgahp.configuration import Configuration, readConfiguration
 from rvgahp.credentials import Credentials
 from rvgahp.errors import ConfigurationError, RvgahpError
+from rvgahp.names import CE_FILE
 from rvgahp.patience import Patience
 from rvgahp.proxysocket import findSocket
 from rvgahp.settingrow import PREFIX, PROXY, SUBSYSTEM_PREFIX
-from rvgahp.settings import CE_FILE, Settings
+from rvgahp.settings import Settings
 from rvgahp.settingtable import TABLE
 
 __all__ = ["Case", "Choice", "choose"]

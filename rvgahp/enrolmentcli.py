@@ -233,13 +233,17 @@ def _tellFurther(joined: Joined, name: str, path: str) -> None:
     """
     Say what was done for one proxy more, and what is to be done.
     """
+    from rvgahp.serviceunits import typed
+
     _tellFiles(joined)
+    isUsual = path == os.path.expanduser(_DIRECTORY)
+    file = "" if isUsual else f"={shlex.quote(path)}/condor_config.rvgahp"
     print(
         f"This is site {joined.site} for the proxy {name}, too, and there for {joined.owner}.  The",
         f"certificate is good until {joined.ends:%Y-%m-%d %H:%M} UTC, and is renewed by itself.",
         "Have the CE read its files again, and it serves that one as well; what runs goes on:",
         "",
-        f"    rvgahp reload --pidfile {shlex.quote(path)}/ce.pid",
+        f"    {typed('rvgahp')} reload --ce{file}",
         "",
         "Rules of the access file without a host believe each proxy what it says of owners.",
         sep="\n",
@@ -250,6 +254,8 @@ def _tell(joined: Joined, path: str) -> None:
     """
     Say what was done, and what is to be done.
     """
+    from rvgahp.serviceunits import typed
+
     _tellFiles(joined)
     isUsual = path == os.path.expanduser(_DIRECTORY)
     place = shlex.quote(path)
@@ -259,11 +265,12 @@ def _tell(joined: Joined, path: str) -> None:
         f"{joined.ends:%Y-%m-%d %H:%M} UTC, and is renewed by itself while the CE runs.  See to",
         f"the programs in {place}/condor_config.rvgahp, then start the CE:",
         "",
-        f"    twistd --pidfile={place}/ce.pid --logfile={place}/ce.log rvgahp-ce{option}",
+        f"    {typed('twistd')} --pidfile={place}/ce.pid --logfile={place}/ce.log"
+        f" rvgahp-ce{option}",
         "",
         "or have this machine keep it running:",
         "",
-        f"    rvgahp ce install{option}",
+        f"    {typed('rvgahp')} ce install{option}",
         sep="\n",
         file=sys.stdout,
     )

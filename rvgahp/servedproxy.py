@@ -242,15 +242,17 @@ class ServedProxy(Service, Responders):
         @param trust: as for L{ServedProxy}.
         @param methods: as for L{ServedProxy}.
         @param gateway: through what to dial.
-        @return: whether our certificate is another, with which the proxy is dialled now.
+        @return: whether our certificate is another, with which the proxy is dialled now, or as
+            soon as it is dialled again.
         """
         self._trust = trust
         self._greeting.methods = methods
         self.wayOut.gateway = gateway
         former = self.renewal.credentials
-        if self.renewal.reread() == former or self._control is None:
+        isOther = self.renewal.reread() != former
+        if not isOther or self._control is None:
             self.renewal.look()
-            return False
+            return isOther
         self._refusal = "our certificate is another now"
         self._control.close()
         return True

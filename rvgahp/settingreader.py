@@ -50,8 +50,12 @@ _ALIKE = 0.6
 """How alike (C{difflib}) a name that is ours must be to be suggested."""
 
 _NEARLY_THE_SAME = 0.85
-"""How alike a name that may be anybody's must be to be called misspelt.  Of
-HTCondor's own none is; C{BATCH_GHAP} has 0.90, C{FT_GHAP} 0.86."""
+"""How alike a name that may be anybody's must be to be called misspelt.
+C{BATCH_GHAP} has 0.90, C{FT_GHAP} 0.86."""
+
+_THEIRS = frozenset(("SEC_DEFAULT_AUTHENTICATION", "SEC_DEFAULT_AUTHENTICATION_TIMEOUT"))
+"""HTCondor's own that are as much like C{SEC_DEFAULT_AUTHENTICATION_METHODS}; of its others
+(C{src/condor_utils/param_info.in}) none is."""
 
 
 def gahpSetting(name: str) -> str:
@@ -116,6 +120,8 @@ class SettingReader:
                     f"{name}{self._origin} is not looked at: write "
                     f"{SUBSYSTEM_PREFIX}{suffixed[1]} instead."
                 )
+            if name in _THEIRS:
+                continue
             near = difflib.get_close_matches(name, _KNOWN, 1, _NEARLY_THE_SAME)
             # A name and more behind it is a relative, such as GRIDMANAGER_GAHP_CALL_TIMEOUT_CONDOR.
             if near and not name.startswith(f"{near[0]}_"):

@@ -23,15 +23,13 @@ from typing import Any
 
 from rvgahp.configuration import Configuration, readConfiguration
 from rvgahp.errors import ConfigurationError
+from rvgahp.names import CE_FILE
 from rvgahp.policy import Policy
 from rvgahp.settingreader import SettingReader, proxySetting
 from rvgahp.settingrow import GAHP_PREFIX, OF_PROXY, PREFIX
 from rvgahp.settingtable import TABLE
 
-__all__ = ["CE_FILE", "Settings", "load", "settingsFrom"]
-
-CE_FILE = "~/.rvgahp/condor_config.rvgahp"
-"""The CE's configuration file where none is named."""
+__all__ = ["Settings", "load", "settingsFrom"]
 
 
 _NONE: Mapping[str, Mapping[str, Any]] = MappingProxyType({})

@@ -562,7 +562,7 @@ class DaemonTests(DoctorTestCase):
         found = told(case, self.seen(attention=["Beware."]))
         self.assertFinding(found, "warning", "Beware.", "rvgahp status")
         found = told(case, self.seen(software="rvgahp 0"))
-        self.assertFinding(found, "warning", "it is rvgahp 0", "start it again")
+        self.assertFinding(found, "warning", "it is rvgahp 0", "start it again", "its GAHPs end")
         lost = {"host": "h", "port": 1, "connected": False, "reason": "why", "software": ""}
         found = told(case, self.seen(proxies=[lost]))
         self.assertFinding(found, "wrong", "none to the proxy at h:1: why")

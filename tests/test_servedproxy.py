@@ -5,6 +5,7 @@ other's.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -307,7 +308,6 @@ class ReloadTests(TwoProxiesTestCase):
                 lambda served, control, answer: ready(answer),
             )
 
-        reload = CEReload(settings, ce, ce.runner.access, None, serve)
         again = self.make(0, None, **self.settingsOfB()).runner._settings
         self.ce = ce
         files: Any = SimpleNamespace(
@@ -320,6 +320,7 @@ class ReloadTests(TwoProxiesTestCase):
             served=[],
             unusable=broken,
         )
+        reload = CEReload(settings, ce, ce.runner.access, None, serve, files)
         self.assertIn(f"the proxy {HOST}:{self.other.number}: It is broken.", reload.adopt(files))
         self.assertEqual(len(ce.proxies), 1)
         files.served = [Served("b", again.ofProxies()["b"], OTHER_SITE, ceCredentials())]
@@ -330,6 +331,19 @@ class ReloadTests(TwoProxiesTestCase):
         self.assertEqual(ce.unusable, [])
         self.assertIs(ce.proxies[1]._settings, own)
         self.assertNotIn("served", "; ".join(reload.adopt(files)))
+
+    def test_awayAndAnother(self) -> None:
+        """
+        That a certificate is another is told also while the proxy is away.
+        """
+        ce = self.make(0, None)
+        (served,) = ce.proxies
+        self.ce = ce
+        read = self.trust, [SSLMethod()], None
+        self.assertFalse(served.renew(*read))
+        other = replace(served.renewal.credentials, caPEM=b"another")
+        self.patch(served.renewal, "reread", lambda: other)
+        self.assertTrue(served.renew(*read))
 
 
 class StatusTests(TwoProxiesTestCase):

@@ -316,7 +316,8 @@ class RefusalTests(SynchronousTestCase):
         """
         others = (
             *("BATCH_GHAP", "FT_GAHP_LOG", "SEC_CLIENT_ENCRYPTION", "SEC_READ_INTEGRITY"),
-            "GRIDMANAGER_GAHP_CALL_TIMEOUT_CONDOR",
+            *("GRIDMANAGER_GAHP_CALL_TIMEOUT_CONDOR", "SEC_DEFAULT_AUTHENTICATION"),
+            "SEC_DEFAULT_AUTHENTICATION_TIMEOUT",
         )
         settings = settingsFrom("proxy", Configuration(FILE, {}, others))
         self.assertEqual(len(settings.notes), 1)
