@@ -5,13 +5,19 @@ and the name of a setting, wherever it stands as a literal, leads to what is sai
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import generated
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
+import rvgahp
 from rvgahp.settingtable import TABLE
+
+#: Of what pages are made: the program's text.
+_SOURCES = [generated.__file__, *map(str, Path(rvgahp.__file__).parent.glob("*.py"))]
 
 _SETTINGS = {setting.name for setting in TABLE}
 
@@ -25,6 +31,9 @@ class Generated(SphinxDirective):
     optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
+        # Else a page stays as it was when Sphinx goes on with what it has read before.
+        for source in _SOURCES:
+            self.env.note_dependency(source)
         name, *words = self.arguments
         text = getattr(generated, name)(*words)
         return self.parse_text_to_nodes(text, allow_section_headings=True)

@@ -92,18 +92,24 @@ class Access:
         things: Mapping[str, str],
         builtIn: str | None = None,
         log: Logger | None = None,
+        proven: str = "",
     ) -> Deferred[str]:
         """
         The same for somebody who comes from another host.
 
         @param address: Its IP address.
+        @param proven: A name of the host that has been proved, whatever the resolver says of
+            the address; may be empty.
         @param log: As for L{settle}.
         @return: fires with the rule that lets him, at once unless a rule needs names of hosts;
             fails with L{NotAuthorized}.
         """
         if not self.rules.needsNames(level):
             return execute(self.check, level, Subject(name, address), things, builtIn, log)
-        found = self._peers.find(address)
-        return found.addCallback(
-            lambda names: self.check(level, Subject(name, address, names), things, builtIn, log)
-        )
+        further = (proven,) if proven else ()
+
+        def found(names: tuple[str, ...]) -> str:
+            subject = Subject(name, address, (*names, *further))
+            return self.check(level, subject, things, builtIn, log)
+
+        return self._peers.find(address).addCallback(found)

@@ -85,6 +85,22 @@ class AccessRules:
         self._rules = tuple(rules)
         self._there = there
 
+    def __eq__(self, other: object) -> bool:
+        """
+        Whether they decide the same by the same file: its comments and blanks do not count.
+        """
+        return isinstance(other, AccessRules) and self._meaning() == other._meaning()
+
+    def __hash__(self) -> int:
+        """
+        The same for equal ones.
+        """
+        return hash((self.role, self.path))
+
+    def _meaning(self) -> tuple[object, ...]:
+        rules = [(rule.text, rule.list.addresses) for rule in self._rules]
+        return self.role, self.path, self._there, rules
+
     @property
     def isThere(self) -> bool:
         """

@@ -157,7 +157,8 @@ def _rule(place: str, text: str, role: str) -> Rule:
     levels = _KEYS[role]
     if level not in levels:
         raise _Misread(
-            f"{level[:80]!a} is no level of the {role}: write {' or '.join(levels)} after {action}"
+            f"{level[:80]!a} is no level of the {'CE' if role == CE else role}: write"
+            f" {' or '.join(levels)} after {action}"
         )
     keys, rest = _keys(rest, levels[level], level)
     if "=" in rest or rest.startswith(","):

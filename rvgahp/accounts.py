@@ -43,12 +43,13 @@ class Accounts(Protocol):
     As whom a CE starts GAHPs.
     """
 
-    def accountFor(self, owner: str, asked: str) -> str:
+    def accountFor(self, owner: str, asked: str, site: str) -> str:
         """
         Find the account, before it is decided whether this owner may have it.
 
         @param owner: the canonical name of the job's owner, as the proxy says.
         @param asked: the account that he asks for; empty: any.
+        @param site: the CE's name there.
         @return: the account.
         @raise NotAuthorized: there is none; the sentence is for the job's owner.
         """
@@ -59,17 +60,11 @@ class OwnAccount:
     Of a CE that starts all GAHPs as itself.
     """
 
-    def __init__(self, site: str) -> None:
-        """
-        @param site: the CE's.
-        """
-        self._site = site
-
-    def accountFor(self, owner: str, asked: str) -> str:
+    def accountFor(self, owner: str, asked: str, site: str) -> str:
         """
         As of L{Accounts}.
         """
-        checkAsked(asked, self._site)
+        checkAsked(asked, site)
         return ownAccount()
 
 
@@ -78,17 +73,27 @@ class MappedAccounts:
     Of a CE that root has started.
     """
 
-    def __init__(self, site: str, path: str, table: MapFile | None) -> None:
+    def __init__(self, path: str, table: MapFile | None) -> None:
         """
-        @param site: the CE's.
         @param path: of CERTIFICATE_MAPFILE; empty where it is not set.
         @param table: what it holds.
         """
-        self._site = site
         self._path = path
         self._table = table
 
-    def accountFor(self, owner: str, asked: str) -> str:
+    def __eq__(self, other: object) -> bool:
+        """
+        Whether the maps say the same.
+        """
+        return isinstance(other, MappedAccounts) and self._table == other._table
+
+    def __hash__(self) -> int:
+        """
+        The same for equal ones.
+        """
+        return hash(self._table)
+
+    def accountFor(self, owner: str, asked: str, site: str) -> str:
         """
         As of L{Accounts}: the one that is asked for, else the map's.
         """
@@ -99,13 +104,13 @@ class MappedAccounts:
         if found is None:
             where = self._path or "the file that it names in CERTIFICATE_MAPFILE"
             raise NotAuthorized(
-                f"site {self._site} has no account for {name!a}: name one in grid_resource, as"
-                f" ACCOUNT@{self._site}, if you may use one there; else ask the site's"
+                f"site {site} has no account for {name!a}: name one in grid_resource, as"
+                f" ACCOUNT@{site}, if you may use one there; else ask the site's"
                 f" administrator for a line '{_METHOD} {ascii(name)[1:-1]} ACCOUNT' in {where}"
             )
         if _IMPOSSIBLE.search(found.canonical):
             raise NotAuthorized(
-                f"site {self._site} maps {name!a} to {found.canonical[:80]!a}, which is no name of"
+                f"site {site} maps {name!a} to {found.canonical[:80]!a}, which is no name of"
                 f" an account: ask its administrator to mend {found.path}, line {found.number}"
             )
         return found.canonical

@@ -90,7 +90,15 @@ def _proxies(seen: dict[str, Any]) -> Iterator[str]:
             reason = proxy["reason"] or "it is being dialled"
             yield f"The proxy {where} is away for {away}: {reason.rstrip('.')}."
         elif proxy.get("unanswered"):
-            yield f"No channel gets through: {proxy['unanswered']}."
+            yield f"No channel gets through{_which(seen, proxy)}: {proxy['unanswered']}."
+
+
+def _which(seen: dict[str, Any], proxy: dict[str, Any]) -> str:
+    """
+    @return: whose it is; empty where a CE has but one proxy.
+    """
+    several = len(seen["proxies"]) > 1
+    return f" for the proxy {proxy['host']} port {proxy['port']}" if several else ""
 
 
 def _absent(seen: dict[str, Any]) -> Iterator[str]:
@@ -109,7 +117,7 @@ def _absent(seen: dict[str, Any]) -> Iterator[str]:
 def _conflicts(seen: dict[str, Any]) -> Iterator[str]:
     for proxy in seen.get("proxies", ()):
         if proxy.get("conflict"):
-            yield f"No GAHP can be started: {proxy['conflict']}"
+            yield f"No GAHP can be started{_which(seen, proxy)}: {proxy['conflict']}"
     for site in seen.get("sites", ()):
         if site.get("conflict"):
             yield f"No GAHP can be started at site {site['site']}: {site['conflict']}"
@@ -209,7 +217,17 @@ def _limits(seen: dict[str, Any]) -> Iterator[str]:
 
 
 def _certificates(seen: dict[str, Any]) -> Iterator[str]:
+    proxies = [one for one in seen.get("proxies", ()) if "certificateExpires" in one]
     owners = [("this daemon", seen)]
+    if len(proxies) > 1:
+        # Without what makes it look like a site.
+        owners = [
+            (
+                f"this daemon{_which(seen, one)}",
+                {name: value for name, value in one.items() if name != "connected"},
+            )
+            for one in proxies
+        ]
     owners += [(f"site {site['site']}", site) for site in seen.get("sites", ())]
     for whose, owner in owners:
         if not endsSoon(owner, seen["now"]):
@@ -255,8 +273,8 @@ def _draining(seen: dict[str, Any]) -> Iterator[str]:
     if seen.get("draining"):
         yield "Nothing new is started: it is drained (rvgahp resume)."
         return
-    for site in seen.get("sites", ()):
-        if site["draining"]:
+    for site in (*seen.get("sites", ()), *seen.get("proxies", ())):
+        if site.get("draining"):
             yield f"Nothing new is started at site {site['site']}: it is drained."
 
 

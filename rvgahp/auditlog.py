@@ -42,6 +42,7 @@ FIELDS: dict[str, type] = {
     "uid": int,
     "pid": int,
     "site": str,
+    "proxy": str,
     "software": str,
     "gahp": str,
     "account": str,

@@ -69,6 +69,7 @@ class AuthorizationList:
     A list.
 
     @ivar name: What it is called, as C{ALLOW_WRITE}.
+    @ivar addresses: Those of hosts, by their names in lower case.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class AuthorizationList:
         """
         self.name = name
         self._entries = tuple(entries)
-        self._addresses = addresses or {}
+        self.addresses = addresses or {}
 
     @property
     def hosts(self) -> list[str]:
@@ -140,7 +141,7 @@ class AuthorizationList:
         where = None if address is None else toAddress(address)
         names = [lowered(name.removesuffix(".")) for name in hostnames]
         for entry in self._entries:
-            if entry.user.matches(who) and entry.host.matches(where, names, self._addresses):
+            if entry.user.matches(who) and entry.host.matches(where, names, self.addresses):
                 return entry.text
         return None
 

@@ -27,20 +27,23 @@ _RECORDED = {"owner": "who", "session": "session", "gahp": "gahp", "account": "a
 
 class CEAudit:
     """
-    One CE's.
+    Of one proxy of a CE.
 
     @ivar audit: the audit log.
     @ivar counts: what is counted beside it.
     """
 
-    def __init__(self, clock: IReactorTime, audit: AuditLog, site: str, counts: Counts) -> None:
+    def __init__(
+        self, clock: IReactorTime, audit: AuditLog, site: str, proxy: str, counts: Counts
+    ) -> None:
         """
         @param site: our name.
+        @param proxy: where the proxy is, as people know it.
         """
         self.counts = CECounts(counts)
         self._clock = clock
         self.audit = audit
-        self._site = site
+        self._always = {"site": site, "proxy": proxy}
         # What is said of each session that runs, and since when it does.
         self._open: dict[str, tuple[dict[str, Any], float]] = {}
 
@@ -59,7 +62,7 @@ class CEAudit:
         @return: what C{asked} returns.
         """
         fields = {name: arguments[one] for one, name in _RECORDED.items()}
-        fields["site"] = self._site
+        fields.update(self._always)
         began = self._clock.seconds()
         started = maybeDeferred(asked)
         return started.addCallbacks(

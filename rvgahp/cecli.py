@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from rvgahp.cecron import command, crontab
 from rvgahp.ceunit import systemUnit, userUnit
 from rvgahp.commandparser import addParser
 from rvgahp.errors import RvgahpError
+from rvgahp.serviceunits import programPath
 
 if TYPE_CHECKING:
     from rvgahp.commandparser import Commands
@@ -109,7 +109,14 @@ class _Place:
         @return: the CE's command line.
         """
         further = [] if self._isUsual else [f"--config={self.config}"]
-        return [_twistd(), "--nodaemon", "--no_save", *options, "rvgahp-ce", *further]
+        return [_program("twistd"), "--nodaemon", "--no_save", *options, "rvgahp-ce", *further]
+
+    def reload(self) -> list[str]:
+        """
+        @return: what has the CE read its files again.
+        """
+        which = "--ce" if self._isUsual else f"--ce={self.config}"
+        return [_program("rvgahp"), "reload", which]
 
     def variables(self) -> dict[str, str]:
         """
@@ -123,8 +130,9 @@ class _Place:
         @return: the unit's text.
         """
         if self.isSystem:
-            return systemUnit(self.words("--pidfile="))
-        return userUnit(self.words("--pidfile=", f"--logfile={self.log}"), self.variables())
+            return systemUnit(self.words("--pidfile="), self.reload())
+        words = self.words("--pidfile=", f"--logfile={self.log}")
+        return userUnit(words, self.reload(), self.variables())
 
     def unitPath(self) -> str:
         """
@@ -152,16 +160,15 @@ class _Place:
         return self.isSystem or os.path.exists(os.path.join(runtime, "systemd", "private"))
 
 
-def _twistd() -> str:
+def _program(name: str) -> str:
     """
-    @return: the path of this interpreter's twistd.
+    @return: the path of this interpreter's program of this name.
     @raise RvgahpError: there is none.
     """
-    beside = [os.path.dirname(os.path.abspath(path)) for path in (sys.executable, sys.argv[0])]
-    found = shutil.which("twistd", path=os.pathsep.join(beside)) or shutil.which("twistd")
+    found = programPath(name)
     if found is None:
-        raise RvgahpError(f"there is no twistd beside {sys.executable}, nor on PATH")
-    return os.path.abspath(found)
+        raise RvgahpError(f"there is no {name} beside {sys.executable}, nor on PATH")
+    return found
 
 
 def _install(arguments: argparse.Namespace) -> int:

@@ -27,9 +27,11 @@ from rvgahp.credentials import Credentials, loadCredentials
 from rvgahp.errors import CredentialError, NotAuthorized
 from rvgahp.files import readFile, writeFile
 from rvgahp.keyexchange import PUBLIC, exchange, pemOf
+from rvgahp.logrecord import BoundLogger
 from rvgahp.peerchain import Validity
 from rvgahp.settings import Settings
 from rvgahp.trust import Trust, certificatesIn
+from rvgahp.waysettings import placeIn
 
 __all__ = ["CertificateRenewal"]
 
@@ -63,6 +65,7 @@ class CertificateRenewal:
         self._files = [
             settings.get(name) for name in ("RVGAHP_CERTFILE", "RVGAHP_KEYFILE", "RVGAHP_CAFILE")
         ]
+        self.log = BoundLogger(self.log, proxy=placeIn(settings))
         self._grace = timedelta(seconds=settings.get("RVGAHP_RENEWAL_GRACE"))
         self._random = random
         self._now = now
@@ -205,15 +208,17 @@ class CertificateRenewal:
         if failure.check(NotAuthorized):
             # Not before the next connection: it would say the same.
             self.log.warn(
-                "The certificate, good until {end}, is not renewed by the proxy: {reason}",
+                "The certificate {path}, good until {end}, is not renewed by the proxy: {reason}",
+                path=self._files[0],
                 end=self.credentials.certificate.not_valid_after_utc,
                 reason=failure.getErrorMessage(),
             )
             return
         delay = self._retryDelay()
         self.log.warn(
-            "The certificate, good until {end}, was not renewed: {reason}; trying again in"
+            "The certificate {path}, good until {end}, was not renewed: {reason}; trying again in"
             " {delay:.1f} s",
+            path=self._files[0],
             end=self.credentials.certificate.not_valid_after_utc,
             reason=failure.getErrorMessage(),
             delay=delay,
@@ -245,13 +250,15 @@ class CertificateRenewal:
         """
         if self.isExpired:
             self.log.warn(
-                "The certificate has ended, on {end}; asking the proxy for another",
+                "The certificate {path} has ended, on {end}; asking the proxy for another",
+                path=self._files[0],
                 end=self.credentials.certificate.not_valid_after_utc,
             )
         elif self.isEarly:
             self.log.warn(
-                "The certificate is not valid before {begin}: is this machine's clock right?"
+                "The certificate {path} is not valid before {begin}: is this machine's clock right?"
                 " Asking the proxy for another",
+                path=self._files[0],
                 begin=self.credentials.certificate.not_valid_before_utc,
             )
         key = makeKey()

@@ -1,13 +1,12 @@
 # -*- test-case-name: tests.test_ce -*-
 """
-What runs at the site: GAHPs are started here when the proxy asks for them.
+What runs at the site for one proxy: GAHPs are started here when it asks for them.
 
 Layer 4: a reactor is passed in.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -15,36 +14,27 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from rvgahp.access import Access
 from rvgahp.accessrules import START
-from rvgahp.accounts import Accounts, OwnAccount
-from rvgahp.budget import Budget
 from rvgahp.cetunnels import CETunnels, openTunnelPort
-from rvgahp.drains import Drains
 from rvgahp.errors import NotAuthorized, RvgahpError, SessionGone, StartFailed
-from rvgahp.gahpenvironment import GAHPEnvironment, Surroundings
 from rvgahp.gahprequest import GAHPRequest
+from rvgahp.gahprunner import GAHPRunner
 from rvgahp.gahpsession import GAHPSession
-from rvgahp.gahptable import GAHPTable
 from rvgahp.logrecord import BoundLogger
 from rvgahp.occupancy import Occupancy
 from rvgahp.policy import Outcome, Policy
-from rvgahp.processlauncher import ProcessLauncher
 from rvgahp.protection import checkAgreed, checkRenewal, checkStart
-from rvgahp.separation import NamedStart, Separation, endWithoutLauncher
 from rvgahp.session import SecuritySession
 from rvgahp.settings import Settings
-from rvgahp.startlimits import CELimits
 from rvgahp.way import Way
+from rvgahp.waysettings import placeIn
 
 
 class CESessions:
     """
-    The sessions of one CE.
+    The sessions that one proxy has at a CE.  Another's are not in here, whatever their ids.
 
     @ivar running: by id.
-    @ivar drains: whether starts are taken.
-    @ivar budget: of the bytes that streams hold.
     """
 
     log = Logger()
@@ -54,67 +44,27 @@ class CESessions:
         reactor: Any,
         settings: Settings,
         site: str,
-        gahps: GAHPTable,
-        descriptors: int,
+        runner: GAHPRunner,
         way: Way,
         over: Callable[[GAHPSession, str], object],
-        access: Access,
-        separation: Separation | None = None,
     ) -> None:
         """
-        @param descriptors: the soft RLIMIT_NOFILE of GAHPs; 0 leaves ours.
+        @param settings: the CE's, with what is this proxy's own.
+        @param site: the CE's name there.
+        @param runner: runs GAHPs for all proxies; it is told of us.
         @param way: to the proxy.
         @param over: called with a session that has ended, and why.
-        @param access: who may start what.
-        @param separation: of a CE that root has started.
         """
-        self._separation = separation
-        self._own = OwnAccount(site)
         self._reactor = reactor
         self._settings = settings
         self._site = site
-        self._gahps = gahps
-        self._descriptors = descriptors
+        self._proxy = placeIn(settings)
+        self._runner = runner
         self._way = way
         self._over = over
-        self._access = access
         self._isStopping = False
-        self.drains = Drains()
-        self.budget = Budget(settings.get("RVGAHP_REPLAY_TOTAL"))
-        self._launcher = ProcessLauncher(reactor, settings.get("RVGAHP_KILL_GRACE"))
-        self._limits = CELimits(reactor.seconds, lambda: self._settings)
         self.running: Occupancy[GAHPSession] = Occupancy(lambda session: (session.request.owner,))
-
-    def separate(self) -> None:
-        """
-        If root has started us, leave root to the launcher, and let go of it.
-
-        @raise OSError: the launcher cannot be started.
-        @raise rvgahp.errors.ConfigurationError: we cannot let go of root, or the launcher
-            cannot do what the settings say.
-        """
-        if self._separation is not None:
-            self._launcher.startRuled(
-                self._separation.rules(self._gahps, self._descriptors),
-                lambda: endWithoutLauncher(self._reactor, self.running),
-            )
-            self._separation.letGo()
-
-    def open(self) -> None:
-        """
-        Sessions may come.  Not before: twistd may still have changed the account.
-        """
-        if self._separation is None:
-            self._environment = GAHPEnvironment(
-                os.environ, self._settings.get("RVGAHP_UMASK"), self._descriptors
-            )
-        self._launcher.start()
-
-    def _surroundings(self, gahp: str, account: str) -> Surroundings:
-        """
-        @param account: the one that was found, and that the owner may have.
-        """
-        return self._environment if self._separation is None else NamedStart(gahp, account)
+        runner.serve(self.running)
 
     def refuseStarts(self) -> None:
         """
@@ -125,15 +75,12 @@ class CESessions:
             if not session.started.called:
                 session.kill()
 
-    def close(self) -> Deferred[None]:
+    def close(self) -> None:
         """
         End all.
-
-        @return: fires when no process of ours is left.
         """
         for session in list(self.running.values()):
             session.kill()
-        return self._launcher.stop()
 
     def start(self, peer: str, **asked: Any) -> Deferred[dict[str, Any]]:
         """
@@ -144,18 +91,31 @@ class CESessions:
         @return: fires with the answer; fails with the command's errors.
         """
         names = {name: asked[name] for name in ("session", "owner", "gahp", "account")}
-        log = BoundLogger(self.log, **names)
+        log = BoundLogger(self.log, **names, site=self._site, proxy=self._proxy)
         started = maybeDeferred(self._startIfAllowed, log, peer, asked)
         return started.addErrback(self._notStarted, log)
 
     def _startIfAllowed(
         self, log: Logger, peer: str, asked: dict[str, Any]
     ) -> Deferred[dict[str, Any]]:
-        accounts: Accounts = self._separation.accounts if self._separation else self._own
-        account = accounts.accountFor(asked["owner"], asked["account"])
-        things = {"gahp": asked["gahp"], "account": account}
-        allowed = self._access.checkPeer(START, asked["owner"], peer, things, log=log)
+        account = self._runner.accounts.accountFor(asked["owner"], asked["account"], self._site)
+        allowed = self.checkStart(asked["owner"], asked["gahp"], account, peer, log)
         return allowed.addCallback(lambda rule: self._start(rule, account, peer, **asked))
+
+    def checkStart(
+        self, owner: str, gahp: str, account: str, peer: str, log: Logger | None = None
+    ) -> Deferred[str]:
+        """
+        See that the proxy may start this.
+
+        @param peer: its IP address.
+        @return: fires with the rule that lets it; fails with L{NotAuthorized}.
+        """
+        # What TLS has proved counts as well as what the resolver says of an address.
+        host: str = self._settings.get("RVGAHP_BROKER_HOST")
+        things = {"gahp": gahp, "account": account}
+        access = self._runner.access
+        return access.checkPeer(START, owner, peer, things, log=log, proven=host)
 
     @staticmethod
     def _notStarted(failure: Failure, log: Logger) -> Failure:
@@ -191,8 +151,8 @@ class CESessions:
         """
         if self._isStopping:
             raise StartFailed("rvgahp-ce at the site is being stopped")
-        self.drains.check(self._site, "the site's administrator")
-        command = self._gahps.find(gahp)
+        self._runner.drains.check(self._site, "the site's administrator")
+        command = self._runner.gahps.find(gahp)
         server = Policy.decode(serverPolicy)
         agreed = SecuritySession(
             session, key, server, self._settings.policy, duration, lease, keyNumber
@@ -203,7 +163,7 @@ class CESessions:
             raise StartFailed(f"session {session} runs already")
         if tunnel and not ("tunnel" in commands and agreed.outcome is Outcome.ENCRYPT):
             raise NotAuthorized("a tunnel needs encrypted channels and the proxy's leave")
-        self._limits.check(owner, self.running.count(owner), self._site, len(self.running))
+        self._runner.checkLimits(owner, self._site, self._settings, self.running)
         self.log.info(
             "Session {session}: starting {gahp} for {owner} as {account}, allowed by {rule}",
             session=session,
@@ -216,11 +176,11 @@ class CESessions:
         try:
             started = GAHPSession(
                 self._reactor,
-                GAHPRequest(owner, gahp, account, runsAs, rule),
+                GAHPRequest(owner, gahp, account, runsAs, rule, self._site, self._proxy),
                 agreed,
                 self._settings,
-                self.budget,
-                self._launcher,
+                self._runner.budget,
+                self._runner.launcher,
                 self._way,
                 tickets,
                 self._ended,
@@ -234,7 +194,7 @@ class CESessions:
             started.tunnels = CETunnels(self._reactor, port, started)
             number = started.tunnels.number
         self.running[session] = started
-        started.start(command, self._surroundings(gahp, runsAs))
+        started.start(command, self._runner.surroundings(gahp, runsAs))
         return started.started.addCallback(lambda _: {"tunnelPort": number})
 
     def redial(self, session: str, stream: int, generation: int) -> None:

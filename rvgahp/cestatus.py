@@ -26,6 +26,7 @@ from rvgahp.viewer import Viewer
 if TYPE_CHECKING:
     from rvgahp.ce import CE
     from rvgahp.gahpsession import GAHPSession
+    from rvgahp.servedproxy import ServedProxy
     from rvgahp.settings import Settings
 
 __all__ = ["CEStatus"]
@@ -41,10 +42,9 @@ class CEStatus:
 
     log = Logger()
 
-    def __init__(self, reactor: Any, settings: Settings, site: str, ce: CE) -> None:
+    def __init__(self, reactor: Any, settings: Settings, ce: CE) -> None:
         self._reactor = reactor
         self._settings = settings
-        self._site = site
         self._ce = ce
         self._since = time.time()
 
@@ -52,15 +52,16 @@ class CEStatus:
         """
         @return: all that there is, for those who count: what sessions carry is counted now.
         """
-        self._ce.recorder.counts.look(self._ce.sessions.values())
+        for one in self._ce.proxies:
+            one.recorder.counts.look(one.sessions.values())
         return self.document(Viewer(LocalUser(os.geteuid(), "", 0), True))
 
     def document(self, viewer: Viewer) -> dict[str, Any]:
         """
         @return: what he may see, fit for JSON.
         """
-        renewal = self._ce.renewal
-        budget = self._ce.here.budget
+        first = min(self._ce.proxies, key=_end)
+        budget = self._ce.runner.budget
         seen = {
             "form": FORM,
             "role": "ce",
@@ -70,13 +71,16 @@ class CEStatus:
             "now": int(time.time()),
             "you": viewer.user.name,
             "administrator": viewer.isAdministrator,
-            "site": self._site,
-            "draining": self._ce.here.drains.isAll,
-            **renewal.validity.shown(),
-            "proxies": [self._proxy()],
+            "site": self._ce.proxies[0].site,
+            "draining": self._ce.runner.drains.isAll,
+            **first.renewal.validity.shown(),
+            "proxies": [
+                *(self._proxy(one) for one in self._ce.proxies),
+                *(one.document() for one in self._ce.unusable),
+            ],
             "sessions": [
-                self._session(one)
-                for one in self._ce.sessions.values()
+                self._session(proxy, one)
+                for proxy, one in self._ce.sessions()
                 if _isHis(viewer, one.request.runsAs)
             ],
             "limits": self._limits() if viewer.isAdministrator else [],
@@ -89,22 +93,32 @@ class CEStatus:
         }
         return {**seen, "attention": attention.sentences(seen)}
 
-    def _proxy(self) -> dict[str, Any]:
+    def _proxy(self, served: ServedProxy) -> dict[str, Any]:
         """
-        @return: how we stand with it; C{conflict} is why no GAHP can be started by its policy and
+        @return: how we stand with one; C{conflict} is why no GAHP can be started by its policy and
             ours, empty if one can.
         """
-        ce, conflict = self._ce, ""
-        if ce.proxy.isAccepted:
-            conflict = conflictOf(ce.proxyPolicy, self._settings.policy)
-        return {**ce.proxy.document(), "unanswered": ce.way.doubt(), "conflict": conflict}
+        conflict = ""
+        if served.state.isAccepted:
+            conflict = conflictOf(served.policy, self._settings.policy)
+        return {
+            "name": served.name,
+            "site": served.site,
+            **served.state.document(),
+            **served.renewal.validity.shown(),
+            "sessions": len(served.sessions),
+            "draining": self._ce.runner.drains.isDraining(served.site),
+            "unanswered": served.way.doubt(),
+            "conflict": conflict,
+        }
 
-    def _session(self, session: GAHPSession) -> dict[str, Any]:
+    def _session(self, served: ServedProxy, session: GAHPSession) -> dict[str, Any]:
         request, facts = session.request, factsOf(session, self._reactor.seconds())
         phase = facts.pop("phase")
         isStalled = phase in ("running", "exited") and facts["stalled"]
         return {
             "session": session.sessionId,
+            "proxy": served.place,
             "owner": request.owner,
             "gahp": request.gahp,
             "account": request.runsAs,
@@ -116,43 +130,51 @@ class CEStatus:
 
     def _limits(self) -> list[dict[str, Any]]:
         get = self._settings.get
-        owners = Counter(one.request.owner for one in self._ce.sessions.values())
+        sessions = self._ce.sessions()
+        owners = Counter(one.request.owner for _, one in sessions)
         who, used = owners.most_common(1)[0] if owners else ("", 0)
         all_, each = "RVGAHP_MAX_SESSIONS", "RVGAHP_MAX_SESSIONS_PER_OWNER"
         return [
             {"limit": each, "most": get(each), "used": used, "by": who},
-            {"limit": all_, "most": get(all_), "used": len(self._ce.sessions), "by": "this site"},
+            {"limit": all_, "most": get(all_), "used": len(sessions), "by": "this site"},
         ]
 
     # -- what it may be told ------------------------------------------------
 
     def kill(self, viewer: Viewer, session: str, reason: str) -> dict[str, Any]:
         """
-        End a session; both ends are told who has done so, and why.
+        End a session; both ends are told who has done so, and why.  Where two proxies have
+        given the same id, which none does by chance, both end.
 
         @param reason: his own words; may be empty.
         @raise SessionGone: he has no such session.
         """
-        running = self._ce.sessions.get(session)
-        if running is None or not _isHis(viewer, running.request.runsAs):
+        found = [
+            (proxy, one)
+            for proxy, one in self._ce.sessions()
+            if one.sessionId == session and _isHis(viewer, one.request.runsAs)
+        ]
+        if not found:
             raise SessionGone(f"you have no session {plain(session[:200])}; see rvgahp list")
         why = plain(reason[:200]) or "without a reason"
         words = f"ended by {viewer.user.name} at the site (rvgahp kill): {why}"
-        running.log.info("Session {session}: {reason}", reason=words)
-        running.clientGone(words)
-        return {"session": session, "site": self._site}
+        for _, one in found:
+            one.log.info("Session {session}: {reason}", reason=words)
+            one.clientGone(words)
+        return {"session": session, "site": found[0][0].site}
 
     def drain(self, viewer: Viewer, site: str) -> dict[str, Any]:
         """
         Start nothing new; what runs goes on.
 
-        @param site: empty, or ours.
+        @param site: one of ours; empty: all.
         @raise NotAuthorized: he may not.
         """
-        self._checkMay(viewer, "drain", site)
-        self._ce.here.drains.drain("")
-        self.log.info("{user} drains {what}", user=viewer.user.name, what="the CE")
-        return {"draining": "all"}
+        site = self._which(viewer, "drain", site)
+        self._ce.runner.drains.drain(site)
+        what = f"site {site}" if site else "the CE"
+        self.log.info("{user} drains {what}", user=viewer.user.name, what=what)
+        return {"draining": site or "all"}
 
     def resume(self, viewer: Viewer, site: str) -> dict[str, Any]:
         """
@@ -160,19 +182,35 @@ class CEStatus:
 
         @raise NotAuthorized: he may not.
         """
-        self._checkMay(viewer, "resume", site)
-        self._ce.here.drains.resume("")
-        self.log.info("{user} resumes {what}", user=viewer.user.name, what="the CE")
-        return {"resumed": "all", "draining": False}
+        site = self._which(viewer, "resume", site)
+        drains = self._ce.runner.drains
+        drains.resume(site)
+        what = f"site {site}" if site else "the CE"
+        self.log.info("{user} resumes {what}", user=viewer.user.name, what=what)
+        return {"resumed": site or "all", "draining": drains.isAll}
 
-    def _checkMay(self, viewer: Viewer, what: str, site: str) -> None:
-        if site not in ("", self._site):
-            raise NotAuthorized(f"this CE is that of site {self._site}, and of no other")
+    def _which(self, viewer: Viewer, what: str, site: str) -> str:
+        """
+        @return: the site that is meant; empty where that is all there is.
+        @raise NotAuthorized: he may not.
+        """
+        ours = {one.site for one in self._ce.proxies}
+        if site and site not in ours:
+            names = " and ".join(sorted(ours))
+            raise NotAuthorized(f"this CE is that of site {names}, and of no other")
         if not viewer.isAdministrator:
             raise NotAuthorized(
                 f"{viewer.user.name} may not {what} this CE: root can, its own account, and whom"
                 " its RVGAHP_ADMINISTRATORS names"
             )
+        return site if len(ours) > 1 else ""
+
+
+def _end(served: ServedProxy) -> int:
+    """
+    @return: when our certificate for that proxy ends, in seconds since 1970.
+    """
+    return int(served.renewal.credentials.certificate.not_valid_after_utc.timestamp())
 
 
 def _isHis(viewer: Viewer, account: str) -> bool:

@@ -8,6 +8,7 @@ Layer 5.
 from __future__ import annotations
 
 import resource
+from functools import partial
 from random import SystemRandom
 from typing import Any, TextIO
 
@@ -21,20 +22,13 @@ from rvgahp.accounts import MappedAccounts
 from rvgahp.auditlog import AuditLog
 from rvgahp.bootclock import useBootClock
 from rvgahp.ce import CE
-from rvgahp.cereload import CEReload
+from rvgahp.cereload import CEFiles, CEReload
 from rvgahp.certificaterenewal import CertificateRenewal
 from rvgahp.cestatus import CEStatus
 from rvgahp.control import ControlConnection
-from rvgahp.credentials import siteOf
 from rvgahp.daemonlog import HasDaemonLog
 from rvgahp.descriptorlimit import raiseDescriptorLimit
-from rvgahp.errors import (
-    ConfigurationError,
-    CredentialError,
-    PolicyConflict,
-    ProtocolError,
-    RvgahpError,
-)
+from rvgahp.errors import PolicyConflict, ProtocolError, RvgahpError
 from rvgahp.gahptable import GAHPTable
 from rvgahp.iauthentication import IAuthenticationMethod
 from rvgahp.igahp import IGAHPKind
@@ -44,9 +38,10 @@ from rvgahp.notify import Notifier
 from rvgahp.policy import Policy, resolve
 from rvgahp.reload import Reloading
 from rvgahp.separation import Separation, notesOf, separationOf
+from rvgahp.servedproxies import Served, Unusable, readServed
+from rvgahp.servedproxy import ServedProxy
 from rvgahp.statussocket import StatusSocket
 from rvgahp.tapoptions import DaemonOptions, keptStderr, parameters, refuseStart
-from rvgahp.tls import utcNow
 from rvgahp.trust import Trust, loadTrust
 from rvgahp.watchdog import Watchdog
 from rvgahp.wayout import Gateway
@@ -83,7 +78,8 @@ class Options(DaemonOptions):
         ("key", None, "its private key, PEM [RVGAHP_KEYFILE]"),
         ("ca", None, "authorities that sign the proxy's certificate, PEM [RVGAHP_CAFILE]"),
     )
-    site = ""
+    served: list[Served]
+    unusable: list[Unusable]
     gahps: GAHPTable
     methods: MethodTable
     trust: Trust
@@ -91,41 +87,25 @@ class Options(DaemonOptions):
     separation: Separation | None = None
     accounts: MappedAccounts | None = None
 
+    def readCredentials(self) -> None:
+        """
+        Those of each proxy.  One whose cannot be used is done without, if there is another.
+
+        @raise rvgahp.errors.RvgahpError: none can be used.
+        """
+        self.served, self.unusable = readServed(self.settings)
+
     def check(self) -> None:
         """
-        @raise CredentialError: neither the certificate nor RVGAHP_SITE names a site, or a
-            revocation list cannot be used.
-        @raise ConfigurationError: they name two, or no method of authentication can be
-            used, or we would run as an account that we may not have.
+        @raise ConfigurationError: no method of authentication can be used, or we would run as an
+            account that we may not have.
         """
-        assert self.credentials is not None
-        wanted = self.settings.get("RVGAHP_SITE")
-        try:
-            self.site = siteOf(self.credentials.certificate)
-        except CredentialError as e:
-            if not wanted:
-                raise CredentialError(
-                    f"{e} With one of the site's own PKI, set RVGAHP_SITE."
-                ) from None
-            self.site = wanted
-        if wanted and wanted != self.site:
-            raise ConfigurationError(
-                f"RVGAHP_SITE is {wanted}, and the certificate"
-                f" {self.settings.get('RVGAHP_CERTFILE')} is of site {self.site}; mend the one"
-                " or replace the other."
-            )
-        begin = self.credentials.certificate.not_valid_before_utc
-        if utcNow() < begin:
-            self.settings.notes.append(
-                f"The certificate {self.settings.get('RVGAHP_CERTFILE')} is not valid before"
-                f" {begin:%Y-%m-%d %H:%M} UTC: is this machine's clock right?"
-            )
         self.trust = loadTrust(None, self.settings.get("RVGAHP_CRLFILE"))
         self.methods = MethodTable(self.settings, getPlugins(IAuthenticationMethod))
         self.settings.notes += self.methods.notes
         self.gateway = gatewayOf(self.settings)
         self.gahps = GAHPTable(self.settings, getPlugins(IGAHPKind))
-        self.separation = separationOf(self.settings, self.site, self.parent or {})
+        self.separation = separationOf(self.settings, self.parent or {})
         self.settings.notes += notesOf(self.settings, self.separation)
 
     def again(self) -> Options:
@@ -190,11 +170,18 @@ class CEService(HasDaemonLog, MultiService):
     def startService(self) -> None:
         for note in self._options.settings.notes + self._options.gahps.problems():
             self.log.warn("{note}", note=note)
-        self.log.info(
-            "Site {site} offers {gahps}",
-            site=self._options.site,
-            gahps=", ".join(self._options.gahps.names()),
-        )
+        for one in self._options.unusable:
+            self.log.error(
+                "The proxy {place} is not served until it is mended and read again: {reason}",
+                place=one.place,
+                reason=one.problem,
+            )
+        for site in dict.fromkeys(one.site for one in self._options.served):
+            self.log.info(
+                "Site {site} offers {gahps}",
+                site=site,
+                gahps=", ".join(self._options.gahps.names()),
+            )
         super().startService()
         self._status.open()
         self._reloading.watchHangup()
@@ -228,25 +215,35 @@ def _agreement(server: str, ours: Policy) -> str:
 def _ready(
     options: Options,
     notifier: Notifier,
-    where: str,
+    ce: CE,
+    proxy: ServedProxy,
     control: ControlConnection,
     answer: dict[str, Any],
 ) -> None:
     """
-    The proxy has accepted us.
-
-    @param where: where it is, for people.
+    A proxy has accepted us.
     """
     handle = control.transport.getHandle()
     notifier.tell(
         READY="1",
-        STATUS=f"accepted by the proxy at {where}",
-        X_RVGAHP_SITE=options.site,
+        STATUS=_standing(ce, proxy.state.where(control.peer)),
+        X_RVGAHP_SITE=proxy.site,
         X_RVGAHP_TLS=f"{handle.get_protocol_version_name()}, {handle.get_cipher_name()}",
         X_RVGAHP_PROXY=answer["software"],
         X_RVGAHP_POLICY=_agreement(answer["policy"], options.settings.policy),
         X_RVGAHP_GAHPS=", ".join(options.gahps.names()),
     )
+
+
+def _standing(ce: CE, where: str) -> str:
+    """
+    @param where: where the proxy is that has accepted us last, for people.
+    """
+    all_ = len(ce.proxies) + len(ce.unusable)
+    if all_ == 1:
+        return f"accepted by the proxy at {where}"
+    accepted = sum(one.state.isAccepted for one in ce.proxies)
+    return f"accepted by {accepted} of {all_} proxies, last by that at {where}"
 
 
 def makeService(options: Options) -> CEService:
@@ -258,32 +255,34 @@ def makeService(options: Options) -> CEService:
     useBootClock(reactor)
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     changed = raiseDescriptorLimit() != soft
-    assert options.credentials is not None
     access = Access(reactor, options.rules)
     notifier = Notifier(reactor)
     ce = CE(
         reactor,
         options.settings,
-        options.site,
         options.gahps,
-        CertificateRenewal(reactor, options.settings, options.credentials, SystemRandom()),
-        options.trust,
-        options.methods.methods,
         soft if changed else 0,
-        lambda control, answer: _ready(
-            options, notifier, ce.proxy.where(control.peer), control, answer
-        ),
         access,
         options.separation,
+        options.unusable,
     )
-    adopt = CEReload(options.settings, ce, access, options.separation).adopt
+
+    def serve(files: CEFiles, one: Served) -> None:
+        renewal = CertificateRenewal(reactor, one.settings, one.credentials, SystemRandom())
+        ready = partial(_ready, options, notifier, ce)
+        methods = files.methods.methods
+        ce.serve(one.name, one.settings, one.site, renewal, files.trust, methods, ready)
+
+    for one in options.served:
+        serve(options, one)
+    adopt = CEReload(options.settings, ce, access, options.separation, serve, options).adopt
     reloading = Reloading(reactor, options.again, adopt, ce.audit, notifier)
-    operator = CEStatus(reactor, options.settings, options.site, ce)
-    status = StatusSocket(reactor, options.settings, operator)
-    metrics = MetricsPort(reactor, options.settings, ce.counts, operator.whole)
+    operator = CEStatus(reactor, options.settings, ce)
+    status = StatusSocket(reactor, options.settings, operator, reloading.askedBy)
+    metrics = MetricsPort(reactor, options.settings, ce.runner.counts, operator.whole)
     watchdog = Watchdog(reactor, notifier)
     stderr = keptStderr(options)
     service = CEService(options, ce.audit, reloading, status, metrics, watchdog, stderr)
     ce.setServiceParent(service)
-    service.daemonLog = options.openLog(reactor, site=options.site)
+    service.daemonLog = options.openLog(reactor, site=options.served[0].site)
     return service

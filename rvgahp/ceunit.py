@@ -34,7 +34,6 @@ After=time-sync.target
 """
 
 _SERVICE = """\
-ExecReload=/bin/kill -HUP $MAINPID
 Restart=always
 RestartSec=10
 WatchdogSec=120
@@ -49,6 +48,8 @@ TasksMax=infinity
 # The CE's own files; GAHPs have RVGAHP_UMASK.
 UMask=0077
 """
+
+_RELOAD = "# Waits for the end, and says what is new or wrong.\n"
 
 _HARDENING = """\
 # Whatever stands here holds for all GAHPs and jobs, so it is only what no job of a grid does,
@@ -82,29 +83,35 @@ def _quoted(word: str) -> str:
     return f'"{escaped}"'
 
 
-def _started(words: Sequence[str], variables: Mapping[str, str]) -> str:
-    lines = [f"Environment={_quoted(f'{name}={value}')}\n" for name, value in variables.items()]
+def _commandLine(words: Sequence[str]) -> str:
     program, *arguments = (_quoted(word) for word in words)
-    rest = [word.replace("$", "$$") for word in arguments]
-    return "".join([*lines, f"ExecStart={' '.join([program, *rest])}\n"])
+    return " ".join([program, *(word.replace("$", "$$") for word in arguments)])
 
 
-def systemUnit(words: Sequence[str]) -> str:
+def _started(words: Sequence[str], reload: Sequence[str], variables: Mapping[str, str]) -> str:
+    lines = [f"Environment={_quoted(f'{name}={value}')}\n" for name, value in variables.items()]
+    lines += [f"ExecStart={_commandLine(words)}\n", _RELOAD, f"ExecReload={_commandLine(reload)}\n"]
+    return "".join(lines)
+
+
+def systemUnit(words: Sequence[str], reload: Sequence[str]) -> str:
     """
     @param words: the command that root is to start.
+    @param reload: the one that has it read its files again, and waits.
     @return: the text of a unit in C{/etc/systemd/system}.
     """
     head = _HEAD.format(title=_TITLES["system"], order=_ORDER)
     install = _INSTALL.format(target="multi-user.target")
-    return f"{head}{_started(words, {})}{_SERVICE}{_HARDENING}{install}"
+    return f"{head}{_started(words, reload, {})}{_SERVICE}{_HARDENING}{install}"
 
 
-def userUnit(words: Sequence[str], variables: Mapping[str, str]) -> str:
+def userUnit(words: Sequence[str], reload: Sequence[str], variables: Mapping[str, str]) -> str:
     """
+    @param words: the command that starts it; C{reload}: as of L{systemUnit}.
     @param variables: what the CE and its GAHPs need of a login's environment, which systemd
         does not know.
     @return: the text of a unit in C{~/.config/systemd/user}.
     """
     head = _HEAD.format(title=_TITLES["user"], order="")
     install = _INSTALL.format(target="default.target")
-    return f"{head}{_started(words, variables)}{_SERVICE}{install}"
+    return f"{head}{_started(words, reload, variables)}{_SERVICE}{install}"

@@ -320,6 +320,8 @@ class Client:
     def _reclaimed(self, link: ProxyLink) -> None:
         self._claimant = None
         self._link = link
+        if self._session is not None:
+            self._session.proxyFound()
         if self._face is not None:
             self._face.proxyChanged(True)
 

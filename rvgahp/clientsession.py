@@ -298,6 +298,15 @@ class ClientSession:
         if self._redialling is None or not self._redialling.active():
             self._redialling = self._loop.callLater(limits.REDIAL_ASK_FIRST, self._redial)
 
+    def proxyFound(self) -> None:
+        """
+        The proxy is there again.  What waits for a channel is asked for now, for the next
+        outage may be near.
+        """
+        if self._redialling is not None and self._redialling.active():
+            self._redialling.cancel()
+            self._redial()
+
     def _redial(self) -> None:
         broken = self._tunnels.broken() if self._tunnels is not None else []
         if not self.carrier.isConnected():

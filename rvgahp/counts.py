@@ -12,13 +12,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rvgahp import watchlimits
+
 __all__ = ["Counts", "Distribution"]
 
 _START_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _LAG_BOUNDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 """Seconds; the upper bounds of buckets."""
 
-_CARRIED = ("received", "sent", "tunnelsReceived", "tunnelsSent")
+_OTHER = "other"
+"""GAHPs whose names come when there are as many as L{watchlimits.COUNTED_GAHPS}."""
+
+_STDIO = ("received", "sent")
+_CARRIED = (*_STDIO, "tunnelsReceived", "tunnelsSent")
 
 
 class Distribution:
@@ -77,7 +83,8 @@ class Counts:
         """
         A GAHP was started.
         """
-        self.starts[gahp] += 1
+        isKnown = gahp in self.starts or len(self.starts) < watchlimits.COUNTED_GAHPS
+        self.starts[gahp if isKnown else _OTHER] += 1
         self.startSeconds.add(seconds)
 
     def told(self, former: Mapping[str, Any], news: Mapping[str, Any]) -> None:
@@ -87,8 +94,22 @@ class Counts:
         @param former: what was told of it before; nothing, if that is the first time.
         @param news: what is told now.
         """
-        for name in _CARRIED:
-            self.carried[name] += max(0, news[name] - former.get(name, 0))
+        self._carriedMore(former, news, _CARRIED)
         if news["stalled"] and not former.get("stalled"):
             self.stalls += 1
         self.resumptions += max(0, news["channels"] - max(1, former.get("channels", 1)))
+
+    def ended(self, former: Mapping[str, int], last: Mapping[str, int]) -> None:
+        """
+        A session has ended.
+
+        @param former: what was told before of the bytes of its stdin and stdout.
+        @param last: what is told now.
+        """
+        self._carriedMore(former, last, _STDIO)
+
+    def _carriedMore(
+        self, former: Mapping[str, Any], news: Mapping[str, Any], names: Sequence[str]
+    ) -> None:
+        for name in names:
+            self.carried[name] += max(0, news[name] - former.get(name, 0))

@@ -77,6 +77,9 @@ CHECKS: tuple[tuple[str, tuple[str, ...], Check, str], ...] = (
     ("daemon", _BOTH, daemon, "see the daemon's log."),
 )
 
+#: What is looked at for each proxy that a CE serves.
+_OF_PROXY: tuple[Check, ...] = (certificates, proxyAddress)
+
 
 def examine(choice: Choice, patience: Patience) -> Findings:
     """
@@ -97,14 +100,17 @@ def examine(choice: Choice, patience: Patience) -> Findings:
     said: set[str] = set()
     for case in cases:
         for name, roles, check, remedy in CHECKS:
-            if choice.role in roles:
-                tidy = TIDY_LIMIT if check is gahps else 0.0
-                looking = partial(limited, name, partial(check, case), patience, tidy)
+            if choice.role not in roles:
+                continue
+            tidy = TIDY_LIMIT if check is gahps else 0.0
+            for one in case.proxies if check in _OF_PROXY else [case]:
+                looking = partial(limited, name, partial(check, one), patience, tidy)
                 for finding in guarded(name, remedy, looking):
                     if finding.sentence not in said:
                         yield finding
                     if finding.level == WRONG:
                         said.add(finding.sentence)
+                case.credentials = case.credentials or one.credentials
 
 
 def _read(choice: Choice, patience: Patience, cases: list[Case]) -> Findings:

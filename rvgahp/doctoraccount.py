@@ -28,7 +28,7 @@ def accountOf(case: Case) -> pwd.struct_passwd | None:
     @return: the one that the CE becomes; L{None}: it stays what we are.
     @raise ConfigurationError: there is none that it could become.
     """
-    if case.settings.role != "ce" or separationOf(case.settings, "", {}) is None:
+    if case.settings.role != "ce" or separationOf(case.settings, {}) is None:
         return None
     return pwd.getpwnam(case.settings.get("RVGAHP_ACCOUNT"))
 
@@ -82,9 +82,11 @@ def readable(case: Case) -> Findings:
     if account is None:
         return
     get = case.settings.get
-    names = ["RVGAHP_CERTFILE", "RVGAHP_KEYFILE", "RVGAHP_CAFILE", "RVGAHP_CRLFILE"]
-    names += ["RVGAHP_ACCESS_FILE", "CERTIFICATE_MAPFILE"]
-    paths = [path for path in (case.settings.configFile, *map(get, names)) if path]
+    names = ["RVGAHP_CRLFILE", "RVGAHP_ACCESS_FILE", "CERTIFICATE_MAPFILE"]
+    named = [case.settings.configFile, *map(get, names)]
+    for one in case.proxies:
+        named += [one.settings.get(f"RVGAHP_{what}FILE") for what in ("CERT", "KEY", "CA")]
+    paths = [path for path in named if path]
     closed = [path for path in paths if os.path.exists(path) and not may(account, "r", path)]
     if not closed:
         yield ok("permissions", f"{account.pw_name}, which the CE becomes, can read its files")

@@ -10,17 +10,18 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rvgahp.accountnames import accountName
 from rvgahp.configuration import Configuration, readConfiguration
 from rvgahp.credentials import Credentials
 from rvgahp.errors import ConfigurationError, RvgahpError
+from rvgahp.names import CE_FILE
 from rvgahp.patience import Patience
 from rvgahp.proxysocket import findSocket
 from rvgahp.settingrow import PREFIX, PROXY, SUBSYSTEM_PREFIX
-from rvgahp.settings import CE_FILE, Settings
+from rvgahp.settings import Settings
 from rvgahp.settingtable import TABLE
 
 __all__ = ["Case", "Choice", "choose"]
@@ -69,6 +70,18 @@ class Case:
     credentials: Credentials | None = None
     seen: dict[str, Any] | None = None
     absence: str = ""
+    _proxies: list[Case] | None = None
+
+    @property
+    def proxies(self) -> list[Case]:
+        """
+        The same for each proxy of a CE that serves several, with what is its own; else this.
+        """
+        if self._proxies is None:
+            own = list(self.settings.ofProxies().values()) if self.settings.role == "ce" else []
+            isOne = own in ([], [self.settings])
+            self._proxies = [self] if isOne else [replace(self, settings=one) for one in own]
+        return self._proxies
 
     @property
     def daemon(self) -> str:
@@ -140,8 +153,9 @@ def _byFile(config: str) -> Choice:
         names = _names(readConfiguration(config))
     except ConfigurationError:  # the check of the settings will say why
         return Choice("proxy", config, "the file that --config names cannot be read")
-    if "RVGAHP_BROKER_HOST" in names:
-        return Choice("ce", config, f"RVGAHP_BROKER_HOST is set in {config}")
+    for name in ("RVGAHP_BROKER_HOST", "RVGAHP_PROXY_NAMES"):
+        if name in names:
+            return Choice("ce", config, f"{name} is set in {config}")
     return Choice("proxy", config, f"RVGAHP_BROKER_HOST is not set in {config}")
 
 

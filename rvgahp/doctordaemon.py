@@ -24,6 +24,13 @@ __all__ = ["consult", "daemon", "environmentOf"]
 _SHOWN = 10
 
 
+#: How a daemon that works is started again, and what becomes of what runs.
+_AGAIN = {
+    "proxy": "start it again ({}): what runs goes on.",
+    "ce": "start it again when it suits ({}): its GAHPs end with it, and HTCondor starts others;"
+    " jobs run on.  To let files arrive first: rvgahp drain.",
+}
+
 _POLICY = (
     "change RVGAHP.SEC_DEFAULT_ENCRYPTION, RVGAHP.SEC_DEFAULT_INTEGRITY or"
     " RVGAHP.SEC_DEFAULT_CRYPTO_METHODS at the proxy or at the site, and start that daemon again."
@@ -111,11 +118,9 @@ def _differences(case: Case, seen: dict[str, Any]) -> Findings:
     """
     software = f"rvgahp {__version__}"
     if seen["software"] != software:
-        yield warning(
-            "daemon",
-            f"it is {seen['software']}, and what is installed is {software}",
-            "start it again: what runs goes on.",
-        )
+        remedy = _AGAIN[case.settings.role].format(startCommand(case.settings.role))
+        words = f"it is {seen['software']}, and what is installed is {software}"
+        yield warning("daemon", words, remedy)
     used = _configOf(seen["pid"])
     ours = case.configuration.file
     if used and (ours is None or os.path.realpath(used) != os.path.realpath(ours)):

@@ -54,7 +54,7 @@ def map_(case: Case) -> Findings:
     path = case.settings.get("CERTIFICATE_MAPFILE")
     if case.settings.role == "proxy":
         loadNames(case.settings)
-    elif separationOf(case.settings, "", {}) is None:
+    elif separationOf(case.settings, {}) is None:
         yield ok("map file", "not needed: all GAHPs run as the CE's own account")
         return
     yield ok("map file", f"{path} can be used" if path else "none is named")
@@ -82,8 +82,9 @@ def _files(case: Case) -> Findings:
     Files that are read whatever their permissions are; keys and access files are not.
     """
     get = case.settings.get
-    wanted = [case.settings.configFile, get("RVGAHP_CERTFILE"), get("RVGAHP_CAFILE")]
-    wanted += [get("RVGAHP_CRLFILE")]
+    own = [one.settings.get for one in case.proxies]
+    wanted = [case.settings.configFile, *(one("RVGAHP_CERTFILE") for one in own)]
+    wanted += [*(one("RVGAHP_CAFILE") for one in own), get("RVGAHP_CRLFILE")]
     paths = [path for path in wanted if path and os.path.exists(path)]
     isSafe = True
     for path in paths:
@@ -98,8 +99,7 @@ def _files(case: Case) -> Findings:
             )
     if isSafe and paths:
         yield ok("permissions", f"only their owners can write {', '.join(paths)}")
-    key = get("RVGAHP_KEYFILE")
-    if os.path.exists(key):
+    for key in filter(os.path.exists, (one("RVGAHP_KEYFILE") for one in own)):
         owner = os.stat(key).st_uid
         if owner not in daemonAccounts(case.settings):
             yield warning(
@@ -148,6 +148,8 @@ def start(case: Case) -> Findings:
     options = _optionsOf(case.settings.role)
     options.settings, options.credentials = case.settings, case.credentials
     before = len(case.settings.notes)
+    if case.settings.role == "ce":
+        options.readCredentials()  # of all proxies
     options.check()
     for note in case.settings.notes[before:]:
         yield warning("start", note, "doc/messages.rst has the cause.")

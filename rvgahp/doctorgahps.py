@@ -62,7 +62,7 @@ def gahps(case: Case) -> Findings:
     What is on offer, and what becomes of it when it is started.
     """
     table = GAHPTable(case.settings, getPlugins(IGAHPKind))
-    isOthers = separationOf(case.settings, "", {}) is not None
+    isOthers = separationOf(case.settings, {}) is not None
     for problem in table.problems():
         if problem.startswith("No "):  # one that should be on offer
             yield warning("GAHP", problem, "without it use the site by hand, and for rvgahp trace.")

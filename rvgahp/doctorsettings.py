@@ -21,7 +21,7 @@ from rvgahp.configuration import Configuration
 from rvgahp.doctorcase import Case
 from rvgahp.filesafety import daemonAccounts
 from rvgahp.findings import Findings, ok, warning
-from rvgahp.settingrow import SUBSYSTEM_PREFIX
+from rvgahp.settingrow import GAHP_PREFIX, PROXY_PREFIX, SUBSYSTEM_PREFIX
 
 __all__ = ["account", "clock", "settings", "software"]
 
@@ -133,7 +133,7 @@ def settings(case: Case) -> Findings:
 
 def _isOf(case: Case, name: str) -> bool:
     bare = name.removeprefix(SUBSYSTEM_PREFIX)
-    return case.settings.isGiven(bare) or bare.startswith("RVGAHP_GAHP_")
+    return case.settings.isGiven(bare) or bare.startswith((GAHP_PREFIX, PROXY_PREFIX))
 
 
 def _origin(name: str, configuration: Configuration) -> str:

@@ -45,6 +45,10 @@ Written are ce.key and ce.crt, ca.crt, condor_config.rvgahp and access.  None
 is replaced unasked.  With --replace a site that is enrolled anew under the
 same name keeps condor_config.rvgahp and access.
 
+With --as the CE that is there gets one proxy more, by a name of your choice:
+its credentials go to proxies/NAME, and a few lines are added to
+condor_config.rvgahp and access.  What is there is kept.
+
 If it was interrupted, give the same command again: the code works for an hour
 for the key that was made here, and for no other.
 """
@@ -77,7 +81,10 @@ def addCommands(subparsers: Commands, wake: Callable[[], int]) -> None:
         "join",
         "at the site: enrol it with a code of rvgahp invite",
         _JOIN,
-        examples=("rvgahp join submit.example.org:41000/4S1GDR-M2XA36-9RN1MD-...",),
+        examples=(
+            "rvgahp join submit.example.org:41000/4S1GDR-M2XA36-9RN1MD-...",
+            "rvgahp join --as physics submit.physics.example.org:41000/7T2KQ9-...",
+        ),
         page="enrolment",
     )
     join.set_defaults(run=_join)
@@ -99,6 +106,12 @@ def addCommands(subparsers: Commands, wake: Callable[[], int]) -> None:
         metavar="DIR",
         default=_DIRECTORY,
         help=f"where the files go (default: {_DIRECTORY})",
+    )
+    join.add_argument(
+        "--as",
+        dest="name",
+        metavar="NAME",
+        help="one proxy more for the CE that is there, by this name",
     )
     join.add_argument("--replace", action="store_true", help="replace files that are there already")
     join.add_argument(
@@ -184,6 +197,7 @@ def _join(arguments: argparse.Namespace) -> int:
     from rvgahp.errors import RvgahpError
     from rvgahp.invitecode import InviteCode
     from rvgahp.join import join
+    from rvgahp.joinfurther import FurtherProxy
     from rvgahp.joinroute import Route
 
     path = os.path.abspath(os.path.expanduser(arguments.dir))
@@ -195,23 +209,54 @@ def _join(arguments: argparse.Namespace) -> int:
     )
     try:
         code = InviteCode.decode(arguments.code or input("Code: "))
-        joined = join(code, path, route, replace=arguments.replace)
+        further = FurtherProxy(path, arguments.name) if arguments.name is not None else None
+        joined = join(code, path, route, replace=arguments.replace, further=further)
     except KeyboardInterrupt:
         raise RvgahpError("interrupted; the same command may be given again") from None
     except EOFError:
         raise RvgahpError("no code was given") from None
-    _tell(joined, path)
+    if further is None:
+        _tell(joined, path)
+    else:
+        _tellFurther(joined, further.name, path)
     return 0
+
+
+def _tellFiles(joined: Joined) -> None:
+    for name in joined.written:
+        print(f"wrote {name}")
+    for name in joined.kept:
+        print(f"kept {name}: see that it still fits")
+
+
+def _tellFurther(joined: Joined, name: str, path: str) -> None:
+    """
+    Say what was done for one proxy more, and what is to be done.
+    """
+    from rvgahp.serviceunits import typed
+
+    _tellFiles(joined)
+    isUsual = path == os.path.expanduser(_DIRECTORY)
+    file = "" if isUsual else f"={shlex.quote(path)}/condor_config.rvgahp"
+    print(
+        f"This is site {joined.site} for the proxy {name}, too, and there for {joined.owner}.  The",
+        f"certificate is good until {joined.ends:%Y-%m-%d %H:%M} UTC, and is renewed by itself.",
+        "Have the CE read its files again, and it serves that one as well; what runs goes on:",
+        "",
+        f"    {typed('rvgahp')} reload --ce{file}",
+        "",
+        "Rules of the access file without a host believe each proxy what it says of owners.",
+        sep="\n",
+    )
 
 
 def _tell(joined: Joined, path: str) -> None:
     """
     Say what was done, and what is to be done.
     """
-    for name in joined.written:
-        print(f"wrote {name}")
-    for name in joined.kept:
-        print(f"kept {name}: see that it still fits")
+    from rvgahp.serviceunits import typed
+
+    _tellFiles(joined)
     isUsual = path == os.path.expanduser(_DIRECTORY)
     place = shlex.quote(path)
     option = "" if isUsual else f" --config {place}/condor_config.rvgahp"
@@ -220,11 +265,12 @@ def _tell(joined: Joined, path: str) -> None:
         f"{joined.ends:%Y-%m-%d %H:%M} UTC, and is renewed by itself while the CE runs.  See to",
         f"the programs in {place}/condor_config.rvgahp, then start the CE:",
         "",
-        f"    twistd --pidfile={place}/ce.pid --logfile={place}/ce.log rvgahp-ce{option}",
+        f"    {typed('twistd')} --pidfile={place}/ce.pid --logfile={place}/ce.log"
+        f" rvgahp-ce{option}",
         "",
         "or have this machine keep it running:",
         "",
-        f"    rvgahp ce install{option}",
+        f"    {typed('rvgahp')} ce install{option}",
         sep="\n",
         file=sys.stdout,
     )

@@ -23,6 +23,7 @@ class GAHPRequest(NamedTuple):
     @ivar account: the one that he asked for; empty: any.
     @ivar runsAs: the one that its program has.
     @ivar rule: that has allowed it.
+    @ivar site: the CE's name at the proxy; C{proxy}: where that is, for people.
     """
 
     owner: str
@@ -30,11 +31,19 @@ class GAHPRequest(NamedTuple):
     account: str
     runsAs: str
     rule: str
+    site: str = ""
+    proxy: str = ""
 
     def bound(self, log: Logger, session: str) -> BoundLogger:
         """
         @return: C{log} for what is written of this session.
         """
         return BoundLogger(
-            log, session=session, owner=self.owner, gahp=self.gahp, account=self.runsAs
+            log,
+            session=session,
+            site=self.site,
+            proxy=self.proxy,
+            owner=self.owner,
+            gahp=self.gahp,
+            account=self.runsAs,
         )

@@ -26,6 +26,7 @@ from rvgahp.errors import ChannelLost, CredentialError, NotAuthorized, ProtocolE
 from rvgahp.inquiry import Inquiry
 from rvgahp.invitecode import InviteCode, fingerprintOf
 from rvgahp.joinfiles import JoinDirectory
+from rvgahp.joinfurther import FurtherProxy
 from rvgahp.joinroute import DIRECT, Route
 from rvgahp.tcpdial import dialWaiting
 from rvgahp.wayout import WayOut, placeOf
@@ -57,17 +58,27 @@ class Joined:
     kept: list[str]
 
 
-def join(code: InviteCode, path: str, route: Route = DIRECT, *, replace: bool = False) -> Joined:
+def join(
+    code: InviteCode,
+    path: str,
+    route: Route = DIRECT,
+    *,
+    replace: bool = False,
+    further: FurtherProxy | None = None,
+) -> Joined:
     """
     Enrol a site, and write its files.
 
     @param path: the directory where they go.
     @param route: how to reach the proxy.
     @param replace: whether files that are there may be replaced.
+    @param further: the proxy is one more of the CE that is there; L{None}: it is the first.
     @raise RvgahpError: it came to nothing; unless the sentence says otherwise, the same
         command may be given again.
     """
-    directory = JoinDirectory(path, code)
+    if further is not None:
+        route = further.route(route)
+    directory = JoinDirectory(path, code) if further is None else further.directory(code)
     try:
         key = directory.key(replace=replace)
         try:

@@ -28,13 +28,15 @@ from rvgahp.files import makeDirectory, readFile, refuseExisting, writeFile
 from rvgahp.invitecode import InviteCode
 from rvgahp.keyexchange import PRIVATE, PUBLIC, exchange, fittingKey, pemOf
 
-__all__ = ["CONFIG", "JoinDirectory"]
+__all__ = ["CONFIG", "CREDENTIALS", "JoinDirectory"]
 
 CONFIG = "condor_config.rvgahp"
 """The name of the CE's configuration file."""
 
 _ACCESS = "access"
-_NAMES = ("ce.crt", "ce.key", "ca.crt", CONFIG, _ACCESS)
+CREDENTIALS = ("ce.crt", "ce.key", "ca.crt")
+"""The names of the files with these."""
+
 
 #: Keys of joins; and what L{rvgahp.files} writes before it has its name.
 _LEFT = re.compile(r"join-[0-9a-f]{16}\.key|(join-.*|access|c[ae]\.\w+|condor_c.*)\.[0-9a-f]{16}")
@@ -71,7 +73,11 @@ ALLOW START {owner}
 class JoinDirectory:
     """
     The directory of one CE, for one join.
+
+    @cvar names: the files that are written there.
     """
+
+    names: tuple[str, ...] = (*CREDENTIALS, CONFIG, _ACCESS)
 
     def __init__(self, path: str, code: InviteCode) -> None:
         """
@@ -111,7 +117,7 @@ class JoinDirectory:
         """
         if not os.path.lexists(self._pending):
             if not replace:
-                refuseExisting(*map(self.file, _NAMES))
+                self.refuseExisting()
             writeFile(self._pending, pemOf(makeKey()), PRIVATE, replace=False)
         try:
             key: Any = load_pem_private_key(readFile(self._pending), None)
@@ -120,6 +126,17 @@ class JoinDirectory:
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise CredentialError(f"{self._pending} is no key of rvgahp join: remove it.")
         return key
+
+    def refuseExisting(self) -> None:
+        """
+        @raise CredentialError: a file is there.
+        """
+        try:
+            refuseExisting(*map(self.file, self.names))
+        except CredentialError as e:
+            raise CredentialError(
+                f"{e}  To have the CE here serve one proxy more: rvgahp join --as NAME."
+            ) from None
 
     def giveUp(self) -> None:
         """
@@ -146,16 +163,29 @@ class JoinDirectory:
         """
         site = siteOf(certificate)
         oldKey, isSame = self._former(site)
-        texts = {_ACCESS: _ACCESS_TEXT.format(owner=owner), CONFIG: _config(code, route, site)}
-        kept = [name for name in texts if isSame and os.path.lexists(self.file(name))]
         writeFile(self.file("ca.crt"), authoritiesPEM, PUBLIC, replace=True)
+        written, kept = self.tell(code, route, owner, site, isSame=isSame)
+        exchange(self.file("ce.crt"), self.file("ce.key"), oldKey, pemOf(key), certificatePEM)
+        self._tidy()
+        return [*map(self.file, CREDENTIALS), *written], kept
+
+    def tell(
+        self, code: InviteCode, route: Mapping[str, str], owner: str, site: str, *, isSame: bool
+    ) -> tuple[list[str], list[str]]:
+        """
+        Write what the CE has to know, beside its credentials.  It may be done twice.
+
+        @param isSame: whether the files that are there are of the same site.
+        @return: as of L{finish}.
+        @raise CredentialError: a file cannot be written.
+        """
+        texts = {CONFIG: _config(code, route, site), _ACCESS: _ACCESS_TEXT.format(owner=owner)}
+        kept = [name for name in texts if isSame and os.path.lexists(self.file(name))]
         for name, text in texts.items():
             if name not in kept:
                 writeFile(self.file(name), text.encode(), PUBLIC, replace=True)
-        exchange(self.file("ce.crt"), self.file("ce.key"), oldKey, pemOf(key), certificatePEM)
-        self._tidy()
-        written = [self.file(name) for name in _NAMES if name not in kept]
-        return written, [self.file(name) for name in kept]
+        written = [name for name in texts if name not in kept]
+        return [*map(self.file, written)], [*map(self.file, kept)]
 
     def _tidy(self) -> None:
         """

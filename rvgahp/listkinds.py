@@ -13,7 +13,9 @@ from rvgahp import waylimits
 from rvgahp.names import checkGAHPName
 from rvgahp.settingkinds import ACCOUNT, HOST_PORT, Kind, passing
 
-__all__ = ["ACCOUNTS", "GAHP_NAMES", "HOST_PORTS", "METHODS", "NETWORKS"]
+__all__ = ["ACCOUNTS", "GAHP_NAMES", "HOST_PORTS", "METHODS", "NETWORKS", "PROXY_NAMES"]
+
+_PROXY_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
 def _parseAccounts(text: str) -> tuple[str, ...]:
@@ -45,6 +47,17 @@ def _parseGAHPNames(text: str) -> tuple[str, ...]:
     Names of GAHPs.
     """
     return tuple(passing(checkGAHPName, name) for name in _words(text))
+
+
+def _parseProxyNames(text: str) -> tuple[str, ...]:
+    """
+    Names of proxies in small letters, each once: they are parts of names of settings, where case
+    does not count.
+    """
+    names = tuple(dict.fromkeys(word.lower() for word in _words(text)))
+    if len(names) > waylimits.PROXIES or not all(map(_PROXY_NAME.fullmatch, names)):
+        raise ValueError(text)
+    return names
 
 
 def _parseMethods(text: str) -> tuple[str, ...]:
@@ -94,6 +107,15 @@ GAHP_NAMES = Kind(
     unset=(),
 )
 """Names of GAHPs, by L{checkGAHPName}.  Value: a tuple of C{str}."""
+
+PROXY_NAMES = Kind(
+    "list of names",
+    f"up to {waylimits.PROXIES} names, each 1 to 32 letters, digits and underscores with a letter "
+    "first",
+    _parseProxyNames,
+    unset=(),
+)
+"""What a CE calls its proxies.  Value: a tuple of C{str}."""
 
 METHODS = Kind(
     "list of methods",

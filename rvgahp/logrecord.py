@@ -23,6 +23,7 @@ LEVELS = ("debug", "info", "warn", "error", "critical")
 FIELDS: dict[str, type] = {
     "session": str,
     "site": str,
+    "proxy": str,
     "user": str,
     "owner": str,
     "gahp": str,

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterable
+from hashlib import sha256
 from typing import NamedTuple
 
 from rvgahp import maplimits
@@ -104,7 +105,20 @@ class MapFile:
 
     def __init__(self) -> None:
         self.files: list[str] = []
+        self._said = sha256()
         self._tables: dict[bytes, list[dict[bytes, _Line] | tuple[Pattern, _Line]]] = {}
+
+    def __eq__(self, other: object) -> bool:
+        """
+        Whether the same lines stand in both, in the same order: comments do not count.
+        """
+        return isinstance(other, MapFile) and self._said.digest() == other._said.digest()
+
+    def __hash__(self) -> int:
+        """
+        The same for equal ones.
+        """
+        return hash(self._said.digest())
 
     @property
     def methods(self) -> list[str]:
@@ -269,6 +283,7 @@ class _Parser:
         """
         if not line or line.startswith(b"#"):
             return
+        self.map._said.update(b"%d %b\n" % (self._hashKeys, line))
         self._lines += 1
         if self._lines > maplimits.TOTAL_LINES:
             raise Misread(f"it is one more than the {maplimits.TOTAL_LINES} that a map may have")

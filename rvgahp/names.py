@@ -16,6 +16,7 @@ from __future__ import annotations
 from rvgahp.errors import ConfigurationError
 
 __all__ = [
+    "CE_FILE",
     "FILE_TRANSFER_GAHP",
     "MAX_ACCOUNT",
     "MAX_GAHP_NAME",
@@ -27,6 +28,9 @@ __all__ = [
     "checkSite",
     "siteName",
 ]
+
+CE_FILE = "~/.rvgahp/condor_config.rvgahp"
+"""The CE's configuration file where none is named."""
 
 MAX_SITE_NAME = 253
 """The longest name of a site, in characters: that of a host name."""

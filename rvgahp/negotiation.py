@@ -29,7 +29,7 @@ _WRONG_LOGIN = f"it does not take the user and password of {_LOGIN}"
 
 
 #: Among the challenges of one field, of which there may be several (RFC 9110, section 11.6.1).
-_BASIC = re.compile(rb"(?:^|,)[ \t]*basic(?:[ \t,]|$)", re.IGNORECASE)
+_BASIC = re.compile(rb"(?:^|,)\s*basic(?:[\s,]|$)", re.IGNORECASE)
 
 
 class GatewayRefused(ChannelLost):

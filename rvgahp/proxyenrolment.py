@@ -135,12 +135,15 @@ class ProxyEnrolment:
         self.look()
         return Enrolment(proxy, self._identity, self._registry, self._place(port))
 
-    def replace(self, credentials: Credentials | None, trust: Trust, settings: Settings) -> None:
+    def replace(
+        self, credentials: Credentials | None, trust: Trust, settings: Settings
+    ) -> list[str]:
         """
         The files have been read again; what they say is for new connections.
 
         @param credentials: the administrator's; L{None}: as before, where there are none.
         @param settings: as they were read now.
+        @return: what is otherwise now, for people.
         @raise CredentialError: they cannot be used; all stays as it was.
         """
         if (credentials is None) != (self._given is None):
@@ -148,14 +151,20 @@ class ProxyEnrolment:
                 "RVGAHP_CERTFILE, RVGAHP_KEYFILE and RVGAHP_CAFILE have come or gone; start"
                 " rvgahp-proxy again."
             )
+        said = []
         if credentials is not None:
             trust.withOurs(certificatesIn(credentials.caPEM))  # raises before anything changes
+            if credentials != self._given:
+                said.append("the proxy's certificate, key or authorities have changed")
             self._given = credentials
             if self._identity is not None:
                 self._identity.take(credentials)
+        if trust != self._trust:
+            said.append("the sites' authorities, or revocation lists, have changed")
         self._trust = trust
         self.tls.replace(*self._shown())
         self.tls.grace = timedelta(seconds=settings.get("RVGAHP_RENEWAL_GRACE"))
+        return said
 
     def validity(self) -> Validity:
         """

@@ -23,6 +23,7 @@ from rvgahp.localnames import LocalNames
 from rvgahp.methodtable import MethodTable
 from rvgahp.proxy import Proxy
 from rvgahp.proxyenrolment import ProxyEnrolment
+from rvgahp.reload import MAP_CHANGED, RULES_CHANGED
 from rvgahp.settings import Settings
 from rvgahp.siteconnection import SiteConnection
 from rvgahp.siteend import endSite
@@ -67,15 +68,19 @@ class ProxyReload:
         @return: what is otherwise now, for people.
         @raise RvgahpError: they cannot be put into force; all stays as it was.
         """
-        self._enrolment.replace(files.credentials, files.trust, files.settings)
+        access, names = self._proxy.access, self._authenticator.names
+        news = self._enrolment.replace(files.credentials, files.trust, files.settings)
+        if files.rules != access.rules:
+            news.append(RULES_CHANGED)
+        if files.names.mapFile != names.mapFile or files.names.domain != names.domain:
+            news.append(MAP_CHANGED)
         changed, waiting = self._proxy.settings.adopt(files.settings)
         self._authenticator.adopt(files.methods.methods, files.names)
-        access = self._proxy.access
         access.names = LocalNames(files.names.domain, files.names.mapFile)
         access.rules = files.rules
         for note in files.settings.notes:
             self.log.warn("{note}", note=note)
-        said = [f"{name} has changed" for name in changed]
+        said = [f"{name} has changed" for name in changed] + news
         said += [f"{name} stays as it was until rvgahp-proxy is started again" for name in waiting]
         said += [f"session {name}: withdrawn" for name in self._reviewSessions()]
         said += self._reviewSites()

@@ -124,7 +124,7 @@ class ProxySession:
             name: min(max(0, value), LARGEST) if isinstance(value, int) else value
             for name, value in news.items()
         }
-        self._proxy.watch.counts.told(former, self.news)
+        self._proxy.watch.heard(self.sessionId, former, self.news)
         self.newsCame = self._proxy.reactor.seconds()
 
     # -- channels -----------------------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
@@ -18,8 +18,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rvgahp.auditlog import AuditLog
-from rvgahp.errors import RvgahpError
+from rvgahp.errors import NotAuthorized, RvgahpError
 from rvgahp.notify import Notifier
+from rvgahp.viewer import Viewer
+
+#: What may be otherwise in either daemon's files, beside settings.
+RULES_CHANGED = "the access rules have changed"
+MAP_CHANGED = "the map of names has changed"
 
 _Asked = tuple[Deferred[list[str]], Mapping[str, Any]]
 
@@ -72,6 +77,25 @@ class Reloading:
         if not self._isReading:
             self._begin()
         return asked
+
+    def askedBy(self, viewer: Viewer) -> Deferred[dict[str, Any]]:
+        """
+        Somebody wants that over a CE's local HTTP interface.
+
+        @return: fires with the answer; fails with L{RvgahpError}.
+        @raise NotAuthorized: he may not.
+        """
+        user = viewer.user
+        who = {"user": user.name, "uid": user.uid, "pid": user.pid}
+        if not viewer.isAdministrator:
+            reason = (
+                f"{user.name} may not reload this CE: root can, its own account, and whom its"
+                " RVGAHP_ADMINISTRATORS names"
+            )
+            self.refused(reason, who)
+            raise NotAuthorized(reason)
+        read: Deferred[Any] = self.reload(who)
+        return read.addCallbacks(lambda changes: {"changes": changes}, _nothingChanged)
 
     def _begin(self) -> None:
         self._isReading = True
@@ -134,3 +158,7 @@ class Reloading:
         if self._restore is not None:
             signal.signal(signal.SIGHUP, self._restore)
             self._restore = None
+
+
+def _nothingChanged(failure: Failure) -> NoReturn:
+    raise RvgahpError(f"nothing was changed: {failure.getErrorMessage()}")

@@ -218,7 +218,7 @@ SECURITY_TABLE = (
         integer(1, _MOST),
         BOTH,
         "How many GAHPs may be started in a second in the long run, at the proxy by each user "
-        "and at the CE in all; ten times as many at once.",
+        "and at the CE for each proxy; ten times as many at once.",
         "50",
     ),
     Setting(

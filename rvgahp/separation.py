@@ -60,16 +60,14 @@ class Separation:
 
     log = Logger()
 
-    def __init__(self, settings: Settings, site: str, account: pwd.struct_passwd) -> None:
+    def __init__(self, settings: Settings, account: pwd.struct_passwd) -> None:
         """
         As root; blocks while the map file is read.
 
-        @param site: the CE's.
         @param account: the one that the CE becomes.
         @raise ConfigurationError: the map file cannot be read, or is refused.
         """
         self._settings = settings
-        self._site = site
         self._account = account
         self.accounts = self.readAccounts(settings)
 
@@ -83,7 +81,7 @@ class Separation:
         path = settings.get("CERTIFICATE_MAPFILE")
         hashKeys = settings.get("CERTIFICATE_MAPFILE_ASSUME_HASH_KEYS")
         table = readMapFile(path, hashKeys, daemonAccounts(settings)) if path else None
-        return MappedAccounts(self._site, path or "", table)
+        return MappedAccounts(path or "", table)
 
     def rules(self, gahps: GAHPTable, descriptors: int) -> dict[str, Any]:
         """
@@ -145,7 +143,7 @@ class Separation:
         return lambda: prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
-def separationOf(settings: Settings, site: str, twistd: Mapping[str, Any]) -> Separation | None:
+def separationOf(settings: Settings, twistd: Mapping[str, Any]) -> Separation | None:
     """
     See as whom the CE is to run.  Call it before twistd changes its account.
 
@@ -168,7 +166,7 @@ def separationOf(settings: Settings, site: str, twistd: Mapping[str, Any]) -> Se
             " are to have."
         ) from None
     if account.pw_uid:
-        return Separation(settings, site, account)
+        return Separation(settings, account)
     if not settings.get("RVGAHP_ALLOW_ROOT"):
         raise ConfigurationError(
             f"{name} (RVGAHP_ACCOUNT) is root, and a CE stays root only where RVGAHP_ALLOW_ROOT is"

@@ -9,7 +9,7 @@ other is waited for, for some time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from twisted.internet.interfaces import IReactorTime
@@ -29,6 +29,7 @@ class _Open:
     @ivar by: who or what ends it.
     @ivar until: when its client went.
     @ivar timer: until its CE has told of its end.
+    @ivar told: what its CE has told of it last; L{None}: nothing, and it is older than this proxy.
     """
 
     def __init__(self, fields: dict[str, Any], since: float | None) -> None:
@@ -38,6 +39,7 @@ class _Open:
         self.by = "client"
         self.until = 0.0
         self.timer: Any = None
+        self.told: Mapping[str, Any] | None = None if since is None else {}
 
 
 class _Last(NamedTuple):
@@ -96,6 +98,21 @@ class SessionAudit:
         self._close(session)
         self._audit.record("claim", decision="allowed", session=session, **fields)
         self._open[session] = _Open(fields, None)
+
+    def isOlder(self, session: str) -> bool:
+        """
+        @return: whether it is one of those that were claimed.
+        """
+        entry = self._open.get(session)
+        return entry is not None and entry.since is None
+
+    def heard(self, session: str, news: Mapping[str, Any]) -> None:
+        """
+        Its CE has told of it.
+        """
+        entry = self._open.get(session)
+        if entry is not None:
+            entry.told = news
 
     def clientGone(self, session: str, reason: str, by: str = "client") -> None:
         """
@@ -169,7 +186,7 @@ class SessionAudit:
             "reason": reason,
         }
         self._audit.record("end", **told)
-        self._over({**told, "end": last.end})
+        self._over({**told, "end": last.end, "told": entry.told})
 
     def close(self) -> None:
         """

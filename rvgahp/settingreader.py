@@ -15,20 +15,34 @@ from typing import Any
 
 from rvgahp.configuration import Configuration
 from rvgahp.errors import ConfigurationError
-from rvgahp.listkinds import GAHP_NAMES
+from rvgahp.listkinds import GAHP_NAMES, PROXY_NAMES
 from rvgahp.settingkinds import COMMAND, Kind
-from rvgahp.settingrow import BUILT_IN_GAHPS, GAHP_PREFIX, PREFIX, SUBSYSTEM_PREFIX, Setting
+from rvgahp.settingrow import (
+    BUILT_IN_GAHPS,
+    GAHP_PREFIX,
+    OF_PROXY,
+    PREFIX,
+    PROXY_PREFIX,
+    SUBSYSTEM_PREFIX,
+    Setting,
+)
 from rvgahp.settingtable import TABLE
 from rvgahp.sitesockets import checkMainSocket
 
-__all__ = ["DEFAULT_DIRECTORY", "SettingReader", "gahpSetting"]
+__all__ = ["DEFAULT_DIRECTORY", "PROXY_DIRECTORY", "SettingReader", "gahpSetting", "proxySetting"]
 
 DEFAULT_DIRECTORY = "/etc/rvgahp"
 """Where the credentials lie where there is no configuration file."""
 
+PROXY_DIRECTORY = "proxies"
+"""The directory beside a CE's configuration file with one of each further proxy's name, for the
+CE's credentials there."""
+
 _METHODS = "SEC_DEFAULT_CRYPTO_METHODS"
 _OUR_METHODS = ("AES",)
 _NAMES = f"{GAHP_PREFIX}NAMES"
+_PROXIES = f"{PROXY_PREFIX}NAMES"
+_HOST = "RVGAHP_BROKER_HOST"
 _KNOWN = {setting.name: setting for setting in TABLE}
 _SUFFIXED = re.compile(r"(SEC_[A-Z0-9_]+)_RVGAHP")
 
@@ -36,8 +50,12 @@ _ALIKE = 0.6
 """How alike (C{difflib}) a name that is ours must be to be suggested."""
 
 _NEARLY_THE_SAME = 0.85
-"""How alike a name that may be anybody's must be to be called misspelt.  Of
-HTCondor's own none is; C{BATCH_GHAP} has 0.90, C{FT_GHAP} 0.86."""
+"""How alike a name that may be anybody's must be to be called misspelt.
+C{BATCH_GHAP} has 0.90, C{FT_GHAP} 0.86."""
+
+_THEIRS = frozenset(("SEC_DEFAULT_AUTHENTICATION", "SEC_DEFAULT_AUTHENTICATION_TIMEOUT"))
+"""HTCondor's own that are as much like C{SEC_DEFAULT_AUTHENTICATION_METHODS}; of its others
+(C{src/condor_utils/param_info.in}) none is."""
 
 
 def gahpSetting(name: str) -> str:
@@ -47,6 +65,16 @@ def gahpSetting(name: str) -> str:
     @param name: The GAHP's name.
     """
     return GAHP_PREFIX + re.sub(r"[^A-Za-z0-9_]", "_", name).upper()
+
+
+def proxySetting(name: str, what: str) -> str:
+    """
+    The name of a setting that a further proxy of a CE has for itself.
+
+    @param name: The proxy's.
+    @param what: One of L{OF_PROXY}.
+    """
+    return f"{PROXY_PREFIX}{name.upper()}_{what}"
 
 
 class SettingReader:
@@ -81,6 +109,7 @@ class SettingReader:
         listed = self._plain(_NAMES)
         names = _parsed(_NAMES, GAHP_NAMES, listed, self._origin) if listed else ()
         known = {*_KNOWN, *map(gahpSetting, names)}
+        known |= {proxySetting(name, what) for name in self._proxyNames() for what in OF_PROXY}
         for name in self._configuration.settings:
             if name.removeprefix(SUBSYSTEM_PREFIX) not in known:
                 raise ConfigurationError(_unknown(name, self._origin.strip()))
@@ -91,6 +120,8 @@ class SettingReader:
                     f"{name}{self._origin} is not looked at: write "
                     f"{SUBSYSTEM_PREFIX}{suffixed[1]} instead."
                 )
+            if name in _THEIRS:
+                continue
             near = difflib.get_close_matches(name, _KNOWN, 1, _NEARLY_THE_SAME)
             # A name and more behind it is a relative, such as GRIDMANAGER_GAHP_CALL_TIMEOUT_CONDOR.
             if near and not name.startswith(f"{near[0]}_"):
@@ -120,7 +151,7 @@ class SettingReader:
             return self._pooled(row, text)
         if text:
             return self._usable(row, text, self._origin)
-        if row.required:
+        if row.required and not (row.name == _HOST and self._proxyNames()):
             raise ConfigurationError(
                 f"{row.name} is not set{self._origin}: it must be {row.kind.allowed}."
             )
@@ -169,6 +200,36 @@ class SettingReader:
                 )
             commands[name] = _parsed(setting, COMMAND, text, self._origin)
         return commands
+
+    def _proxyNames(self) -> tuple[str, ...]:
+        listed = self._plain(_PROXIES)
+        return _parsed(_PROXIES, PROXY_NAMES, listed, self._origin) if listed else ()
+
+    def proxies(self) -> dict[str, dict[str, Any]]:
+        """
+        What each further proxy of a CE has for itself, by its name.
+
+        @raise ConfigurationError: One has no host, or what it has is impossible.
+        """
+        return {name: self._proxy(name) for name in self._proxyNames()}
+
+    def _proxy(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for what in OF_PROXY:
+            row, setting = _KNOWN[PREFIX + what], proxySetting(name, what)
+            text = self._plain(setting)
+            if text:
+                found[row.name] = _parsed(setting, row.kind, text, self._origin)
+            elif row.name == _HOST:
+                raise ConfigurationError(
+                    f"{setting} is not set{self._origin}, though {_PROXIES} lists {name}: it must "
+                    f"be {row.kind.allowed}."
+                )
+            elif row.beside is not None:
+                found[row.name] = self._beside(PROXY_DIRECTORY, name, row.beside[self._role])
+            elif row.isFixed and what != "MAX_SESSIONS":  # not the other proxy's
+                found[row.name] = self._default(row)
+        return found
 
     def _plain(self, name: str) -> str:
         """
@@ -219,10 +280,16 @@ class SettingReader:
         The value of a setting that nobody has set.
         """
         if row.beside is not None:
-            file = self._configuration.file
-            directory = os.path.dirname(file) if file is not None else DEFAULT_DIRECTORY
-            return os.path.join(directory, row.beside[self._role])
+            return self._beside(row.beside[self._role])
         return row.kind.parse(row.default) if row.default else row.kind.unset
+
+    def _beside(self, *names: str) -> str:
+        """
+        The path of a file below the configuration file's directory.
+        """
+        file = self._configuration.file
+        directory = os.path.dirname(file) if file is not None else DEFAULT_DIRECTORY
+        return os.path.join(directory, *names)
 
 
 def _unknown(name: str, where: str) -> str:
@@ -230,9 +297,9 @@ def _unknown(name: str, where: str) -> str:
     The sentence for a name that is ours but means nothing.
     """
     bare = name.removeprefix(SUBSYSTEM_PREFIX)
-    ofGAHP = bare.startswith(GAHP_PREFIX)
+    ofGAHP, ofProxy = bare.startswith(GAHP_PREFIX), bare.startswith(PROXY_PREFIX)
     known = {setting.removeprefix(PREFIX): setting for setting in _KNOWN}
-    cutoff = _NEARLY_THE_SAME if ofGAHP else _ALIKE
+    cutoff = _NEARLY_THE_SAME if ofGAHP or ofProxy else _ALIKE
     near = difflib.get_close_matches(bare.removeprefix(PREFIX), known, 1, cutoff)
     if near:
         meant = name.removesuffix(bare) + known[near[0]]
@@ -241,6 +308,11 @@ def _unknown(name: str, where: str) -> str:
         return (
             f"{name} ({where}) belongs to no GAHP: add the GAHP to {_NAMES}, or take the setting "
             "out."
+        )
+    if ofProxy:
+        return (
+            f"{name} ({where}) belongs to no proxy: add the proxy to {_PROXIES}, or take the "
+            "setting out; doc/ways.rst has what a proxy can have."
         )
     return f"There is no setting {name} ({where}): take it out; doc/settings.rst lists all."
 

@@ -18,8 +18,10 @@ __all__ = [
     "CE",
     "GAHP_PREFIX",
     "LONGEST_SOCKET_PATH",
+    "OF_PROXY",
     "PREFIX",
     "PROXY",
+    "PROXY_PREFIX",
     "SUBSYSTEM_PREFIX",
     "PoolRule",
     "Setting",
@@ -33,6 +35,22 @@ SUBSYSTEM_PREFIX = "RVGAHP."
 
 GAHP_PREFIX = "RVGAHP_GAHP_"
 """Before the name of a GAHP: the setting that holds its command line."""
+
+PROXY_PREFIX = "RVGAHP_PROXY_"
+"""Before the name of a further proxy of a CE, which is before what a setting of ours has after
+C{RVGAHP_}."""
+
+OF_PROXY = (
+    "BROKER_HOST",
+    "BROKER_PORT",
+    "CONNECT_TO",
+    "CERTFILE",
+    "KEYFILE",
+    "CAFILE",
+    "SITE",
+    "MAX_SESSIONS",
+)
+"""The settings that each proxy of a CE has for itself."""
 
 PROXY = ("proxy",)
 CE = ("ce",)

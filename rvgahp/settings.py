@@ -18,19 +18,21 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from rvgahp.configuration import Configuration, readConfiguration
 from rvgahp.errors import ConfigurationError
+from rvgahp.names import CE_FILE
 from rvgahp.policy import Policy
-from rvgahp.settingreader import SettingReader
-from rvgahp.settingrow import GAHP_PREFIX
+from rvgahp.settingreader import SettingReader, proxySetting
+from rvgahp.settingrow import GAHP_PREFIX, OF_PROXY, PREFIX
 from rvgahp.settingtable import TABLE
 
-__all__ = ["CE_FILE", "Settings", "load", "settingsFrom"]
+__all__ = ["Settings", "load", "settingsFrom"]
 
-CE_FILE = "~/.rvgahp/condor_config.rvgahp"
-"""The CE's configuration file where none is named."""
+
+_NONE: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 
 
 class Settings:
@@ -55,17 +57,30 @@ class Settings:
         gahpCommands: dict[str, list[str]],
         notes: list[str],
         given: Collection[str] = (),
+        proxies: Mapping[str, Mapping[str, Any]] = _NONE,
     ) -> None:
         """
         @param values: By name in capitals, the value of each setting of the
             role.
         @param given: The names of those that are no defaults.
+        @param proxies: By their names, what further proxies of a CE have in their place.
         """
         self.role = role
         self.configFile = configFile
         self.gahpCommands = gahpCommands
         self.notes = notes
         self._setValues(values, given)
+        self._further = {
+            name: Settings(role, configFile, {**values, **own}, gahpCommands, [], given)
+            for name, own in proxies.items()
+        }
+
+    def ofProxies(self) -> dict[str, Settings]:
+        """
+        @return: The settings for each proxy of a CE, by its name, which is empty for the one
+            that has none: what is its own, and for the rest these.
+        """
+        return {**({"": self} if self.get("RVGAHP_BROKER_HOST") else {}), **self._further}
 
     def _setValues(self, values: Mapping[str, Any], given: Collection[str]) -> None:
         self._values = dict(values)
@@ -93,6 +108,16 @@ class Settings:
             waiting.append(f"{GAHP_PREFIX}...")
         new = {**self._values, **{name: other._values[name] for name in changed}}
         self._setValues(new, other._given)
+        for name in other._further.keys() - self._further.keys():
+            self._further[name] = other._further[name]
+        gone = sorted(self._further.keys() - other._further.keys())
+        waiting += [proxySetting(name, OF_PROXY[0]) for name in gone]
+        for name in self._further.keys() & other._further.keys():
+            for told, names in zip(
+                (changed, waiting), self._further[name].adopt(other._further[name]), strict=True
+            ):
+                own = [one.removeprefix(PREFIX) for one in names if one not in (*changed, *waiting)]
+                told += [proxySetting(name, what) for what in own if what in OF_PROXY]
         return changed, waiting
 
     def get(self, name: str) -> Any:
@@ -168,4 +193,5 @@ def settingsFrom(
     values = {row.name: reader.value(row) for row in TABLE if role in row.roles}
     reader.checkTogether(values)
     commands = reader.gahpCommands(values.get("RVGAHP_GAHP_NAMES", ()))
-    return Settings(role, configuration.file, values, commands, reader.notes, reader.given)
+    proxies = reader.proxies() if role == "ce" else {}
+    return Settings(role, configuration.file, values, commands, reader.notes, reader.given, proxies)

@@ -80,13 +80,23 @@ class CELimits(_Limits):
     Those of a CE: of an owner, and of all.
     """
 
-    def check(self, owner: str, ofOwner: int, site: str, ofAll: int) -> None:
+    def check(
+        self,
+        owner: str,
+        ofOwner: int,
+        site: str,
+        ofProxy: tuple[int, int],
+        ofAll: int,
+        proxy: Hashable = "",
+    ) -> None:
         """
         One more is to be started.
 
         @param owner: for whom.
-        @param ofOwner: how many run for him.
+        @param ofOwner: how many run for him, whichever proxy says so.
+        @param ofProxy: how many run for the proxy, and how many may.
         @param ofAll: how many run.
+        @param proxy: which one it is; each has a rate of starts of its own.
         @raise Busy: that would be too many; nothing was counted.
         """
         most = self._most("RVGAHP_MAX_SESSIONS_PER_OWNER")
@@ -101,8 +111,14 @@ class CELimits(_Limits):
                 f"site {site} runs {ofAll} GAHPs, and its administrator allows {most}"
                 " (RVGAHP_MAX_SESSIONS); HTCondor will try again by itself"
             )
+        has, most = ofProxy
+        if has >= most:
+            raise Busy(
+                f"site {site} runs {has} GAHPs for this proxy, and its administrator allows it"
+                f" {most} (RVGAHP_PROXY_..._MAX_SESSIONS); HTCondor will try again by itself"
+            )
         rate = self._most("RVGAHP_MAX_STARTS_PER_SECOND")
-        if not self._mayStart("", rate):
+        if not self._mayStart(proxy, rate):
             raise Busy(
                 f"too many GAHPs are started at site {site}, whose administrator allows {rate} in"
                 " a second (RVGAHP_MAX_STARTS_PER_SECOND); HTCondor will try again by itself"

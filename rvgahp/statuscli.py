@@ -22,7 +22,7 @@ from rvgahp.screen import Screen, plain
 if TYPE_CHECKING:
     from rvgahp.commandparser import CommandParser, Commands
 
-__all__ = ["addCommands"]
+__all__ = ["Ask", "addCommands", "asking"]
 
 Ask = Callable[..., Awaitable[dict[str, Any]]]
 
@@ -138,11 +138,21 @@ def _run(command: Command, arguments: argparse.Namespace) -> int:
     @return: the exit status.
     @raise RvgahpError: the daemon does not answer, or refuses.
     """
+    from rvgahp.statusclient import findStatusSocket
+
+    return asking(findStatusSocket(arguments.socket), command, arguments)
+
+
+def asking(path: str, command: Command, arguments: argparse.Namespace) -> int:
+    """
+    @param path: the daemon's socket.
+    @return: the exit status.
+    @raise RvgahpError: the daemon does not answer, or refuses.
+    """
     from twisted.internet.task import react
 
-    from rvgahp.statusclient import ask, findStatusSocket
+    from rvgahp.statusclient import ask
 
-    path = findStatusSocket(arguments.socket)
     problems: list[RvgahpError] = []
 
     async def main(reactor: Any) -> None:

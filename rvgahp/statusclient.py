@@ -73,7 +73,12 @@ class _OneSocket:
 
 
 async def ask(
-    reactor: Any, path: str, method: str, what: str, body: dict[str, str] | None = None
+    reactor: Any,
+    path: str,
+    method: str,
+    what: str,
+    body: dict[str, str] | None = None,
+    timeout: float | None = None,
 ) -> dict[str, Any]:
     """
     Ask a daemon.
@@ -81,12 +86,14 @@ async def ask(
     @param path: of its socket.
     @param what: the path of the request.
     @param body: what is said in it.
+    @param timeout: seconds for an answer, if it takes more than others.
     @return: the answer.
     @raise RvgahpError: nobody answers, or he refuses; the sentence is for people.
     """
     checkLength(path)  # Twisted would not notice, and wait
     asked = Deferred.fromCoroutine(_asked(reactor, path, method, f"http://rvgahp{what}", body))
-    timer = reactor.callLater(_TIMEOUT, asked.cancel)
+    seconds = timeout or _TIMEOUT
+    timer = reactor.callLater(seconds, asked.cancel)
     try:
         code, answer = await asked
     except ConnectError as e:
@@ -97,7 +104,7 @@ async def ask(
     except (RequestTransmissionFailed, ResponseFailed, CancelledError, ValueError):
         if not timer.active():
             raise RvgahpError(
-                f"there was no answer on {path} within {_TIMEOUT} s; see whether the daemon hangs"
+                f"there was no answer on {path} within {seconds:g} s; see whether the daemon hangs"
             ) from None
         raise RvgahpError(f"what answers on {path} is no daemon of rvgahp's") from None
     finally:

@@ -17,12 +17,12 @@ from twisted.logger import Logger
 from rvgahp.errors import ConfigurationError
 from rvgahp.listener import Listener, listenUNIX, removeSocket
 from rvgahp.settingrow import LONGEST_SOCKET_PATH
-from rvgahp.statusweb import StatusDoor, StatusSource
+from rvgahp.statusweb import Reload, StatusDoor, StatusSource
 
 if TYPE_CHECKING:
     from rvgahp.settings import Settings
 
-__all__ = ["StatusSocket", "checkLength", "statusPath"]
+__all__ = ["StatusSocket", "checkLength", "defaultPath", "statusPath"]
 
 _SETTING = "RVGAHP_STATUS_SOCKET"
 
@@ -43,7 +43,14 @@ def statusPath(settings: Settings) -> str:
         return os.path.splitext(clients)[0] + ".status"
     if settings.configFile is None:
         return ""
-    return os.path.join(os.path.dirname(settings.configFile), "rvgahp-ce.status")
+    return defaultPath(settings.configFile)
+
+
+def defaultPath(configFile: str) -> str:
+    """
+    @return: that of a CE with this configuration file that names none.
+    """
+    return os.path.join(os.path.dirname(configFile), "rvgahp-ce.status")
 
 
 def checkLength(path: str) -> None:
@@ -64,10 +71,21 @@ class StatusSocket:
 
     log = Logger()
 
-    def __init__(self, reactor: Any, settings: Settings, source: StatusSource) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        source: StatusSource,
+        reload: Reload | None = None,
+    ) -> None:
+        """
+        @param reload: as of L{StatusDoor}.
+        """
         self._settings = settings
         self._reactor = reactor
-        self._door = StatusDoor(reactor, source, lambda: settings.get("RVGAHP_ADMINISTRATORS"))
+        self._door = StatusDoor(
+            reactor, source, lambda: settings.get("RVGAHP_ADMINISTRATORS"), reload
+        )
         self._port: Any = None
         self._listener: Listener | None = None
         self._path = ""

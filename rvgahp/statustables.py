@@ -54,12 +54,13 @@ def sessionTable(seen: dict[str, Any]) -> list[str]:
     if not seen["sessions"]:
         return ["No sessions." if seen["administrator"] else f"No sessions of {seen['you']}'s."]
     isProxy = seen["role"] == "proxy"
-    head = ["SESSION", "USER" if isProxy else "OWNER", *(["SITE"] if isProxy else [])]
+    where = "site" if isProxy else "proxy" if _hasSeveral(seen) else ""
+    head = ["SESSION", "USER" if isProxy else "OWNER", *([where.upper()] if where else [])]
     head += ["GAHP", "ACCOUNT", "AGE", "STATE", "RESUMED", "IN", "OUT", "TUNNELS", "PID"]
     rows = []
     for one in _troubledFirst(seen["sessions"]):
         whose = one["owner"] if not isProxy else one["user"] or one["owner"]
-        row = [shortName(one["session"]), whose, *([one["site"]] if isProxy else [])]
+        row = [shortName(one["session"]), whose, *([one[where]] if where else [])]
         row += [one["gahp"], one["account"] or "-", _age(seen, one.get("since")), _state(one)]
         row += [_number(one.get("resumed")), size(one.get("received")), size(one.get("sent"))]
         rows.append([*row, _number(one.get("tunnels")), _number(one.get("pid"))])
@@ -105,9 +106,11 @@ def _attention(sentences: Sequence[str]) -> list[str]:
 
 
 def _proxies(seen: dict[str, Any]) -> list[str]:
+    several = _hasSeveral(seen)
     rows = [
         [
             f"{one['host']}:{one['port']}",
+            *([one["site"] or "-", str(one["sessions"])] if several else []),
             "connected" if one["connected"] else "AWAY",
             _age(seen, one["since"]),
             one["address"] or "-",
@@ -116,7 +119,12 @@ def _proxies(seen: dict[str, Any]) -> list[str]:
         ]
         for one in seen["proxies"]
     ]
-    return table(["PROXY", "STATE", "FOR", "ADDRESS", "SOFTWARE", "REASON"], rows)
+    more = ["SITE", "SESSIONS"] if several else []
+    return table(["PROXY", *more, "STATE", "FOR", "ADDRESS", "SOFTWARE", "REASON"], rows)
+
+
+def _hasSeveral(seen: dict[str, Any]) -> bool:
+    return len(seen.get("proxies", ())) > 1
 
 
 def _sites(seen: dict[str, Any]) -> list[str]:

@@ -13,10 +13,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.protocols.policies import WrappingFactory
+from twisted.python.failure import Failure
 from twisted.web.resource import Resource
-from twisted.web.server import Request
+from twisted.web.server import NOT_DONE_YET, Request
 
 from rvgahp import watchlimits
 from rvgahp.errors import NoSuchSite, NotAuthorized, RvgahpError, SessionGone
@@ -25,9 +27,12 @@ from rvgahp.smallsite import SmallSite, TimedConnection
 from rvgahp.tokenbucket import TokenBuckets
 from rvgahp.viewer import Viewer, viewerOf
 
-__all__ = ["StatusDoor", "StatusSource"]
+__all__ = ["Reload", "StatusDoor", "StatusSource"]
 
 _JSON = b"application/json"
+
+Reload = Callable[[Viewer], Deferred[dict[str, Any]]]
+"""Reads a daemon's files again; the Deferred fires with the answer."""
 
 
 class StatusSource(Protocol):
@@ -82,9 +87,11 @@ class _Answers(Resource):
         source: StatusSource,
         administrators: Callable[[], tuple[str, ...]],
         seconds: Callable[[], float],
+        reload: Reload | None,
     ) -> None:
         super().__init__()
         self._source = source
+        self._reload = reload
         self._administrators = administrators
         self._seconds = seconds
         self._asked = TokenBuckets(watchlimits.STARTING_USERS)
@@ -94,25 +101,40 @@ class _Answers(Resource):
             "/v1/resume": (source.resume, ("site",)),
         }
 
-    def render(self, request: Request) -> bytes:
+    def render(self, request: Request) -> bytes | int:
         """
         @return: the answer, which is always JSON.
         """
         try:
-            status, answer = 200, self._answer(request)
-        except _Refusal as e:
-            status, answer = e.status, {"error": str(e)}
-        except RvgahpError as e:
-            status, answer = _statusOf(e), {"error": str(e)}
+            answer = self._answer(request)
         except Exception:
-            self.log.failure("A bug in answering {path}", path=ascii(request.path[:200]))
-            status, answer = 500, {"error": "a bug; the daemon's log has the details"}
-        request.setResponseCode(status)
-        request.setHeader(b"content-type", _JSON)
-        request.setHeader(b"cache-control", b"no-store")
-        return json.dumps(answer).encode() + b"\n"
+            return self._refused(Failure(), request)
+        if isinstance(answer, Deferred):
+            self._sayLater(answer, request)
+            return NOT_DONE_YET
+        return _said(request, 200, answer)
 
-    def _answer(self, request: Request) -> dict[str, Any]:
+    def _sayLater(self, answer: Deferred[dict[str, Any]], request: Request) -> None:
+        gone: list[object] = []
+        request.notifyFinish().addErrback(gone.append)
+        channel: Any = request.channel
+        channel.transport.endure()  # what is waited for has limits of its own
+        text = answer.addCallbacks(
+            lambda values: _said(request, 200, values),
+            lambda failure: self._refused(failure, request),
+        )
+        text.addCallback(lambda said: gone or (request.write(said), request.finish()))
+
+    def _refused(self, failure: Failure, request: Request) -> bytes:
+        problem = failure.value
+        if isinstance(problem, _Refusal):
+            return _said(request, problem.status, {"error": str(problem)})
+        if isinstance(problem, RvgahpError):
+            return _said(request, _statusOf(problem), {"error": str(problem)})
+        self.log.failure("A bug in answering {path}", failure, path=ascii(request.path[:200]))
+        return _said(request, 500, {"error": "a bug; the daemon's log has the details"})
+
+    def _answer(self, request: Request) -> dict[str, Any] | Deferred[dict[str, Any]]:
         viewer = viewerOf(_userOf(request), self._administrators())
         self._checkOften(viewer)
         path = request.path.decode("ascii", "replace")
@@ -123,6 +145,9 @@ class _Answers(Resource):
             _checkMethod(request, b"POST")
             deed, names = self._deeds[path]
             return deed(viewer, **_arguments(request, names))
+        if path == "/v1/reload" and self._reload is not None:
+            _checkMethod(request, b"POST")
+            return self._reload(viewer)
         raise _Refusal(404, f"there is no {path[:200]!a}; try /v1/status")
 
     def _checkOften(self, viewer: Viewer) -> None:
@@ -138,6 +163,16 @@ class _Answers(Resource):
 def _userOf(request: Request) -> LocalUser:
     channel: Any = request.channel
     return peerOf(channel.transport.socket)
+
+
+def _said(request: Request, status: int, answer: Mapping[str, Any]) -> bytes:
+    """
+    @return: an answer's body; its head is set.
+    """
+    request.setResponseCode(status)
+    request.setHeader(b"content-type", _JSON)
+    request.setHeader(b"cache-control", b"no-store")
+    return json.dumps(answer).encode() + b"\n"
 
 
 def _checkMethod(request: Request, *methods: bytes) -> None:
@@ -212,13 +247,18 @@ class StatusDoor(WrappingFactory):
     noisy = False
 
     def __init__(
-        self, reactor: Any, source: StatusSource, administrators: Callable[[], tuple[str, ...]]
+        self,
+        reactor: Any,
+        source: StatusSource,
+        administrators: Callable[[], tuple[str, ...]],
+        reload: Reload | None = None,
     ) -> None:
         """
         @param administrators: tells the names of the accounts that may see and do all, beside
             root and the daemon's own.
+        @param reload: what reads its files again, if that can be asked for here.
         """
-        answers = _Answers(source, administrators, reactor.seconds)
+        answers = _Answers(source, administrators, reactor.seconds, reload)
         super().__init__(SmallSite(answers, reactor))
         self.reactor = reactor
         self.open: Counter[int] = Counter()

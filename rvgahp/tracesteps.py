@@ -28,11 +28,11 @@ from rvgahp.tracejob import EchoJob
 from rvgahp.tracetunnel import TunnelTrace
 from rvgahp.tracewords import (
     NO_FILE_TRANSFER,
-    NOT_ALLOWED,
     NOT_OFFERED,
     OTHER_PROGRAM,
     REFUSED,
     account,
+    notAllowed,
     policyWords,
     sourceOf,
     when,
@@ -154,7 +154,7 @@ class SiteTrace:
                 localcommands.DescribeSite, site=asked.site, account=asked.account, gahp=asked.gahp
             )
         except NotAuthorized as e:
-            raise Trouble(str(e), NOT_ALLOWED) from None
+            raise Trouble(str(e), notAllowed(str(e))) from None
         self._saw("site", self._site["site"])
         self._saw("since", when(self._site["since"]))
         for name in ("address", "software", "gahps"):

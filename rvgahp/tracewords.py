@@ -61,9 +61,14 @@ NOT_OFFERED = (
 )
 
 #: Where the proxy's rules do not let the asker use the site.
-NOT_ALLOWED = (
+_NO_RULE = (
     "Ask the administrator of the proxy for a line ALLOW START in its access file; whether the"
     " site is connected is told to those who may use it."
+)
+_DENIED = (
+    "Ask the administrator of the proxy to remove the DENY rule at {place}, or to have it say less,"
+    " as no ALLOW rule goes before it; whether the site is connected is told to those who may use"
+    " it."
 )
 
 #: Where there is no port at the site.
@@ -96,6 +101,16 @@ def account(uid: int) -> str:
         return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
     except KeyError:
         return f"uid {uid}"
+
+
+def notAllowed(refusal: str) -> str:
+    """
+    @param refusal: the proxy's sentence.
+    @return: what to do about it.
+    """
+    # As L{rvgahp.accessrules} puts it: WHO may not WHAT: FILE:LINE denies it; REMEDY.
+    reason, denies, _ = refusal.partition(" denies it; ")
+    return _DENIED.format(place=reason.rpartition(": ")[2]) if denies else _NO_RULE
 
 
 def sourceOf(path: str, option: str | None) -> str:

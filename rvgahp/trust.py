@@ -66,6 +66,21 @@ class Trust:
         self._revoked = tuple(revoked)
         self._revokers = {one.issuer for one in revoked}
 
+    def __eq__(self, other: object) -> bool:
+        """
+        Whether they believe the same.
+        """
+        return isinstance(other, Trust) and self._believed() == other._believed()
+
+    def __hash__(self) -> int:
+        """
+        The same for equal ones.
+        """
+        return hash((self.ours, self.others))
+
+    def _believed(self) -> tuple[object, ...]:
+        return self.ours, self.others, self._revoked
+
     def fill(self, store: X509Store) -> None:
         """
         Have OpenSSL verify by this.

@@ -25,7 +25,7 @@ from rvgahp.counts import Counts
 from rvgahp.drains import Drains
 from rvgahp.errors import Busy, NotAuthorized, RvgahpError
 from rvgahp.gahpend import CRASHED
-from rvgahp.history import History
+from rvgahp.history import LARGEST, History
 from rvgahp.logrecord import FIELDS
 from rvgahp.occupancy import Occupancy
 from rvgahp.penalties import Penalties
@@ -136,9 +136,23 @@ class Watch:
             self._started, self._notStarted, (fields, began), errbackArgs=(fields,)
         )
 
+    def heard(self, session: str, former: dict[str, Any], news: dict[str, Any]) -> None:
+        """
+        A CE has told of a session.
+
+        @param former: what it told before; nothing, if this is the first time.
+        """
+        # What one that is older than this proxy has carried until now is its predecessor's.
+        if former or not self.ends.isOlder(session):
+            self.counts.told(former, news)
+        self.ends.heard(session, news)
+
     def _ended(self, fields: dict[str, Any]) -> None:
         self.history.ended(fields)
         self.counts.ends[fields["by"]] += 1
+        if fields["told"] is not None and fields["received"] is not None:
+            last = {name: min(max(0, fields[name]), LARGEST) for name in ("received", "sent")}
+            self.counts.ended(fields["told"], last)
         end = fields["end"]
         words = "in good order"
         if end is not None:
@@ -155,6 +169,8 @@ class Watch:
         record = self.sessions.get(answer["session"])
         rule = record.rule if record is not None else ""
         self.ends.started(answer["session"], {**fields, "site": answer["site"], "rule": rule})
+        if record is not None and record.news:
+            self.ends.heard(record.sessionId, record.news)
         return answer
 
     def _notStarted(self, failure: Failure, fields: dict[str, Any]) -> Failure:

@@ -46,6 +46,10 @@ STATUS_BODY_BYTES = 16 * 1024
 STATUS_RATE = 10.0
 STATUS_BURST = 60.0
 
+#: GAHPs that are counted by name: a user with a CE of his own can have any number of names, and
+#: each stays in the metrics, at the proxy and wherever they are kept.
+COUNTED_GAHPS = 100
+
 #: Connections to the port of the metrics.
 METRICS_CONNECTIONS = 32
 

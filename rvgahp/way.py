@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from rvgahp import waylimits
+from rvgahp.logrecord import BoundLogger
 
 
 class Way:
@@ -34,7 +35,12 @@ class Way:
         dial: Callable[[], Deferred[socket.socket]],
         openChannel: Callable[[str, int], Deferred[bytes]],
         isUp: Callable[[], bool],
+        proxy: str = "",
     ) -> None:
+        """
+        @param proxy: where it is, for people.
+        """
+        self.log = BoundLogger(self.log, proxy=proxy)
         self.dial = dial
         self.openChannel = openChannel
         self.isUp = isUp

@@ -28,6 +28,9 @@ ADDRESSES_PER_NAME = 8
 #: Places that RVGAHP_CONNECT_TO may list.
 PLACES = 8
 
+#: Further proxies that a CE may have.
+PROXIES = 32
+
 #: Bytes of a gateway's answers, at the most, and of one look at them.
 GATEWAY_BYTES = 16 * 1024
 

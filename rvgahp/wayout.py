@@ -73,6 +73,21 @@ class Gateway:
         self._credentials = credentials
         self.name = f"the {kind} {placeOf(host, port)} (RVGAHP_CONNECT_THROUGH)"
 
+    def __eq__(self, other: object) -> bool:
+        """
+        Whether it is the same one, with the same credentials.
+        """
+        return isinstance(other, Gateway) and self._facts() == other._facts()
+
+    def __hash__(self) -> int:
+        """
+        The same for equal ones.
+        """
+        return hash(self._facts())
+
+    def _facts(self) -> tuple[object, ...]:
+        return self._scheme, self.place, self._credentials
+
     def isLike(self, other: Gateway | None) -> bool:
         """
         @return: whether it is the same one, whatever the login.

@@ -15,9 +15,9 @@ from typing import Any
 from rvgahp import waylimits
 from rvgahp.errors import ConfigurationError
 from rvgahp.filesafety import checkSafe, daemonAccounts
-from rvgahp.wayout import Gateway, WayOut
+from rvgahp.wayout import Gateway, WayOut, placeOf
 
-__all__ = ["gatewayBy", "gatewayOf", "gatewayVariable", "placesOf", "wayOutOf"]
+__all__ = ["gatewayBy", "gatewayOf", "gatewayVariable", "placeIn", "placesOf", "wayOutOf"]
 
 #: Variables by which other programs find an HTTP proxy or a SOCKS server.  They are not obeyed,
 #: for a CE that cron or systemd starts has none of them; but they tell that there is one.
@@ -25,6 +25,14 @@ _VARIABLES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "http_prox
 
 #: Bytes of a file of credentials, at the most.
 _LARGEST = 2 * waylimits.CREDENTIAL_BYTES + 3
+
+
+def placeIn(settings: Any) -> str:
+    """
+    @param settings: a CE's.
+    @return: where the proxy is by these, for people.
+    """
+    return placeOf(settings.get("RVGAHP_BROKER_HOST"), settings.get("RVGAHP_BROKER_PORT"))
 
 
 def placesOf(settings: Any) -> tuple[tuple[str, int], ...]:

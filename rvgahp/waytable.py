@@ -6,7 +6,7 @@ L{rvgahp.settingkinds} and L{rvgahp.listkinds}.
 
 from __future__ import annotations
 
-from rvgahp.listkinds import HOST_PORTS
+from rvgahp.listkinds import HOST_PORTS, PROXY_NAMES
 from rvgahp.settingkinds import GATEWAY, HOST, integer, path
 from rvgahp.settingrow import CE, Setting
 
@@ -18,7 +18,7 @@ WAY_TABLE = (
         HOST,
         CE,
         "The host on which the proxy runs, as the CE reaches it and as the proxy's certificate "
-        "has it.",
+        "has it.  With RVGAHP_PROXY_NAMES it may be left out.",
         required=True,
         isFixed=True,
     ),
@@ -32,6 +32,15 @@ WAY_TABLE = (
         "Where to dial in place of RVGAHP_BROKER_HOST and RVGAHP_BROKER_PORT, such as a relay; "
         "several are tried in turn.  The certificate is still that of RVGAHP_BROKER_HOST.",
         isFixed=True,
+    ),
+    Setting(
+        "RVGAHP_PROXY_NAMES",
+        PROXY_NAMES,
+        CE,
+        "Further proxies that the CE serves, by names of your choice (:doc:`ways`).  For each, "
+        "``RVGAHP_PROXY_``, its name and one of ``_BROKER_HOST``, ``_BROKER_PORT``, "
+        "``_CONNECT_TO``, ``_CERTFILE``, ``_KEYFILE``, ``_CAFILE``, ``_SITE`` and "
+        "``_MAX_SESSIONS`` is its own; only the first must be set.",
     ),
     Setting(
         "RVGAHP_CONNECT_THROUGH",

@@ -94,11 +94,12 @@ class EnrolledTestCase(WholeTestCase):
         with (self.site / "condor_config.rvgahp").open("a") as file:
             file.write(f"RVGAHP_GAHP_NAMES = cat\nRVGAHP_GAHP_cat = /bin/cat\n{STAYS_ROOT}")
 
-    def client(self) -> subprocess.Popen[bytes]:
+    def client(self, socket: str = "", site: str = SITE) -> subprocess.Popen[bytes]:
         """
+        @param socket: the proxy's; by default that of ours.
         @return: a client whose GAHP is cat.
         """
-        words = [program("rvgahp_client"), "--socket", self.socket, SITE, "cat"]
+        words = [program("rvgahp_client"), "--socket", socket or self.socket, site, "cat"]
         process = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )

@@ -84,7 +84,10 @@ class ProxyDouble(Responders):
         self.listed.append((names, last))
         self.claims += [entry["claim"] for entry in sessions]
         self.whose += [(entry["owner"], entry["account"]) for entry in sessions]
-        return {"gone": [name for name in names if name in self._port.gone]}
+        return {"gone": self._gone(names)}
+
+    def _gone(self, names: list[str]) -> list[str]:
+        return [name for name in names if name in self._port.gone]
 
     @commands.SessionEnded.responder
     def sessionEnded(self, session: str, reason: str, received: int, sent: int, **how: Any) -> Any:

@@ -111,7 +111,7 @@ class SyntaxTests(SynchronousTestCase):
         """
         A CE's file has neither REGISTER nor sites.
         """
-        self.assertIn("no level of the ce", self.refused("ALLOW REGISTER *", CE))
+        self.assertIn("no level of the CE", self.refused("ALLOW REGISTER *", CE))
         self.assertIn("no key of START here: write gahp", self.refused("ALLOW START site=a *", CE))
 
     def test_numbers(self) -> None:

@@ -53,9 +53,9 @@ class AccountTests(SynchronousTestCase):
         """
         The account of a CE of one account is its own, whoever the owner is.
         """
-        own = OwnAccount("site")
-        self.assertEqual(own.accountFor("alice@here", ""), ownAccount())
-        self.assertRaises(NotAuthorized, own.accountFor, "alice@here", "some-other")
+        own = OwnAccount()
+        self.assertEqual(own.accountFor("alice@here", "", "site"), ownAccount())
+        self.assertRaises(NotAuthorized, own.accountFor, "alice@here", "some-other", "site")
 
 
 class MappedTests(SynchronousTestCase):
@@ -68,13 +68,13 @@ class MappedTests(SynchronousTestCase):
             b"PROXY ^alice@submit$ al\nPROXY ^(.*)@campus$ \\1\nPROXY ^carol@submit$ carol@site\n"
             b"SSL ^dave@submit$ dave\nPROXY ^eve@submit$ ../root\n"
         )
-        self.accounts = MappedAccounts("tokyo", "/etc/map", parse(text, "/etc/map"))
+        self.accounts = MappedAccounts("/etc/map", parse(text, "/etc/map"))
 
     def assertRefused(self, owner: str, *words: str) -> None:
         """
         There is no account for an owner; the sentence has these words.
         """
-        e = self.assertRaises(NotAuthorized, self.accounts.accountFor, owner, "")
+        e = self.assertRaises(NotAuthorized, self.accounts.accountFor, owner, "", "tokyo")
         for word in words:
             self.assertIn(word, str(e))
         self.assertTrue(str(e).isprintable())
@@ -83,10 +83,10 @@ class MappedTests(SynchronousTestCase):
         """
         The account that is asked for goes before that of the map.
         """
-        self.assertEqual(self.accounts.accountFor("alice@submit", ""), "al")
-        self.assertEqual(self.accounts.accountFor("bob@campus", ""), "bob")
-        self.assertEqual(self.accounts.accountFor("alice@submit", "other"), "other")
-        self.assertEqual(self.accounts.accountFor("nobody@else", "other"), "other")
+        self.assertEqual(self.accounts.accountFor("alice@submit", "", "tokyo"), "al")
+        self.assertEqual(self.accounts.accountFor("bob@campus", "", "tokyo"), "bob")
+        self.assertEqual(self.accounts.accountFor("alice@submit", "other", "tokyo"), "other")
+        self.assertEqual(self.accounts.accountFor("nobody@else", "other", "tokyo"), "other")
 
     def test_none(self) -> None:
         """

@@ -83,9 +83,14 @@ class ForkTestCase(SynchronousTestCase):
     def nothingLeft(self, base: str) -> None:
         """
         No process of the test's jobs or supervisors remains.
+
+        One that forks or becomes another program while we look may not be seen, so it takes
+        some looks in a row.
         """
+        unseen = 0
         for _ in patiently(lambda: str(processesNaming(base))):
-            if not processesNaming(base):
+            unseen = 0 if processesNaming(base) else unseen + 1
+            if unseen == 4:
                 return
 
     def start(self, **options: Any) -> BatchGahp:

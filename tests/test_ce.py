@@ -103,6 +103,9 @@ class CETestCase(ReactorTestCase):
     #: The CE's settings.
     settings: dict[str, str] = {}
 
+    #: What it is called at its proxies, by their names.
+    sites = {"": SITE}
+
     #: Its access rules.
     rules = "ALLOW START *"
 
@@ -156,24 +159,29 @@ class CETestCase(ReactorTestCase):
             **settings,
         }
         made = settingsFrom("ce", Configuration(None, values))
-        self.ce = CE(
+        ce = self.ce = CE(
             self.reactor,
             made,
-            SITE,
             GAHPTable(made, [FileTransferGAHP()]),
-            CertificateRenewal(self.reactor, made, given, Random(1)),
-            self.trust,
-            self.methods,
             0,
-            lambda control, answer: self.ready.append(answer),
             Access(
                 self.reactor,
                 parse(self.rules, ACCESS_FILE, "ce"),
                 lambda address, seconds: self.namesOf(address),
             ),
         )
-        verifyObject(IService, self.ce)
-        return self.ce
+        for name, own in made.ofProxies().items():
+            ce.serve(
+                name,
+                own,
+                self.sites[name],
+                CertificateRenewal(self.reactor, own, given, Random(1)),
+                self.trust,
+                self.methods,
+                lambda served, control, answer: self.ready.append(answer),
+            )
+        verifyObject(IService, ce)
+        return ce
 
     def start(self, *arguments: Any, **settings: Any) -> CE:
         """
@@ -190,7 +198,7 @@ class CETestCase(ReactorTestCase):
         assert self.ce is not None
         self.resultOf(self.ce.stopService())
         self.assertEqual(childrenOf(os.getpid()), [])
-        self.assertEqual(self.ce.sessions, {})
+        self.assertEqual(self.ce.proxies[0].sessions, {})
 
     def accepted(self, **settings: str) -> ProxyDouble:
         """
@@ -266,7 +274,7 @@ class ConnectionTests(CETestCase):
                 delays.append(super().delay())
                 return 0.001
 
-        ce._backoff = Recording(Random(1))
+        ce.proxies[0]._backoff = Recording(Random(1))
         errors = [SiteTaken, NotAuthorized, VersionMismatch, InternalError]
         refusals = [error(f"for reason {number}") for number, error in enumerate(errors)]
 
@@ -289,8 +297,8 @@ class ConnectionTests(CETestCase):
         self.assertEqual(delays, sorted(delays))
         self.assertGreater(delays[-1], delays[0])
         names = [error.__name__ for error in errors]
-        self.assertEqual(ce.counts.losses, dict.fromkeys(names, 1))
-        self.assertEqual(ce.counts.dials, 5)
+        self.assertEqual(ce.runner.counts.losses, dict.fromkeys(names, 1))
+        self.assertEqual(ce.runner.counts.dials, 5)
         self.port.proxies[-1].control.abort()
         self.until(lambda: len(self.ready) == 2)
         self.assertEqual(delays[-1], limits.REDIAL_FIRST)
@@ -302,14 +310,14 @@ class ConnectionTests(CETestCase):
         """
         ce = self.make()
 
-        def fail(control: object, answer: object) -> None:
+        def fail(served: object, control: object, answer: object) -> None:
             self.ready.append({})
             raise ZeroDivisionError
 
-        ce._ready = fail
+        ce.proxies[0]._ready = fail
         ce.startService()
         self.until(lambda: len(self.ready) == 2)
-        self.assertGreater(ce._backoff.delay(), limits.REDIAL_FIRST)
+        self.assertGreater(ce.proxies[0]._backoff.delay(), limits.REDIAL_FIRST)
 
     def assertNotAccepted(self, reason: str, *arguments: Any, **settings: Any) -> None:
         """
@@ -319,13 +327,13 @@ class ConnectionTests(CETestCase):
 
         def deeds() -> None:
             ce = self.start(*arguments, **settings)
-            dial = ce._connect
+            dial = ce.proxies[0]._connect
 
             def connect() -> None:
                 count[0] += 1
                 dial()
 
-            self.patch(ce, "_connect", connect)
+            self.patch(ce.proxies[0], "_connect", connect)
             self.until(lambda: count[0])
             self.spend(0.05)
             self.stop()
@@ -509,7 +517,7 @@ class ConnectionTests(CETestCase):
         with socket.create_server((HOST, 0)) as closed:
             number = closed.getsockname()[1]
         ce = self.start(number)
-        self.until(lambda: ce._backoff._failures > 1)
+        self.until(lambda: ce.proxies[0]._backoff._failures > 1)
         self.stop()
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
@@ -577,7 +585,7 @@ class StartTests(CETestCase):
                 self.assertIn(word, str(refusal))
             self.assertIn(str(refusal), [event.get("what") for event in logs])
         assert self.ce is not None
-        self.assertEqual(self.ce.sessions, {})
+        self.assertEqual(self.ce.proxies[0].sessions, {})
         with capturedLogs() as logs:
             self.assertEqual(self.startGAHP(proxy, owner="bob@x.org"), {"tunnelPort": 0})
         (rule,) = (event["rule"] for event in logs if "owner" in event)
@@ -615,7 +623,7 @@ class StartTests(CETestCase):
         starting = proxy.call(commands.StartGAHP, **START)
         self.until(lambda: asked)
         assert self.ce is not None
-        self.assertEqual(self.ce.sessions, {})
+        self.assertEqual(self.ce.proxies[0].sessions, {})
         go.set()
         self.assertEqual(self.called(starting), {"tunnelPort": 0})
         self.assertEqual(asked, [HOST])
@@ -626,12 +634,12 @@ class StartTests(CETestCase):
         """
         self.accepted()
         assert self.ce is not None
-        here = self.ce.here
+        here = self.ce.proxies[0].here
         here.refuseStarts()
         refusal = self.called(here.start(HOST, **START))
         self.assertIsInstance(refusal, StartFailed)
         self.assertIn("is being stopped", str(refusal))
-        self.assertEqual(self.ce.sessions, {})
+        self.assertEqual(self.ce.proxies[0].sessions, {})
 
     def test_refusals(self) -> None:
         """
@@ -653,7 +661,7 @@ class StartTests(CETestCase):
             self.assertIsInstance(result, error, changes)
             self.assertIn(words, str(result))
         assert self.ce is not None
-        self.assertEqual(self.ce.sessions, {})
+        self.assertEqual(self.ce.proxies[0].sessions, {})
         self.assertEqual(self.port.channels, [])
 
     def test_twice(self) -> None:
@@ -694,7 +702,7 @@ class StartTests(CETestCase):
         self.called(proxy.call(commands.EndSession, session="s2", reason="enough"))
         assert self.ce is not None
         ce = self.ce
-        self.until(lambda: not ce.sessions)
+        self.until(lambda: not ce.proxies[0].sessions)
         self.until(lambda: proxy.ended)
         self.assertEqual(proxy.ended, [("s1", "enough")])
 
@@ -792,7 +800,7 @@ class StartTests(CETestCase):
         self.assertEqual([account for _, account in proxy.whose], ["", ownAccount(), "", "", ""])
         ce = self.ce
         assert ce is not None
-        self.until(lambda: set(ce.sessions) == {"s0", "s2", "s3"})
+        self.until(lambda: set(ce.proxies[0].sessions) == {"s0", "s2", "s3"})
 
     def test_lostWhileStarting(self) -> None:
         """
@@ -865,7 +873,7 @@ class RenewalTests(CETestCase):
         @return: the session with its present key.
         """
         assert self.ce is not None
-        return self.ce.sessions["s1"].keys.present
+        return self.ce.proxies[0].sessions["s1"].keys.present
 
     def test_renewed(self) -> None:
         """
@@ -982,7 +990,7 @@ class RenewalTests(CETestCase):
             proxy = self.started(duration=1)
             self.nextDial()
             assert self.ce is not None
-            keys = self.ce.sessions["s1"].keys
+            keys = self.ce.proxies[0].sessions["s1"].keys
             now = self.reactor.seconds
             self.patch(self.reactor, "seconds", lambda: now() + 2)
             self.assertNotEqual(keys.objection(keys.present, self.reactor.seconds()), "")
@@ -1082,7 +1090,7 @@ class TunnelTests(CETestCase):
         assert self.ce is not None
         ce = self.ce
         self.called(proxy.call(commands.EndSession, session="s1", reason="enough"))
-        self.until(lambda: not ce.sessions)
+        self.until(lambda: not ce.proxies[0].sessions)
         self.assertRefused(number)
 
     def test_wished(self) -> None:
@@ -1096,9 +1104,9 @@ class TunnelTests(CETestCase):
         self.assertIn(f"port {number}, which its gridmanager knows", str(refused))
         assert self.ce is not None
         ce = self.ce
-        self.assertEqual(list(ce.sessions), ["s1"])
+        self.assertEqual(list(ce.proxies[0].sessions), ["s1"])
         self.called(proxy.call(commands.EndSession, session="s1", reason="enough"))
-        self.until(lambda: not ce.sessions)
+        self.until(lambda: not ce.proxies[0].sessions)
         again = self.startGAHP(proxy, session="s2", tunnelPort=number)
         self.assertEqual(again, {"tunnelPort": number})
 
@@ -1110,7 +1118,7 @@ class TunnelTests(CETestCase):
         refused = self.startGAHP(proxy, commands=["gahp"])
         self.assertIsInstance(refused, NotAuthorized)
         assert self.ce is not None
-        self.assertEqual(self.ce.sessions, {})
+        self.assertEqual(self.ce.proxies[0].sessions, {})
 
     def test_notEncrypted(self) -> None:
         """

@@ -20,7 +20,7 @@ from rvgahp.gahpsession import STOPPED
 from rvgahp.metrics import registryOf
 from rvgahp.settings import settingsFrom
 from tests.identities import SITE
-from tests.proxydouble import ProxyDouble
+from tests.proxydouble import HOST, ProxyDouble
 from tests.test_ce import ACCESS_FILE, START, CETestCase
 
 ALICE = START["owner"]
@@ -72,7 +72,7 @@ class LimitTests(CETestCase):
         self.called(proxy.call(commands.EndSession, session="s1", reason="enough"))
         assert self.ce is not None
         ce = self.ce
-        self.until(lambda: "s1" not in ce.sessions)
+        self.until(lambda: "s1" not in ce.proxies[0].sessions)
         self.assertEqual(self.ask(proxy, "s6"), {"tunnelPort": 0})
 
     def test_random(self) -> None:
@@ -85,7 +85,7 @@ class LimitTests(CETestCase):
         random = Random(seed)
         proxy = self.accepted()
         assert self.ce is not None
-        sessions = self.ce.sessions
+        sessions = self.ce.proxies[0].sessions
         for number in range(60):
             owner = random.choice((ALICE, BOB))
             step = random.choice(("start", "start", "fail", "end", "break"))
@@ -131,7 +131,12 @@ class AuditTests(CETestCase):
                 self.assertNotIn(line.pop("pid"), (0, os.getpid()))
         return lines
 
-    KNOWN = {"who": ALICE, "site": SITE, "gahp": "cat", "session": "s1"}
+    def known(self) -> dict[str, Any]:
+        """
+        @return: what each line has.
+        """
+        place = f"{HOST}:{self.port.number}"
+        return {"who": ALICE, "site": SITE, "proxy": place, "gahp": "cat", "session": "s1"}
 
     def test_client(self) -> None:
         """
@@ -142,7 +147,7 @@ class AuditTests(CETestCase):
         self.called(proxy.call(commands.EndSession, session="s1", reason="its client is gone"))
         self.until(lambda: proxy.ended)
         first, last = self.lines()
-        known = {**self.KNOWN, "rule": f"{ACCESS_FILE}:1: ALLOW START *"}
+        known = {**self.known(), "rule": f"{ACCESS_FILE}:1: ALLOW START *"}
         self.assertEqual(first, {"event": "start", "decision": "allowed", **known})
         end = {"by": "client", "reason": "its client is gone", "received": 0, "sent": 0}
         end |= {"status": "exited with status 0", "outcome": "killed"}
@@ -156,7 +161,7 @@ class AuditTests(CETestCase):
         proxy = self.accepted()
         for gahp in ("nonesuch", "none"):
             self.called(proxy.call(commands.StartGAHP, **{**START, "gahp": gahp}))
-        known = {**self.KNOWN, "event": "refused", "decision": "refused", "action": "start"}
+        known = {**self.known(), "event": "refused", "decision": "refused", "action": "start"}
         for line, gahp in zip(self.lines(), ("nonesuch", "none"), strict=True):
             self.assertTrue(line.pop("reason"))
             self.assertEqual(line, {**known, "gahp": gahp})
@@ -173,13 +178,13 @@ class AuditTests(CETestCase):
         self.until(lambda: proxy.ended)
         assert self.ce is not None
         settings = settingsFrom("ce", Configuration(None, {"RVGAHP_BROKER_HOST": "h"}))
-        status = CEStatus(self.reactor, settings, SITE, self.ce)
+        status = CEStatus(self.reactor, settings, self.ce)
         samples = {
             (one.name, *one.labels.values()): one.value
-            for family in registryOf(self.ce.counts, status.whole).collect()
+            for family in registryOf(self.ce.runner.counts, status.whole).collect()
             for one in family.samples
         }
-        where = f"{self.ce.proxy.host}:{self.ce.proxy.port}"
+        where = f"{self.ce.proxies[0].state.host}:{self.ce.proxies[0].state.port}"
         for value, *name in (
             (1, "rvgahp_starts_total", "cat"),
             (1, "rvgahp_start_seconds_count"),
@@ -201,7 +206,7 @@ class AuditTests(CETestCase):
         self.called(self.accepted().call(commands.StartGAHP, **START))
         (line,) = self.lines()
         self.assertIn(f"{ACCESS_FILE}:1 denies it", line.pop("reason"))
-        known = {**self.KNOWN, "event": "refused", "decision": "refused", "action": "start"}
+        known = {**self.known(), "event": "refused", "decision": "refused", "action": "start"}
         self.assertEqual(line, known)
 
     def test_stopped(self) -> None:

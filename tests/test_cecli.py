@@ -236,20 +236,24 @@ class UnitTests(SynchronousTestCase):
         """
         twistd = ["--nodaemon", "--no_save", "--pidfile="]
         words = ["/opt/rvgahp/bin/twistd", *twistd, "rvgahp-ce"]
-        made = systemUnit([*words, "--config=/etc/rvgahp-ce/condor_config"])
+        config = "/etc/rvgahp-ce/condor_config"
+        reload = ["/opt/rvgahp/bin/rvgahp", "reload", f"--ce={config}"]
+        made = systemUnit([*words, f"--config={config}"], reload)
         self.assertEqual((CONTRIB / "rvgahp-ce.service").read_text(), made)
         words = ["/H/rvgahp/bin/twistd", *twistd, "--logfile=/H/.rvgahp/ce.log", "rvgahp-ce"]
-        made = userUnit(words, {}).replace("/H/", "%h/")
+        made = userUnit(words, ["/H/rvgahp/bin/rvgahp", "reload", "--ce"], {}).replace("/H/", "%h/")
         self.assertEqual((CONTRIB / "user" / "rvgahp-ce.service").read_text(), made)
 
     def test_quoted(self) -> None:
         """
         systemd takes each word as it is.
         """
-        text = userUnit(["/a b/c", "$HOME", "50%", 'a\\"b', ""], {"A": "$HOME"})
+        words = ["/a b/c", "$HOME", "50%", 'a\\"b', ""]
+        text = userUnit(words, ["/a b/r", "$"], {"A": "$HOME"})
+        self.assertIn('ExecReload="/a b/r" "$$"\n', text)
         self.assertIn('ExecStart="/a b/c" "$$HOME" "50%%" "a\\\\\\"b" ""\n', text)
         self.assertIn('Environment="A=$HOME"\n', text)
-        self.assertRaises(RvgahpError, systemUnit, ["/a", "b\n"])
+        self.assertRaises(RvgahpError, systemUnit, ["/a", "b\n"], ["/a"])
 
 
 class CronTests(SynchronousTestCase):

@@ -62,7 +62,7 @@ class GatewayTests(CETestCase):
             place = f"{HOST}:{self.port.number}"
             self.assertTrue(peer.startswith(f"{place} through the "), peer)
             assert self.ce is not None
-            self.assertIn(url.rpartition("/")[2], self.ce.proxy.document()["through"])
+            self.assertIn(url.rpartition("/")[2], self.ce.proxies[0].state.document()["through"])
             self.called(proxy.call(commands.StartGAHP, **START))
             self.until(lambda: self.port.channels)
             self.assertEqual(self.port.channels[0][0], TICKETS[0])
@@ -104,7 +104,7 @@ class GatewayTests(CETestCase):
         self.assertEqual(self.gateway.logins, [self.gateway.wants])
         self.assertNotIn("s3cret", repr([{**event} for event in logs]))
         assert self.ce is not None
-        self.assertNotIn("s3cret", repr(self.ce.proxy.document()))
+        self.assertNotIn("s3cret", repr(self.ce.proxies[0].state.document()))
 
     def test_changed(self) -> None:
         """
@@ -153,7 +153,7 @@ class PlacesTests(CETestCase):
         proxy = self.accepted(RVGAHP_CONNECT_TO=places)
         self.assertLess(self.reactor.seconds() - begin, limits.DIAL_TIMEOUT)
         assert self.ce is not None
-        self.assertEqual(self.ce.proxy.port, self.port.number)
+        self.assertEqual(self.ce.proxies[0].state.port, self.port.number)
         self.patch(waylimits, "NEXT_ADDRESS_DELAY", 100.0)
         self.called(proxy.call(commands.StartGAHP, **START))
         self.until(lambda: self.port.channels)
@@ -207,11 +207,13 @@ class UnansweredTests(CETestCase):
         self.assertEqual([words in one["reason"] for one in told], [True])
         self.assertIn(words, proxy.ended[0][1])
         self.assertNotIn(MAGIC.decode(), proxy.ended[0][1])
-        shown = {**ce.proxy.document(), "unanswered": ce.way.doubt()}
+        shown = {**ce.proxies[0].state.document(), "unanswered": ce.proxies[0].way.doubt()}
         (sentence,) = sentences({"proxies": [shown], "now": 0})
-        self.assertIn(f"No channel gets through: the last {ce.way.unanswered} channels", sentence)
-        ce.way.channelOpened()
-        self.assertEqual(ce.way.doubt(), "")
+        self.assertIn(
+            f"No channel gets through: the last {ce.proxies[0].way.unanswered} channels", sentence
+        )
+        ce.proxies[0].way.channelOpened()
+        self.assertEqual(ce.proxies[0].way.doubt(), "")
 
     def test_away(self) -> None:
         """
@@ -220,9 +222,9 @@ class UnansweredTests(CETestCase):
         proxy = self.accepted()
         assert self.ce is not None
         for _ in range(waylimits.UNANSWERED_CHANNELS - 1):
-            self.ce.way.channelUnanswered()
-        self.assertEqual(self.ce.way.doubt(), "")
+            self.ce.proxies[0].way.channelUnanswered()
+        self.assertEqual(self.ce.proxies[0].way.doubt(), "")
         proxy.control.abort()
-        self.until(lambda: self.ce is not None and not self.ce.way.isUp())
-        self.ce.way.channelUnanswered()
-        self.assertEqual(self.ce.way.doubt(), "")
+        self.until(lambda: self.ce is not None and not self.ce.proxies[0].way.isUp())
+        self.ce.proxies[0].way.channelUnanswered()
+        self.assertEqual(self.ce.proxies[0].way.doubt(), "")

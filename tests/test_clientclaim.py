@@ -539,9 +539,10 @@ class ProcessTests(ClientTestCase):
 
     def test_brokenMeanwhile(self) -> None:
         """
-        A channel that breaks while the proxy is away is asked for when it is there again.
+        A channel that breaks while the proxy is away is asked for as soon as it is there
+        again, however long ago it was asked for in vain.
         """
-        self.running()
+        self.running(REDIAL_ASK_FIRST=0.05, REDIAL_ASK_AGAIN=60.0)
         self.restart()
         self.ce.drop("cut")
         self.spend(1)

@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from rvgahp import watchlimits
 from rvgahp.counts import Counts, Distribution
 
 
@@ -48,6 +49,18 @@ class CountsTests(SynchronousTestCase):
             counts.started(gahp, seconds)
         self.assertEqual(counts.starts, {"a": 2, "b": 1})
         self.assertEqual((sum(counts.startSeconds.counts), counts.startSeconds.counts[-1]), (3, 1))
+
+    def test_manyNames(self) -> None:
+        """
+        So many GAHPs are counted by name; whose names come later are counted together.
+        """
+        counts = Counts()
+        for number in range(3 * watchlimits.COUNTED_GAHPS):
+            counts.started(f"g{number}", 0.1)
+        counts.started("g0", 0.1)
+        self.assertEqual(len(counts.starts), watchlimits.COUNTED_GAHPS + 1)
+        self.assertEqual(counts.starts["g0"], 2)
+        self.assertEqual(counts.starts["other"], 2 * watchlimits.COUNTED_GAHPS)
 
     def test_carried(self) -> None:
         """

@@ -413,6 +413,35 @@ class CertificateTests(DoctorTestCase):
         self.assertFinding(self.revoked(day, 2 * day), "warning", "is of", "clock")
 
 
+class ProxiesTests(DoctorTestCase):
+    """
+    A CE with several proxies.
+    """
+
+    def test_each(self) -> None:
+        """
+        Each proxy's certificate is looked at with its own files, and the one that cannot be used
+        is named; the CE would start with the others, and not without any.
+        """
+        names = {"RVGAHP_PROXY_NAMES": "b", "RVGAHP_PROXY_B_BROKER_HOST": "b.example"}
+        case = self.case(given=ceCredentials(), **names)
+        first, second = case.proxies
+        self.assertFinding(certificates(first), "ok", self.path("ce.crt"))
+        e = self.assertRaises(CredentialError, list, certificates(second))
+        self.assertIn(self.path("proxies/b/ce.crt"), str(e))
+        self.assertEqual(second.settings.get("RVGAHP_BROKER_HOST"), "b.example")
+        case.credentials = first.credentials
+        self.assertFinding(start(case), "ok")
+
+    def test_one(self) -> None:
+        """
+        Of a CE with one proxy there is one case; and of a proxy.
+        """
+        for role in ("ce", "proxy"):
+            case = self.case(role)
+            self.assertEqual(case.proxies, [case])
+
+
 class FileTests(DoctorTestCase):
     """
     Access file, map file, permissions.
@@ -533,7 +562,7 @@ class DaemonTests(DoctorTestCase):
         found = told(case, self.seen(attention=["Beware."]))
         self.assertFinding(found, "warning", "Beware.", "rvgahp status")
         found = told(case, self.seen(software="rvgahp 0"))
-        self.assertFinding(found, "warning", "it is rvgahp 0", "start it again")
+        self.assertFinding(found, "warning", "it is rvgahp 0", "start it again", "its GAHPs end")
         lost = {"host": "h", "port": 1, "connected": False, "reason": "why", "software": ""}
         found = told(case, self.seen(proxies=[lost]))
         self.assertFinding(found, "wrong", "none to the proxy at h:1: why")

@@ -97,6 +97,7 @@ class WordsTests(SynchronousTestCase):
             ("/a b", " --config '/a b'/condor_config.rvgahp\n"),
         ):
             output = io.StringIO()
+            self.patch(os, "environ", {**os.environ, "PATH": "/nonexistent"})
             joined = Joined("s", "o@d", datetime.now(timezone.utc), [f"{path}/x"], [f"{path}/y"])
             with contextlib.redirect_stdout(output):
                 _tell(joined, path)

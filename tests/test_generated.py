@@ -6,16 +6,20 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
 from twisted.trial.unittest import SynchronousTestCase
 
+import rvgahp
 from rvgahp import errors
 from rvgahp.cetap import Options as CEOptions
 from rvgahp.cli import makeParser
 from rvgahp.proxytap import Options as ProxyOptions
 from rvgahp.settingtable import TABLE
+from tests.procfs import PATIENCE
 from tests.test_cli import leaves
 
 SOURCE = Path(__file__).parent.parent / "doc" / "generated.py"
@@ -149,3 +153,37 @@ class PartsTests(SynchronousTestCase):
         self.assertIn("rvgahp_client [OPTIONS] SOCKPATH GAHP", generated.clientUsage())
         self.assertIn("\n``--rgahp-user USER``\n", generated.clientHelp())
         self.assertIn("\n``RVGAHP_BLAH_DIR``\n", generated.blahpdHelp())
+
+
+class SphinxTests(SynchronousTestCase):
+    """
+    What Sphinx knows of it.
+    """
+
+    if importlib.util.find_spec("sphinx") is None:
+        skip = "Sphinx is not installed"
+
+    def test_dependencies(self) -> None:
+        """
+        A page that is made of the program is read again when the program has changed: the manual
+        may be built on top of an older one.
+        """
+        directory = Path(self.mktemp()).absolute()
+        directory.mkdir()
+        (directory / "conf.py").write_text('extensions = ["directives"]\n')
+        (directory / "index.rst").write_text("Page\n====\n\n.. generated:: errorKinds\n")
+        code = (
+            "import sys; from sphinx.application import Sphinx; d = sys.argv[1];"
+            " app = Sphinx(d, d, d + '/out', d + '/trees', 'dummy', status=None, warning=None);"
+            " app.build(); print(*app.env.dependencies['index'], sep='\\n')"
+        )
+        run = subprocess.run(
+            [sys.executable, "-c", code, str(directory)],
+            env={"PYTHONPATH": f"{SOURCE.parent}:{Path(rvgahp.__file__).parent.parent}"},
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=PATIENCE,
+            check=True,
+        )
+        found = {Path(line).name for line in run.stdout.splitlines()}
+        self.assertLessEqual({"generated.py", "errors.py", "settingtable.py"}, found)

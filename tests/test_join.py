@@ -26,10 +26,12 @@ from rvgahp.errors import CredentialError, NotAuthorized, ProtocolError, RvgahpE
 from rvgahp.invitecode import SECRET_BYTES, InviteCode
 from rvgahp.join import Joined, join
 from rvgahp.joinfiles import CONFIG, JoinDirectory
-from rvgahp.joinroute import Route
+from rvgahp.joinfurther import FurtherProxy
+from rvgahp.joinroute import DIRECT, Route
 from rvgahp.peercred import LocalUser
 from rvgahp.proxytap import ProxyService
-from rvgahp.settings import Settings, settingsFrom
+from rvgahp.servedproxies import readServed
+from rvgahp.settings import Settings, load, settingsFrom
 from rvgahp.sslmethod import SSLMethod
 from rvgahp.trust import Trust
 from tests.broker import DOMAIN
@@ -38,6 +40,7 @@ from tests.identities import ceCredentials
 from tests.kills import killedAfter
 from tests.openrules import allowingAll
 from tests.privatereactor import ReactorTestCase
+from tests.programs import SOAK
 from tests.tlspair import TWISTED_WARNINGS
 
 HOST = "127.0.0.1"
@@ -259,6 +262,98 @@ class GoodTests(JoinTestCase):
         self.assertNotIn("# changed", (self.site / "access").read_text())
 
 
+class FurtherTests(JoinTestCase):
+    """
+    One proxy more for a CE.
+    """
+
+    def also(self, name: str = "Physics", **named: Any) -> Any:
+        """
+        @return: what came of C{rvgahp join --as}.
+        """
+        route = Route(((HOST, self.port),))
+        code = self.invite("b.example")
+        return self.joined(code, further=FurtherProxy(str(self.site), name), route=route, **named)
+
+    def test_further(self) -> None:
+        """
+        The CE keeps what it has; its new credentials go to a directory of their own, and the
+        configuration and the access file, with what others have written there, get a few lines.
+        """
+        self.joined(self.invite())
+        before = {name: (self.site / name).read_bytes() for name in FILES}
+        (self.site / CONFIG).chmod(0o640)
+        found = self.also()
+        self.assertEqual(found.site, "b.example")
+        after = {name: (self.site / name).read_bytes() for name in FILES}
+        for name in FILES:
+            self.assertTrue(after[name].startswith(before[name]), name)
+        changed = [name for name in FILES if after[name] != before[name]]
+        self.assertEqual(changed, ["access", CONFIG])
+        self.assertEqual((self.site / CONFIG).stat().st_mode & 0o777, 0o640)
+        whole = load("ce", str(self.site / CONFIG))
+        settings = whole.ofProxies()
+        self.assertEqual(list(settings), ["", "physics"])
+        own = settings["physics"]
+        self.assertEqual(own.get("RVGAHP_BROKER_HOST"), HOST)
+        self.assertEqual(own.get("RVGAHP_CONNECT_TO"), ((HOST, self.port),))
+        self.assertEqual(
+            own.get("RVGAHP_CERTFILE"), str(self.site / "proxies" / "physics" / "ce.crt")
+        )
+        served, _ = readServed(whole)
+        self.assertEqual([one.site for one in served], ["a.example", "b.example"])
+        rules, _ = readAccessRules(whole)
+        self.assertTrue(rules.levels())
+        self.assertIn(f"ALLOW START {OWNER}/{HOST}\n".encode(), after["access"])
+        self.also("chemistry")
+        self.assertEqual(len(load("ce", str(self.site / CONFIG)).ofProxies()), 3)
+        text = (self.site / "access").read_text()
+        self.assertEqual(text.count(f"ALLOW START {OWNER}/{HOST}"), 1)
+
+    def test_again(self) -> None:
+        """
+        What is there already is not replaced unasked; with --replace the credentials are, and the
+        lines stay as they are.
+        """
+        self.joined(self.invite())
+        self.also()
+        self.assertIn("not replaced unasked", str(self.also()))
+        text = (self.site / CONFIG).read_text()
+        key = self.site / "proxies" / "physics" / "ce.key"
+        before = key.read_bytes()
+        found = self.also(replace=True)
+        self.assertEqual(found.kept, [str(self.site / "access"), str(self.site / CONFIG)])
+        self.assertNotEqual(key.read_bytes(), before)
+        self.assertEqual((self.site / CONFIG).read_text(), text)
+
+    def test_refused(self) -> None:
+        """
+        Without a CE there is none that could serve more; names that cannot be are refused before
+        anything is said to anybody; and who joins twice is told how.
+        """
+        e = self.assertRaises(CredentialError, FurtherProxy, str(self.site), "x")
+        self.assertIn("the first joins without --as", str(e))
+        self.joined(self.invite())
+        for name in ("../x", "a/b", "", "x y", "1", "a-b"):
+            e = self.assertRaises(CredentialError, FurtherProxy, str(self.site), name)
+            self.assertIn("cannot be called", str(e))
+        said = self.refused(CredentialError, self.invite("c.example"))
+        self.assertIn("rvgahp join --as NAME", said)
+
+    def test_through(self) -> None:
+        """
+        It is dialled through what the CE has in between, and nothing else can be named.
+        """
+        self.joined(self.invite())
+        with (self.site / CONFIG).open("a") as file:
+            file.write("RVGAHP_CONNECT_THROUGH = http://gateway.example:3128\n")
+        further = FurtherProxy(str(self.site), "x")
+        self.assertEqual(further.route(DIRECT).through, ("http", "gateway.example", 3128))
+        other = Route((), ("http", "other.example", 3128))
+        e = self.assertRaises(CredentialError, further.route, other)
+        self.assertIn("All proxies of a CE are dialled through the same", str(e))
+
+
 class BadTests(JoinTestCase):
     """
     What can go wrong.
@@ -436,3 +531,35 @@ class KillTests(JoinTestCase):
             return self.invite()
 
         self._killed(prepare, True)
+
+    def test_further(self) -> None:
+        """
+        So it does with C{--as}, and what is added is added once.
+        """
+        self.joined(self.invite())
+        lines = {name: (self.site / name).read_text() for name in ("access", CONFIG)}
+        route = Route(((HOST, self.port),))
+        changes, isDone = 0, False
+        while not isDone:
+            shutil.rmtree(self.site / "proxies", ignore_errors=True)
+            for name, text in lines.items():
+                (self.site / name).write_text(text)
+            code, further = self.invite("b.example"), FurtherProxy(str(self.site), "b")
+            isDone = killedAfter(
+                changes,
+                lambda code=code, further=further: join(  # type: ignore[misc]  # defaults
+                    code, str(self.site), route, further=further
+                ),
+                lambda: self.turn(0.001),
+            )
+            if not isDone:
+                again = FurtherProxy(str(self.site), "b")
+                found = self.joined(code, further=again)
+                self.assertIsInstance(found, Joined, str(found))
+            served, unusable = readServed(load("ce", str(self.site / CONFIG)))
+            self.assertEqual(([one.name for one in served], unusable), (["", "b"], []))
+            for name, word in (("access", "ALLOW"), (CONFIG, "RVGAHP_PROXY_NAMES =")):
+                text = (self.site / name).read_text().removeprefix(lines[name])
+                self.assertEqual(text.count(word), 1)
+            changes += 1 if SOAK else 12  # those of the credentials' files are tried above
+        self.assertGreater(changes, 15)

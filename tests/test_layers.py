@@ -42,10 +42,10 @@ LAYERS = (
     " registryentries hostidentity separation accessreader peernames localnames access"
     " auditlog startlimits trust tlsreasons canonicalnames methodtable authentication"
     " sslmethod history viewer smallsite pagetext watchdog handedsockets waysettings gahpend"
-    " logrecord logformats logrepeats logsinks appendedfile",
+    " logrecord logformats logrepeats logsinks appendedfile servedproxies",
     "proxy proxysession renewal claims sites siteconnection description local localrequests"
-    " ce gahpsession gahpoutput way channeldialer cesessions cetunnels transferpause"
-    " tunnelprobe client clientrun clientsession clientclaim clientface clientcopy"
+    " ce servedproxy gahprunner gahpsession gahpoutput way channeldialer cesessions cetunnels"
+    " transferpause tunnelprobe client clientrun clientsession clientclaim clientface clientcopy"
     " clientfront clientlink clientstdio clienttunnels enrolment siteenrolment"
     " closedenrolment proxyenrolment certificaterenewal cegreeting sitearrival siteend"
     " proxyreload cereload proxyaccess introduction localclients startproblem watch"
@@ -59,7 +59,7 @@ LAYERS = (
     " findings doctor doctoraccount doctorcase doctorcli doctorcertificates doctordaemon"
     " doctorfiles doctorgahps doctorlimit doctornet doctorprograms doctorremedies doctorsettings"
     " doctortls serviceunits commandparser completioncli cecli ceunit cecron"
-    " joinroute doctorway",
+    " joinroute joinfurther doctorway",
 )
 
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

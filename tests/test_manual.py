@@ -17,7 +17,8 @@ from rvgahp.cli import makeParser
 from rvgahp.logformats import journalName
 from rvgahp.logrecord import FIELDS
 from rvgahp.proxytap import Options as ProxyOptions
-from rvgahp.settingrow import GAHP_PREFIX
+from rvgahp.settingreader import proxySetting
+from rvgahp.settingrow import GAHP_PREFIX, OF_PROXY
 from rvgahp.settingtable import TABLE
 from tests.test_cli import commandsOf
 
@@ -131,6 +132,7 @@ class NamesTests(SynchronousTestCase):
         Each setting that is named exists.
         """
         known = {setting.name for setting in TABLE} | NO_SETTINGS
+        known |= {proxySetting("physics", what) for what in OF_PROXY}
         for path in TEXTS:
             for name in re.findall(r"\bRVGAHP_[A-Z0-9_]*[A-Z0-9]\b", path.read_text()):
                 if not name.startswith(GAHP_PREFIX):

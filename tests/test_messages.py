@@ -104,7 +104,7 @@ HELP_CALLS |= {"parameters"}
 #: Names to which texts are given that are no messages.
 HELP_NAMES = {"HELP", "_ABOUT", "_EPILOG", "_BOOTSTRAP", "_SCRIPT", "WITHHELD", "longdesc"}
 HELP_NAMES |= {"BANNED", "SHARED", "_ACCESS_TEXT", "_CONFIG_TEXT", "_CONNECT_TEXTS", "_KEYS"}
-HELP_NAMES |= {"_HARDENING", "_HEAD", "_ORDER", "_SERVICE", "_TITLES"}  # of a unit
+HELP_NAMES |= {"_HARDENING", "_HEAD", "_ORDER", "_RELOAD", "_SERVICE", "_TITLES"}  # of a unit
 
 #: Errors that only a mistake in the code raises.
 MISTAKES = {"AttributeError", "LookupError", "TypeError"}

@@ -76,9 +76,10 @@ class EnrolmentDouble:
         self.looks = 0
         self.believed = Trust([authority("ours").certificate])
 
-    def replace(self, credentials: object, trust: Trust, settings: object) -> None:
+    def replace(self, credentials: object, trust: Trust, settings: object) -> list[str]:
         if self.problem:
             raise CredentialError(self.problem)
+        return []
 
     def look(self) -> None:
         self.looks += 1
@@ -102,6 +103,7 @@ class ReloadTestCase(BrokerTestCase):
         self.enrolment = EnrolmentDouble()
         double: Any = self.enrolment
         self.reload = ProxyReload(self.proxy, double, self.authenticator)
+        self.adopt()
 
     def adopt(self, rules: str = "", mapping: str = "", **settings: str) -> list[str]:
         """
@@ -129,11 +131,12 @@ class SessionTests(ReloadTestCase):
 
     def test_goesOn(self) -> None:
         """
-        What may go on is told nothing.
+        What may go on is told nothing; nor is a comment anything new.
         """
         ce = self.readyCE()
         self.started()
         self.assertEqual(self.adopt(), [])
+        self.assertEqual(self.adopt(f"# All may.\n{self.rules}"), [])
         self.assertEqual((len(self.proxy.sessions), ce.ends), (1, []))
 
     def test_withdrawn(self) -> None:
@@ -142,7 +145,8 @@ class SessionTests(ReloadTestCase):
         """
         ce = self.readyCE()
         client = self.started()
-        (said,) = self.adopt("DENY START *")
+        rules, said = self.adopt("DENY START *")
+        self.assertEqual(rules, "the access rules have changed")
         self.assertIn(": withdrawn", said)
         self.assertEqual(self.proxy.sessions, {})
         ((_, reason),) = ce.ends
@@ -261,7 +265,7 @@ class SiteTests(ReloadTestCase):
         self.authenticator.now = lambda: now() + timedelta(days=365)
         (said,) = self.adopt()
         self.assertIn(f"site {SITE}: closed: the CE's certificate is valid until", said)
-        self.assertEqual(self.enrolment.looks, 1)
+        self.assertEqual(self.enrolment.looks, 2)
         self.assertIsNotNone(ce.reason)
         self.assertEqual((len(self.proxy.sessions), ce.ends), (1, []))
 
@@ -292,8 +296,10 @@ class SiteTests(ReloadTestCase):
             options=clientOptions(ca.issue("alice").credentials(), HOST),
             proxyOptions=serverOptions(proxyCredentials(), trust),
         )
-        self.assertEqual(self.adopt(mapping="SSL CN=alice alice@example.org\n"), [])
-        (said,) = self.adopt(mapping="SSL CN=alice bob@example.org\n")
+        mapping = "SSL CN=alice alice@example.org\n"
+        self.assertEqual(self.adopt(mapping=mapping), ["the map of names has changed"])
+        self.assertEqual(self.adopt(mapping=f"# Who is who\n{mapping}"), [])
+        _, said = self.adopt(mapping="SSL CN=alice bob@example.org\n")
         self.assertIn("has to come again", said)
         self.assertClosed(ce, "the map of canonical names has changed")
         self.assertEqual(ce.ends, [])

@@ -446,11 +446,32 @@ class CountsTests(StatusTestCase):
         self.assertEqual((counts.carried["received"], counts.carried["tunnelsSent"]), (10, 6))
         self.assertEqual((counts.stalls, counts.resumptions), (1, 2))
         client.close()
-        self.spend(25)
+        self.settle()
+        last = {"received": 12, "sent": 2**99, **UNTOLD}
+        self.proxy.sessionEnded(SITE, ce.starts[0]["session"], "its client is gone", **last)
         self.assertEqual(counts.ends, {"client": 1})
+        self.assertEqual((counts.carried["received"], counts.carried["sent"]), (12, 2**53 - 1))
         other, _ = self.dialCE()
         self.failureResultOf(other.hello(instance=b"short"), NotAuthorized)
         self.assertEqual(counts.refusals, {"register": 1})
+
+    def test_short(self) -> None:
+        """
+        What a session has carried that its CE tells of at its end alone is counted, too; one of
+        whose end its CE says nothing has carried what it told last.
+        """
+        ce = self.readyCE()
+        carried = self.proxy.watch.counts.carried
+        self.started()
+        name = self.session()["session"]
+        self.proxy.sessionEnded(SITE, name, "", received=5, sent=6, **UNTOLD)
+        self.assertEqual((carried["received"], carried["sent"]), (5, 6))
+        client = self.started()
+        ce.news = [{"session": self.session()["session"], **NEWS}]
+        self.spend(6)
+        client.close()
+        self.spend(25)
+        self.assertEqual((carried["received"], carried["sent"]), (15, 26))
 
 
 class OperatorTests(StatusTestCase):

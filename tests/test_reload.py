@@ -13,14 +13,17 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from rvgahp.auditlog import AuditLog
-from rvgahp.errors import ConfigurationError, RvgahpError
+from rvgahp.errors import ConfigurationError, NotAuthorized, RvgahpError
 from rvgahp.notify import Notifier
+from rvgahp.peercred import LocalUser
 from rvgahp.reload import Reloading
+from rvgahp.viewer import Viewer
 from tests.privatereactor import PATIENCE, ReactorTestCase
 
 
@@ -169,6 +172,27 @@ class ReloadingTests(ReactorTestCase):
             [(line["decision"], line.get("action")) for line in lines[1:3]],
             [("allowed", None), ("refused", "reload")],
         )
+
+    def test_askedBy(self) -> None:
+        """
+        Who asks a CE over its local interface gets what is otherwise, or why nothing is; he must
+        be one who may see and do all, and the audit log has him.
+        """
+        alice = LocalUser(7, "alice", 8)
+        asked: Any = self.reloading.askedBy(Viewer(alice, True))
+        self.assertEqual(self.result(asked), {"changes": ["it is new"]})
+        self.state = "broken"
+        asked = self.reloading.askedBy(Viewer(alice, True))
+        failure = self.result(asked)
+        assert isinstance(failure, Failure)
+        self.assertEqual(failure.getErrorMessage(), "nothing was changed: access:3 is broken")
+        self.state = "new"
+        self.assertRaises(NotAuthorized, self.reloading.askedBy, Viewer(alice, False))
+        self.assertEqual(self.adopted, ["new"])
+        lines = [json.loads(line) for line in self.path.read_text().splitlines()]
+        told = [[line.get(name) for name in ("decision", "user", "uid", "pid")] for line in lines]
+        self.assertEqual([decision for decision, *_ in told], ["allowed", "refused", "refused"])
+        self.assertEqual([who for _, *who in told], [["alice", 7, 8]] * 3)
 
     def test_notified(self) -> None:
         """

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from rvgahp.errors import RvgahpError
+from rvgahp.reloadcli import _askCE
 from tests.programs import program, runProgram
 
 
@@ -76,3 +81,32 @@ class PidFileTests(SynchronousTestCase):
         words = ["reload", "--pidfile", "x", "--socket", "y"]
         run = runProgram([program("rvgahp"), *words])
         self.assertEqual(run.status, 2, run)
+
+
+class CETests(SynchronousTestCase):
+    """
+    C{--ce}; C{tests.test_whole_reload} has a real one.
+    """
+
+    def test_older(self) -> None:
+        """
+        A CE that knows of no such request is told from one that refuses it.
+        """
+        for said, words in (
+            ("there is no '/v1/reload'; try /v1/status", "older than this rvgahp"),
+            ("nothing was changed: why", "nothing was changed: why"),
+        ):
+
+            async def ask(*_: Any, said: str = said, **__: Any) -> dict[str, Any]:
+                raise RvgahpError(said)
+
+            asked = Deferred.fromCoroutine(_askCE(Namespace(), ask, None))
+            self.assertIn(words, str(self.failureResultOf(asked, RvgahpError).value))
+
+    def test_absent(self) -> None:
+        """
+        Without a configuration, and without a CE, a sentence says so.
+        """
+        run = runProgram([program("rvgahp"), "reload", "--ce=/nonexistent/file"])
+        self.assertEqual((run.status, run.output), (1, b""), run)
+        self.assertIn("/nonexistent/file", run.errors)

@@ -42,7 +42,7 @@ from rvgahp.separation import Separation
 from rvgahp.settings import settingsFrom
 settings = settingsFrom("ce", Configuration(None, {"RVGAHP_BROKER_HOST": "h"}))
 os.setgroups([0, 1, 2])
-Separation(settings, "site", pwd.getpwnam("nobody")).letGo()
+Separation(settings, pwd.getpwnam("nobody")).letGo()
 status = dict(line.split(":\\t", 1) for line in open("/proc/self/status") if ":\\t" in line)
 names = ("Uid", "Gid", "Groups", "CapEff", "CapPrm", "NoNewPrivs")
 told = {name: status[name].split() for name in names}
@@ -84,7 +84,7 @@ class ChoiceTests(SynchronousTestCase):
         """
         It does not start; the sentence has these words.
         """
-        e = self.assertRaises(ConfigurationError, separationOf, settings(**values), "s", {})
+        e = self.assertRaises(ConfigurationError, separationOf, settings(**values), {})
         for word in words:
             self.assertIn(word, str(e))
 
@@ -93,18 +93,18 @@ class ChoiceTests(SynchronousTestCase):
         Whoever is not root runs all as himself, whatever the settings say.
         """
         self.patch(os, "geteuid", lambda: 1000)
-        self.assertIs(separationOf(settings(RVGAHP_ACCOUNT="nosuch"), "s", {}), None)
+        self.assertIs(separationOf(settings(RVGAHP_ACCOUNT="nosuch"), {}), None)
 
     def test_root(self) -> None:
         """
         Root becomes RVGAHP_ACCOUNT, unless twistd changes the account for good.
         """
         for options in ({}, {"uid": None, "euid": 0}, {"uid": 0}):
-            self.assertIsInstance(separationOf(settings(), "s", options), Separation)
-        self.assertIs(separationOf(settings(), "s", {"uid": 7, "euid": 0}), None)
+            self.assertIsInstance(separationOf(settings(), options), Separation)
+        self.assertIs(separationOf(settings(), {"uid": 7, "euid": 0}), None)
         for uid in (None, 7):
             options = {"uid": uid, "euid": 1}
-            e = self.assertRaises(ConfigurationError, separationOf, settings(), "s", options)
+            e = self.assertRaises(ConfigurationError, separationOf, settings(), options)
             self.assertIn("a way back to root", str(e))
 
     def test_account(self) -> None:
@@ -115,17 +115,17 @@ class ChoiceTests(SynchronousTestCase):
         self.assertRefused("no account nosuch (RVGAHP_ACCOUNT)", RVGAHP_ACCOUNT="nosuch")
         self.assertRefused("root (RVGAHP_ACCOUNT) is root", RVGAHP_ACCOUNT="root")
         given = settings(RVGAHP_ACCOUNT="root", RVGAHP_ALLOW_ROOT="true")
-        self.assertIs(separationOf(given, "s", {}), None)
+        self.assertIs(separationOf(given, {}), None)
 
     def test_notes(self) -> None:
         """
         A PAM service that will not be asked is told of.
         """
         given = settings(RVGAHP_PAM_SERVICE="rvgahp")
-        self.assertEqual(notesOf(given, separationOf(given, "s", {})), [])
+        self.assertEqual(notesOf(given, separationOf(given, {})), [])
         self.assertEqual(notesOf(settings(), None), [])
         self.patch(os, "geteuid", lambda: 1000)
-        (note,) = notesOf(given, separationOf(given, "s", {}))
+        (note,) = notesOf(given, separationOf(given, {}))
         self.assertIn("PAM is not asked", note)
 
     def test_map(self) -> None:
@@ -158,7 +158,7 @@ class RulesTests(SynchronousTestCase):
         given = settings(RVGAHP_GAHP_NAMES=" ".join(gahps), RVGAHP_UMASK="077", **values)
         table = GAHPTable(given, [])
         self.patch(os, "environ", {"PATH": "/bin:/usr/bin", "SECRET": "x", "LC_ALL": "C"})
-        return table, Separation(given, "s", ACCOUNT).rules(table, 1024)
+        return table, Separation(given, ACCOUNT).rules(table, 1024)
 
     def test_rules(self) -> None:
         """
@@ -234,7 +234,7 @@ class LetGoTests(SynchronousTestCase):
             raise PermissionError(1, "Operation not permitted")
 
         self.patch(os, "setgroups", refuse)
-        e = self.assertRaises(ConfigurationError, Separation(settings(), "s", ACCOUNT).letGo)
+        e = self.assertRaises(ConfigurationError, Separation(settings(), ACCOUNT).letGo)
         self.assertIn("The CE cannot become cesar (uid 4711, RVGAHP_ACCOUNT)", str(e))
 
     def test_pretended(self) -> None:
@@ -243,7 +243,7 @@ class LetGoTests(SynchronousTestCase):
         """
         for name in ("setgroups", "setresgid", "setresuid"):
             self.patch(os, name, lambda *ids: None)
-        e = self.assertRaises(ConfigurationError, Separation(settings(), "s", ACCOUNT).letGo)
+        e = self.assertRaises(ConfigurationError, Separation(settings(), ACCOUNT).letGo)
         self.assertIn("uid 4711 and gid 4712 could not be had", str(e))
 
 
@@ -301,7 +301,7 @@ class AccountsTests(SynchronousTestCase):
         """
         Who asks for no account has none, and reads what to do.
         """
-        accounts = Separation(settings(), "s", ACCOUNT).accounts
-        self.assertEqual(accounts.accountFor("alice@here", "bob"), "bob")
-        e = self.assertRaises(NotAuthorized, accounts.accountFor, "alice@here", "")
+        accounts = Separation(settings(), ACCOUNT).accounts
+        self.assertEqual(accounts.accountFor("alice@here", "bob", "s"), "bob")
+        e = self.assertRaises(NotAuthorized, accounts.accountFor, "alice@here", "", "s")
         self.assertIn("'PROXY alice@here ACCOUNT'", str(e))

@@ -316,7 +316,8 @@ class RefusalTests(SynchronousTestCase):
         """
         others = (
             *("BATCH_GHAP", "FT_GAHP_LOG", "SEC_CLIENT_ENCRYPTION", "SEC_READ_INTEGRITY"),
-            "GRIDMANAGER_GAHP_CALL_TIMEOUT_CONDOR",
+            *("GRIDMANAGER_GAHP_CALL_TIMEOUT_CONDOR", "SEC_DEFAULT_AUTHENTICATION"),
+            "SEC_DEFAULT_AUTHENTICATION_TIMEOUT",
         )
         settings = settingsFrom("proxy", Configuration(FILE, {}, others))
         self.assertEqual(len(settings.notes), 1)
@@ -511,6 +512,98 @@ class GAHPTests(SynchronousTestCase):
         ):
             e = self.assertRaises(ConfigurationError, ce, **values)
             self.assertIn(words, str(e))
+
+
+class ProxiesTests(SynchronousTestCase):
+    """
+    Further proxies of a CE.
+    """
+
+    def test_own(self) -> None:
+        """
+        Each has what is its own, or the default, but never what is the first one's; all else is
+        the same for all.
+        """
+        settings = ce(
+            RVGAHP_BROKER_HOST="first",
+            RVGAHP_BROKER_PORT="1",
+            RVGAHP_SITE="here",
+            RVGAHP_MAX_SESSIONS="7",
+            RVGAHP_PROXY_NAMES="B c_1",
+            RVGAHP_PROXY_B_BROKER_HOST="second",
+            RVGAHP_PROXY_B_MAX_SESSIONS="5",
+            **only("RVGAHP_PROXY_C_1_BROKER_HOST", "third"),
+            RVGAHP_PROXY_C_1_CONNECT_TO="relay:7",
+            RVGAHP_PROXY_C_1_CERTFILE="/c.crt",
+            RVGAHP_UMASK="077",
+        )
+        names = ("BROKER_HOST", "BROKER_PORT", "SITE", "MAX_SESSIONS", "CONNECT_TO", "UMASK")
+        found = {
+            name: [own.get(f"RVGAHP_{what}") for what in names]
+            for name, own in settings.ofProxies().items()
+        }
+        self.assertEqual(
+            found,
+            {
+                "": ["first", 1, "here", 7, (), 0o77],
+                "b": ["second", 41000, None, 5, (), 0o77],
+                "c_1": ["third", 41000, None, 7, (("relay", 7),), 0o77],
+            },
+        )
+        files = [own.get("RVGAHP_CERTFILE") for own in settings.ofProxies().values()]
+        self.assertEqual(files[1], os.path.join(os.path.dirname(files[0]), "proxies/b/ce.crt"))
+        self.assertEqual(files[2], "/c.crt")
+
+    def test_onlyNamed(self) -> None:
+        """
+        The proxy without a name may be left out where there is another.
+        """
+        values = {"RVGAHP_PROXY_NAMES": "b", "RVGAHP_PROXY_B_BROKER_HOST": "second"}
+        settings = settingsFrom("ce", Configuration(None, values))
+        self.assertEqual(list(settings.ofProxies()), ["b"])
+
+    def test_refused(self) -> None:
+        """
+        A name without a host, settings of no proxy, and names that cannot be are refused.
+        """
+        b = {"RVGAHP_PROXY_NAMES": "b", "RVGAHP_PROXY_B_BROKER_HOST": "h"}
+        for values, words in (
+            ({"RVGAHP_PROXY_NAMES": "b"}, "RVGAHP_PROXY_B_BROKER_HOST is not set"),
+            ({"RVGAHP_PROXY_B_BROKER_HOST": "h"}, "belongs to no proxy"),
+            ({**b, "RVGAHP_PROXY_B_BROKER_PORT": "0"}, "RVGAHP_PROXY_B_BROKER_PORT = 0"),
+            ({**b, "RVGAHP_PROXY_B_UMASK": "0"}, "RVGAHP_PROXY_B_UMASK"),
+            ({"RVGAHP_PROXY_NAMES": "b-c"}, "RVGAHP_PROXY_NAMES = b-c"),
+            ({"RVGAHP_PROXY_NAMES": "../b"}, "RVGAHP_PROXY_NAMES = ../b"),
+            ({"RVGAHP_PROXY_NAMES": "x" * 33}, "is not possible"),
+        ):
+            e = self.assertRaises(ConfigurationError, ce, **values)
+            self.assertIn(words, str(e))
+
+    def test_adopted(self) -> None:
+        """
+        A reload takes up proxies that have come and limits that have changed; a place that has
+        changed, and a proxy that has gone, wait.
+        """
+        b = {"RVGAHP_PROXY_NAMES": "b", "RVGAHP_PROXY_B_BROKER_HOST": "h"}
+        running = ce(**b)
+        again = ce(
+            **{**b, "RVGAHP_PROXY_NAMES": "b c"},
+            RVGAHP_PROXY_B_BROKER_PORT="7",
+            RVGAHP_PROXY_B_MAX_SESSIONS="5",
+            RVGAHP_PROXY_C_BROKER_HOST="i",
+        )
+        changed, waiting = running.adopt(again)
+        self.assertEqual(changed, ["RVGAHP_PROXY_NAMES", "RVGAHP_PROXY_B_MAX_SESSIONS"])
+        self.assertEqual(waiting, ["RVGAHP_PROXY_B_BROKER_PORT"])
+        found = running.ofProxies()
+        self.assertEqual(found["b"].get("RVGAHP_MAX_SESSIONS"), 5)
+        self.assertEqual(found["b"].get("RVGAHP_BROKER_PORT"), 41000)
+        self.assertEqual(found["c"].get("RVGAHP_BROKER_HOST"), "i")
+        _, waiting = running.adopt(ce())
+        self.assertIn("RVGAHP_PROXY_B_BROKER_HOST", waiting)
+        changed, _ = running.adopt(ce(**b, RVGAHP_MAX_SESSIONS="9"))
+        self.assertIn("RVGAHP_MAX_SESSIONS", changed)
+        self.assertEqual(running.ofProxies()["c"].get("RVGAHP_BROKER_HOST"), "i")
 
 
 class AdoptionTests(SynchronousTestCase):

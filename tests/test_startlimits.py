@@ -86,7 +86,8 @@ class LimitsTests(SynchronousTestCase):
 
     def test_ce(self) -> None:
         """
-        A CE has limits of an owner and of all, and one rate for all.
+        A CE has limits of an owner, of a proxy and of all, and one rate for all that a proxy
+        wants, which is not another's.
         """
         values = {
             "RVGAHP_BROKER_HOST": "submit.example",
@@ -97,9 +98,14 @@ class LimitsTests(SynchronousTestCase):
         settings = settingsFrom("ce", Configuration(None, values))
         limits = CELimits(lambda: self.now, lambda: settings)
         words = "alice@submit.example has 2 GAHPs at site s", "RVGAHP_MAX_SESSIONS_PER_OWNER"
-        self.assertBusy(limits, ("alice@submit.example", 2, "s", 2), *words)
+        self.assertBusy(limits, ("alice@submit.example", 2, "s", (2, 3), 2), *words)
         words = "site s runs 3 GAHPs", "RVGAHP_MAX_SESSIONS)"
-        self.assertBusy(limits, ("bob@submit.example", 0, "s", 3), *words)
+        self.assertBusy(limits, ("bob@submit.example", 0, "s", (0, 3), 3), *words)
+        words = "site s runs 2 GAHPs for this proxy", "RVGAHP_PROXY_..._MAX_SESSIONS)"
+        self.assertBusy(limits, ("bob@submit.example", 0, "s", (2, 2), 2), *words)
         for number in range(10):
-            limits.check(f"user{number}@submit.example", 0, "s", 0)
-        self.assertBusy(limits, ("x@submit.example", 0, "s", 0), "too many GAHPs are started")
+            limits.check(f"user{number}@submit.example", 0, "s", (0, 1), 0)
+        self.assertBusy(
+            limits, ("x@submit.example", 0, "s", (0, 1), 0), "too many GAHPs are started"
+        )
+        limits.check("x@submit.example", 0, "s", (0, 1), 0, "another")

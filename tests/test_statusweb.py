@@ -14,7 +14,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs
+from twisted.python.failure import Failure
 
 from rvgahp import smallsite, statusweb, watchlimits
 from rvgahp.configuration import Configuration
@@ -72,6 +75,7 @@ class DoorTestCase(ReactorTestCase):
         self.patch(statusweb, "peerOf", self._peer)
         self.connections: list[socket.socket] = []
         self.door: StatusSocket | None = None
+        self.reload: Any = None
 
     def _peer(self, connection: socket.socket) -> LocalUser:
         if not self.user.name:
@@ -92,7 +96,7 @@ class DoorTestCase(ReactorTestCase):
         """
         values = {"RVGAHP_STATUS_SOCKET": str(self.path), **settings}
         read = settingsFrom("proxy", Configuration(None, values))
-        self.door = StatusSocket(self.reactor, read, self.source)
+        self.door = StatusSocket(self.reactor, read, self.source, self.reload)
         self.door.bind()
         self.door.open()
         return self.door
@@ -132,6 +136,17 @@ class DoorTestCase(ReactorTestCase):
         @return: what is answered until the connection is closed.
         """
         connection = self.connect()
+        for piece in said:
+            connection.sendall(piece)
+            self.turn()
+        if halfClosed:
+            connection.shutdown(socket.SHUT_WR)
+        return self.rest(connection)
+
+    def rest(self, connection: socket.socket) -> bytes:
+        """
+        @return: what comes until the other end closes.
+        """
         answer = b""
 
         def isOver() -> bool:
@@ -140,11 +155,6 @@ class DoorTestCase(ReactorTestCase):
             answer += more or b""
             return more == b""
 
-        for piece in said:
-            connection.sendall(piece)
-            self.turn()
-        if halfClosed:
-            connection.shutdown(socket.SHUT_WR)
         self.until(isOver)
         connection.close()
         return answer
@@ -186,6 +196,51 @@ class AnswerTests(DoorTestCase):
         ):
             self.assertEqual(self.ask("POST", path, body), (200, {"did": expected[0]}))
             self.assertEqual(self.source.asked[-1], ("root", True, *expected))
+
+    def test_reload(self) -> None:
+        """
+        A daemon that takes it reads its files again when it is told so; who asks waits for the
+        end, longer than others may, and learns what came of it.
+        """
+        asked: list[tuple[str, Deferred[dict[str, Any]]]] = []
+
+        def reload(viewer: Viewer) -> Deferred[dict[str, Any]]:
+            asked.append((viewer.user.name, Deferred()))
+            return asked[-1][1]
+
+        self.patch(watchlimits, "STATUS_TIMEOUT", 0.05)
+        self.reload = reload
+        self.open()
+        request = b"POST /v1/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+        for result, status, words in (
+            ({"changes": []}, b"200", b'{"changes": []}'),
+            (Failure(Busy("nothing was changed: why")), b"409", b'{"error": "nothing was'),
+        ):
+            connection = self.connect()
+            connection.sendall(request)
+            self.until(lambda: asked)
+            late: Deferred[None] = deferLater(self.reactor, 2 * watchlimits.STATUS_TIMEOUT)
+            self.resultOf(late)
+            name, waiting = asked.pop()
+            self.assertEqual((name, self.heard(connection)), ("root", None))
+            waiting.callback(result)
+            answer = self.rest(connection)
+            self.assertIn(b" " + status + b" ", answer.partition(b"\r\n")[0])
+            self.assertIn(words, answer)
+        gone = self.connect()
+        gone.sendall(request)
+        self.until(lambda: asked)
+        gone.close()
+        self.turn()
+        asked.pop()[1].callback({"changes": []})
+        self.assertEqual(self.ask("GET", "/v1/reload")[0], 405)
+
+    def test_noReload(self) -> None:
+        """
+        One that is told so otherwise has no such path.
+        """
+        self.open()
+        self.assertEqual(self.ask("POST", "/v1/reload")[0], 404)
 
     def test_refusals(self) -> None:
         """

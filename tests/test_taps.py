@@ -164,7 +164,7 @@ class OptionsTests(SynchronousTestCase):
             f"RVGAHP_BROKER_HOST = proxy.example.org\n{'' if os.geteuid() else STAYS_ROOT}"
         )
         options = self.parsed(cetap.Options(), "--broker-port=42000")
-        self.assertEqual(options.site, SITE)
+        self.assertEqual([one.site for one in options.served], [SITE])
         self.assertEqual(options.settings.get("RVGAHP_BROKER_PORT"), 42000)
         self.assertEqual(options.gahps.names(), ["batch_gahp", "blahpd"])
 
@@ -292,9 +292,9 @@ class OptionsTests(SynchronousTestCase):
         self.assertIn("set RVGAHP_SITE", self.ce(*files))
         config = self.config("RVGAHP_BROKER_HOST = x", "RVGAHP_SITE = hpc", *files)
         made = self.parsed(cetap.Options(), f"--config={config}")
-        self.assertEqual(made.site, "hpc")
-        self.assertNotIn("PRIVATE", repr(made.credentials))
-        options = clientOptions(made.credentials, "x", made.trust)
+        self.assertEqual([one.site for one in made.served], ["hpc"])
+        self.assertNotIn("PRIVATE", repr(made.served))
+        options = clientOptions(made.served[0].credentials, "x", made.trust)
         self.assertIsNotNone(options.clientConnectionForTLS(None))
 
     def test_early(self) -> None:
@@ -598,14 +598,18 @@ class ProxyServiceTests(ReactorTestCase):
         ce = CE(
             self.reactor,
             settings,
-            SITE,
             GAHPTable(settings, []),
+            0,
+            Access(self.reactor, parse("ALLOW START *", "/x/access", "ce")),
+        )
+        ce.serve(
+            "",
+            settings,
+            SITE,
             CertificateRenewal(self.reactor, settings, ceCredentials(), Random(1)),
             Trust(()),
             [SSLMethod()],
-            0,
-            lambda control, answer: ready.append(answer),
-            Access(self.reactor, parse("ALLOW START *", "/x/access", "ce")),
+            lambda served, control, answer: ready.append(answer),
         )
         ce.startService()
         self.until(lambda: ready)
@@ -623,8 +627,8 @@ class ProxyServiceTests(ReactorTestCase):
         self.spend(0.02)
         service.stopService()
         self.assertEqual(kept.recv(1), b"")
-        self.assertEqual(len(ce.sessions), 1)
-        self.until(lambda: ce._control is None)
+        self.assertEqual(len(ce.proxies[0].sessions), 1)
+        self.until(lambda: ce.proxies[0]._control is None)
         self.until(lambda: client.read() or client.isOver)
         silent.settimeout(5)
         self.assertEqual(silent.recv(1), b"")

@@ -11,9 +11,18 @@ from datetime import datetime
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from rvgahp.accessrules import PROXY, START, Subject, parse
 from rvgahp.errors import ProtocolError
 from rvgahp.proxysocket import DEFAULT_SOCKET
-from rvgahp.tracewords import REMEDIES, account, policyWords, sourceOf, when, whyNot
+from rvgahp.tracewords import (
+    REMEDIES,
+    account,
+    notAllowed,
+    policyWords,
+    sourceOf,
+    when,
+    whyNot,
+)
 
 
 class WordsTests(SynchronousTestCase):
@@ -45,6 +54,21 @@ class WordsTests(SynchronousTestCase):
         )
         self.assertIn("methods none", policyWords("N:N:"))
         self.assertRaises(ProtocolError, policyWords, "nonsense")
+
+    def test_notAllowed(self) -> None:
+        """
+        Where a DENY rule is the reason, it is that which has to go, and its file and line are
+        named; else an ALLOW rule is missing.
+        """
+        things = {"site": "s", "gahp": "g", "account": ""}
+        for text, words in (
+            ("ALLOW START *\nDENY START alice@x.org", "the DENY rule at /etc/a b:2, or"),
+            ("ALLOW START bob@x.org", "for a line ALLOW START in its access file"),
+        ):
+            rules = parse(text, "/etc/a b", PROXY)
+            refusal = rules.decide(START, Subject("alice@x.org"), things).refusal
+            self.assertIn(words, notAllowed(refusal))
+            self.assertIn("is told to those who may use it.", notAllowed(refusal))
 
     def test_sourceOf(self) -> None:
         """

@@ -209,7 +209,7 @@ class CETests(CETestCase):
         self.patch(limits, "PAUSE_POLL", 0.05)
         self.started()
         assert self.ce is not None
-        tunnels = self.ce.sessions["s1"].tunnels
+        tunnels = self.ce.proxies[0].sessions["s1"].tunnels
         assert tunnels is not None
         address = "127.0.0.1", tunnels.number
         names: list[object] = []

@@ -394,6 +394,29 @@ class AuditTests(WatchTestCase):
         counts = {"received": 6, "sent": 12}
         self.assertLine(second, event="end", by="site", session="s2", site=SITE, **counts)
 
+    def test_older(self) -> None:
+        """
+        Of a session that is older than this proxy only what comes from now on is counted.
+        """
+        ce, _ = self.dialCE()
+        ce.hello()
+        entries = [entryOf(name, owner=ALICE) for name in ("s1", "s2")]
+        self.successResultOf(ce.listEntries(entries))
+        counts = self.proxy.watch.counts
+        news = {"phase": "running", "pid": 7, "stalled": 0, "tunnels": 0}
+        news |= {"tunnelsReceived": 0, "tunnelsSent": 0}
+        last = {"sent": 2000, "outcome": None, "status": None, "lived": None, "signal": None}
+        self.claim("s1")
+        ce.news = [{"session": "s1", **news, "received": 1000, "sent": 1000, "channels": 9}]
+        self.spend(6)
+        self.assertEqual((counts.carried["received"], counts.resumptions), (0, 0))
+        ce.news = [{"session": "s1", **news, "received": 1001, "sent": 1000, "channels": 10}]
+        self.spend(6)
+        self.assertEqual((counts.carried["received"], counts.resumptions), (1, 1))
+        self.proxy.sessionEnded(SITE, "s1", "", received=1003, **last)
+        self.proxy.sessionEnded(SITE, "s2", "", received=1000, **last)
+        self.assertEqual((counts.carried["received"], counts.carried["sent"]), (3, 1000))
+
     def test_stopped(self) -> None:
         """
         When the proxy stops, a session whose CE was waited for is recorded without its bytes;

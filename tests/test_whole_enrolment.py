@@ -139,7 +139,7 @@ class EnrolmentTests(EnrolledTestCase):
         waitFor(lambda: time.monotonic() > ends, "the end of the certificate", PATIENCE)
         self.ce.start()
         log = self.ce.log.read_text()
-        self.assertIn("The certificate has ended", log)
+        self.assertIn("ce.crt has ended", log)
         self.assertIn("the certificate had ended and has been renewed", log)
         self.assertNotEqual(self.serial(), first)
 

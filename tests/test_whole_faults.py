@@ -16,11 +16,12 @@ from random import SystemRandom
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.faultsessions import SILENT
 from tests.faultworld import World, absences, report, unfinished
 from tests.programs import SOAK
 from tests.shared import stopShared
 
-SECONDS = float(os.environ.get("RVGAHP_FAULTS_SECONDS") or (120 if SOAK else 40))
+SECONDS = float(os.environ.get("RVGAHP_FAULTS_SECONDS") or (120 if SOAK else 20))
 SESSIONS = int(os.environ.get("RVGAHP_FAULTS_SESSIONS") or 1 << 30)
 SEED = int(os.environ.get("RVGAHP_FAULTS_SEED") or SystemRandom().randrange(1, 1 << 32))
 
@@ -84,6 +85,9 @@ class FaultTests(SynchronousTestCase):
         for outcome in ("whole", "tunnel, whole"):
             self.assertGreater(world.outcomes[outcome], 0, outcome)
         self.assertGreater(sum(world.counts.values()), 0)
+        self.assertLessEqual(
+            world.outcomes[SILENT], max(AT_ONCE, sum(world.outcomes.values()) // 50)
+        )
 
     @staticmethod
     def _isOver(world: World, began: float) -> bool:

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from random import SystemRandom
 
 from twisted.trial.unittest import SkipTest
 
@@ -112,9 +113,10 @@ class AddressTests(FloodTestCase):
 
     def test_ours(self) -> None:
         """
-        From the CE's own address, which is never refused.
+        From the CE's own address, which is never refused.  By itself some kinds, drawn anew
+        each time.
         """
-        for kind in SAID:
+        for kind in SAID if SOAK else SystemRandom().sample(list(SAID), 3):
             said = self.flood(kind, "127.0.0.1")
             self.assertNotIn("Refused a connection from 127.0.0.1:", said)
 

@@ -81,6 +81,13 @@ class ReloadTests(PlaygroundTestCase):
         words = ["reload", "--socket", self.playground.sandbox.socket]
         return runProgram([program("rvgahp"), *words])
 
+    def reloadCE(self) -> Run:
+        """
+        C{rvgahp reload --ce}.
+        """
+        config = str(self.path("condor_config.rvgahp-ce"))
+        return runProgram([program("rvgahp"), "reload", f"--ce={config}"])
+
     def hangUp(self) -> str:
         """
         Have the CE read its files again.
@@ -133,6 +140,8 @@ class ReloadTests(PlaygroundTestCase):
         run = self.reload()
         self.assertEqual((run.status, run.output), (0, b"read again; nothing is new\n"), run)
         self.assertIn("Read again: nothing is new", self.hangUp())
+        run = self.reloadCE()
+        self.assertEqual((run.status, run.output), (0, b"read again; nothing is new\n"), run)
         for client in clients:
             self.assertLives(client)
 
@@ -156,7 +165,8 @@ class ReloadTests(PlaygroundTestCase):
         """
         clients, other = self.sessions(), self.sessions("other", 1)[0]
         self.append("access.rvgahp-ce", "DENY START gahp=other *")
-        self.assertIn("withdrawn", self.hangUp())
+        run = self.reloadCE()
+        self.assertEqual((run.status, run.output), (0, b"the access rules have changed\n"), run)
         self.assertEnded(other, "may not start other", "denies it")
         for client in clients:
             self.assertLives(client)
@@ -175,6 +185,15 @@ class ReloadTests(PlaygroundTestCase):
         self.assertIn("PERMIT", run.errors)
         self.append("access.rvgahp-ce", "DENY WHATEVER *")
         self.assertIn("Not read again, all stays as it was", self.hangUp())
+        run = self.reloadCE()
+        self.assertEqual((run.status, run.output), (1, b""), run)
+        self.assertIn("nothing was changed", run.errors)
+        self.assertIn("WHATEVER", run.errors)
+        self.append("condor_config.rvgahp-ce", "RVGAHP_NO_SUCH_SETTING = 1")
+        run = self.reloadCE()
+        self.assertEqual(run.status, 1, run)
+        self.assertIn("nothing was changed", run.errors)
+        self.assertIn("RVGAHP_NO_SUCH_SETTING", run.errors)
         for client in clients:
             self.assertLives(client)
         self.assertServes()
@@ -201,7 +220,9 @@ class ReloadTests(PlaygroundTestCase):
         clients = self.sessions()
         directory = self.playground.sandbox.directory
         makeHostCredentials(directory, "127.0.0.1", replace=True)
-        self.assertEqual(self.reload().status, 0)
+        run = self.reload()
+        self.assertEqual(run.status, 0, run)
+        self.assertIn(b"certificate, key or authorities have changed", run.output)
         makeCECredentials(directory, "sandbox", replace=True)
         start = len(self.playground.log("ce"))
         self.assertIn("the certificate is another", self.hangUp())

@@ -114,7 +114,7 @@ class StatusTests(PlaygroundTestCase):
         self.assertEqual(atProxy["clientPid"], client.pid)
         shown = {"session", "owner", "gahp", "account", "since", "state", "stalled", "resumed"}
         shown |= {"received", "sent", "tunnels", "tunnelsReceived", "tunnelsSent", "pid"}
-        self.assertEqual(set(atCE), shown)  # and no key
+        self.assertEqual(set(atCE), shown | {"proxy"})  # and no key
         self.assertEqual(set(atProxy), shown | {"user", "site", "clientPid"})
         self.assertEqual(Path(f"/proc/{atCE['pid']}/comm").read_text(), "cat\n")
         for daemon in ("proxy", "ce"):
