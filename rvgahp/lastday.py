@@ -41,14 +41,28 @@ class LastDay:
         @param now: seconds since 1970.
         """
         time = int(now) // STEP * STEP
-        # A clock that was put back begins no piece, so that there is none twice.
-        if not self._pieces or time > self._pieces[-1]["time"]:
+        # A clock that was put back a little begins no piece, so that there is none twice.
+        if self._pieces and time < self._pieces[-1]["time"] - STEP:
+            self._wasAhead(time)
+        elif not self._pieces or time > self._pieces[-1]["time"]:
             self._pieces.append({"time": time, **dict.fromkeys(COLUMNS, 0)})
         totals = _totals(self._counts)
         piece = self._pieces[-1]
         for name in COLUMNS:
             piece[name] += totals[name] - self._former[name]
         self._former = totals
+
+    def _wasAhead(self, time: int) -> None:
+        """
+        The clock was put right: what was counted while it was ahead belongs to the present
+        piece, or nothing would be seen until that time has come.
+        """
+        piece = {"time": time, **dict.fromkeys(COLUMNS, 0)}
+        while self._pieces and self._pieces[-1]["time"] >= time:
+            ahead = self._pieces.pop()
+            for name in COLUMNS:
+                piece[name] += ahead[name]
+        self._pieces.append(piece)
 
     def pieces(self) -> list[dict[str, int]]:
         """

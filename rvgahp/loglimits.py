@@ -13,9 +13,10 @@ TEXT_CHARACTERS = 4000
 #: Characters of one field, as in the audit log.
 FIELD_CHARACTERS = 1000
 
-#: Characters of a traceback, of which the end says most.  With the text, each character
-#: escaped at worst by ten, an event is far below the 212,992 bytes that a datagram may have
-#: (C{net.core.wmem_default}), so that no journal needs a memfd.
+#: Characters of a traceback, of which the end says most.  So an event without one, each
+#: character escaped at worst by ten, is far below the 212,992 bytes that a datagram may have
+#: (C{net.core.wmem_default}), and no journal needs a memfd.  One that is above that, with a
+#: traceback and every field of such characters, is written as text.
 TRACEBACK_CHARACTERS = 12000
 
 #: How often one message is written within so many seconds before it is counted only: a site

@@ -64,3 +64,16 @@ class LastDayTests(SynchronousTestCase):
         self.day.look(THEN)
         (one,) = self.day.pieces()
         self.assertEqual((one["time"], one["starts"]), (THEN + STEP, 1))
+
+    def test_clockAhead(self) -> None:
+        """
+        One that was hours or years ahead until it was put right: what was counted meanwhile is
+        of now, what is new has pieces again, and what was before stays.
+        """
+        for ahead in (2 * STEP, 7 * 86400 * 365):
+            self.setUp()
+            for time in (THEN, THEN + ahead, THEN + ahead + STEP, THEN + STEP, THEN + 2 * STEP):
+                self.counts.started("cat", 1.0)
+                self.day.look(time + 5)
+            found = [(one["time"] - THEN, one["starts"]) for one in self.day.pieces()]
+            self.assertEqual(found, [(0, 1), (STEP, 3), (2 * STEP, 1)])
