@@ -215,6 +215,7 @@ class _Passage:
         self._connected = connected
         self._report = failed
         self._underway: Any = None
+        self._address: Target | None = None  # the gateway's, when it is reached
         # Not from in here: our maker does not know us yet.
         self._timer = loop.callLater(0, self._start, resolve)
 
@@ -241,6 +242,7 @@ class _Passage:
         dialling.start(resolve)
 
     def _reached(self, address: Target, connection: socket.socket) -> None:
+        self._address = address
         self._underway = GatewayHandshake(
             self._loop,
             connection,
@@ -270,4 +272,6 @@ class _Passage:
     def _fail(self, problem: str) -> None:
         if self._timer.active():
             self._timer.cancel()
+        if self._address is not None:
+            self._order.rejected(self._address)  # of several, one may be out of order
         self._report(f"{self._gateway.name} {problem}")

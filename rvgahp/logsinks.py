@@ -83,19 +83,39 @@ class FileSink:
 
     def _turn(self, size: int) -> None:
         """
-        Let the file be a former one.  If the directory is not ours to change, it just grows.
+        Let the file be a former one.  If its name is not ours to change, it just grows.
         """
-        most = self._most()
         try:
-            if not most:
-                os.unlink(self._path)
-                return
-            for number in range(most - 1, 0, -1):
-                with suppress(FileNotFoundError):
-                    os.rename(f"{self._path}.{number}", f"{self._path}.{number + 1}")
-            os.rename(self._path, f"{self._path}.1")
+            _turn(_ownName(self._path), self._most())
         except OSError:
             self._tried = size
+
+
+def _ownName(path: str) -> str:
+    """
+    @return: the file's own name, where C{path} is a link to it.
+    @raise OSError: it is a link to a link, such as C{/dev/stdout}.  Who makes these has none in
+        mind that may be renamed.
+    """
+    if not os.path.islink(path):
+        return path
+    name = os.path.join(os.path.dirname(path), os.readlink(path))
+    if os.path.islink(name):
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return name
+
+
+def _turn(name: str, most: int) -> None:
+    """
+    @param most: how many former files are kept.
+    """
+    if not most:
+        os.unlink(name)
+        return
+    for number in range(most - 1, 0, -1):
+        with suppress(FileNotFoundError):
+            os.rename(f"{name}.{number}", f"{name}.{number + 1}")
+    os.rename(name, f"{name}.1")
 
 
 class OutputSink:
@@ -104,7 +124,7 @@ class OutputSink:
     """
 
     def __init__(self, fd: int) -> None:
-        self._fd = fd
+        self._fd = _unblocked(fd) if os.isatty(fd) else fd
         isSocket = stat.S_ISSOCK(os.fstat(fd).st_mode)
         self._socket = socket.socket(fileno=os.dup(fd)) if isSocket else None
         self._isTorn = False
@@ -132,6 +152,21 @@ class OutputSink:
         if not poll.poll(0):
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         return os.write(self._fd, data[: loglimits.PIPE_BYTES])
+
+
+def _unblocked(fd: int) -> int:
+    """
+    A terminal is not like a pipe: it says that it has room when that is for one byte only, and
+    then a write waits for who reads it.
+
+    @return: the same terminal, opened anew so that none does; if that is not allowed, as after
+        C{su}, the one that we have.
+    """
+    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        return os.open(f"/proc/self/fd/{fd}", flags)
+    except OSError:
+        return fd
 
 
 class JournalSink:

@@ -28,6 +28,10 @@ _NO_LOGIN = f"it wants a user and a password: name a file with them by {_LOGIN}"
 _WRONG_LOGIN = f"it does not take the user and password of {_LOGIN}"
 
 
+#: Among the challenges of one field, of which there may be several (RFC 9110, section 11.6.1).
+_BASIC = re.compile(rb"(?:^|,)\s*basic(?:[\s,]|$)", re.IGNORECASE)
+
+
 class GatewayRefused(ChannelLost):
     """
     A gateway has not connected us; a clause says why, and what to do.
@@ -118,9 +122,9 @@ class Connect(Negotiation):
         @return: why it has not connected us.
         """
         if code == 407:
-            offered = re.findall(rb"(?im)^proxy-authenticate:[ \t]*([^\s,]+)", head)
-            if offered and b"basic" not in [one.lower() for one in offered]:
-                ways = _plain(b", ".join(offered))
+            offered = re.findall(rb"(?im)^proxy-authenticate:[ \t]*(\S[^\r\n]*)", head)
+            if offered and not any(map(_BASIC.search, offered)):
+                ways = _plain(b", ".join(one.split()[0].rstrip(b",") for one in offered))
                 return (
                     f"it wants authentication by {ways} ({words}), and only Basic is spoken here:"
                     " ask those who run it for that, or for another way out"

@@ -35,6 +35,8 @@ class View:
     @ivar now: when that was, in seconds since 1970.
     @ivar looked: the same by the reactor's clock.
     @ivar streams: to be told.
+    @ivar whole: the event with all there is; L{None} until somebody needs it.
+    @ivar pages: the page of this content, by how many rows it has of a table.
     """
 
     def __init__(self, viewer: Viewer) -> None:
@@ -44,6 +46,7 @@ class View:
         self.looked = float("-inf")
         self.streams: set[Stream] = set()
         self.whole: bytes | None = None
+        self.pages: dict[int, bytes] = {}
 
 
 @implementer(IPushProducer)
@@ -249,6 +252,7 @@ class Feed:
         content = viewOf(seen, day)
         found = changes(view.content, content) if view.content else {}
         view.content, view.now, view.whole = content, seen["now"], None
+        view.pages.clear()
         view.looked = self.reactor.seconds()
         self._spent += time.perf_counter() - began
         return found

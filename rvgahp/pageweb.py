@@ -166,8 +166,11 @@ class PageAnswers(Resource):
         most = 0 if request.uri == b"/?all" else FIRST
         view = self._feed.viewFor(user)
         request.setHeader(_TYPE, ASSETS["page.html"].encode())
-        build = self._assets.build
-        return pageText(self._template, view.content, view.now, self._host, build, most)
+        if most not in view.pages:  # with all rows it takes as long as a look, or longer
+            host, build = self._host, self._assets.build
+            page = pageText(self._template, view.content, view.now, host, build, most)
+            view.pages[most] = page
+        return view.pages[most]
 
     def _events(self, request: Request, user: LocalUser) -> Any:
         if self._feed.streams >= watchlimits.PAGE_STREAMS:

@@ -36,16 +36,61 @@ Answer = Callable[[list[str] | str], object]
 _UNKNOWN = "the name does not resolve"
 
 
+class _Question:
+    """
+    Who wants to know the addresses of a name, for as long as it may take.
+    """
+
+    def __init__(self, lookup: _Lookup, reactor: Any, found: Answer) -> None:
+        self._lookup = lookup
+        self._found = found
+        self._deadline = reactor.callLater(waylimits.LOOKUP_TIMEOUT, self._late)
+
+    def end(self) -> None:
+        """
+        Nobody wants to know any more.
+        """
+        self._lookup.questions.discard(self)
+        if self._deadline.active():
+            self._deadline.cancel()
+
+    def answer(self, answer: list[str] | str) -> None:
+        """
+        @param answer: as for C{found}.
+        """
+        self.end()
+        self._found(answer)
+
+    def _late(self) -> None:
+        self.answer(f"the resolver gave no answer within {waylimits.LOOKUP_TIMEOUT:g} s")
+
+
 @implementer(IResolutionReceiver)
 class _Lookup:
     """
-    One name that is looked up.
+    One name that is looked up, for all who ask meanwhile.  While no server answers, each look-up
+    has one of the reactor's few threads for longer than anybody waits; were there one for each
+    dial, thousands would stand in a queue, and a daemon that is stopped would wait for all.
+
+    @ivar began: when, by the reactor's clock.
+    @ivar questions: of those who wait.
     """
 
-    def __init__(self, reactor: Any, found: Answer) -> None:
+    def __init__(self, reactor: Any, lookups: dict[str, Any], host: str) -> None:
+        self._reactor = reactor
+        self._lookups = lookups
+        self._host = host
         self._addresses: list[str] = []
-        self._found = found
-        self._deadline = reactor.callLater(waylimits.LOOKUP_TIMEOUT, self._late)
+        self.began: float = reactor.seconds()
+        self.questions: set[_Question] = set()
+
+    def ask(self, found: Answer) -> Callable[[], object]:
+        """
+        @return: what ends that.
+        """
+        question = _Question(self, self._reactor, found)
+        self.questions.add(question)
+        return question.end
 
     def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
         pass
@@ -54,19 +99,11 @@ class _Lookup:
         self._addresses.append(address.host)
 
     def resolutionComplete(self) -> None:
-        if self._deadline.active():  # else it is too late
-            self._deadline.cancel()
-            self._found(self._addresses or _UNKNOWN)
-
-    def end(self) -> None:
-        """
-        Nobody wants to know any more.
-        """
-        if self._deadline.active():
-            self._deadline.cancel()
-
-    def _late(self) -> None:
-        self._found(f"the resolver gave no answer within {waylimits.LOOKUP_TIMEOUT:g} s")
+        if self._lookups.get(self._host) is self:
+            del self._lookups[self._host]
+        for question in list(self.questions):
+            if question in self.questions:  # what one does may end another
+                question.answer(self._addresses or _UNKNOWN)
 
 
 def _nothing() -> None:
@@ -75,17 +112,25 @@ def _nothing() -> None:
     """
 
 
-def _resolve(reactor: Any, host: str, found: Answer) -> Callable[[], object]:
+def _resolve(
+    reactor: Any, lookups: dict[str, Any], host: str, found: Answer
+) -> Callable[[], object]:
     """
+    @param lookups: those that are under way, by name.
     @param found: called with the host's addresses, at once where it is one itself: the
         resolver would ask a thread.
     """
     if isIPAddress(host) or isIPv6Address(host):
         found([host])
         return _nothing
-    lookup = _Lookup(reactor, found)
+    lookup = lookups.get(host)
+    if lookup is not None and reactor.seconds() - lookup.began < waylimits.LOOKUP_LOST:
+        end: Callable[[], object] = lookup.ask(found)
+        return end
+    lookup = lookups[host] = _Lookup(reactor, lookups, host)
+    end = lookup.ask(found)
     reactor.nameResolver.resolveHostName(lookup, host)
-    return lookup.end
+    return end
 
 
 def dialTCP(reactor: Any, way: WayOut) -> Deferred[Found]:
@@ -102,7 +147,8 @@ def dialTCP(reactor: Any, way: WayOut) -> Deferred[Found]:
     def failed(problem: str) -> None:
         done.errback(ChannelLost(problem))
 
-    diallings.append(dial(reactor, partial(_resolve, reactor), way, connected, failed))
+    resolve = partial(_resolve, reactor, way.lookups)
+    diallings.append(dial(reactor, resolve, way, connected, failed))
     return done
 
 

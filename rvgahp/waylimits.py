@@ -17,6 +17,11 @@ NEXT_PLACE_DELAY = 1.0
 #: Seconds for the addresses of a name.
 LOOKUP_TIMEOUT = 5.0
 
+#: Seconds for which nobody looks the same name up again beside a look-up that has not ended:
+#: longer than three servers that do not answer take (resolv.conf(5)).  One for which there is no
+#: descriptor ends without a word to us.
+LOOKUP_LOST = 60.0
+
 #: Addresses of one name that are dialled, at the most.
 ADDRESSES_PER_NAME = 8
 

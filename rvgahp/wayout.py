@@ -16,6 +16,7 @@ from rvgahp.negotiation import Connect, Socks
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Any
 
     from rvgahp.negotiation import Credentials, Negotiation
 
@@ -66,6 +67,7 @@ class Gateway:
         @param credentials: B{secret}.
         """
         self.place = host, port
+        self._scheme = scheme
         kind, self.looksUp = _KINDS[scheme]
         self._negotiation = Connect if scheme == "http" else Socks
         self._credentials = credentials
@@ -84,7 +86,13 @@ class Gateway:
         return hash(self._facts())
 
     def _facts(self) -> tuple[object, ...]:
-        return self.place, self.looksUp, self._negotiation, self._credentials
+        return self._scheme, self.place, self._credentials
+
+    def isLike(self, other: Gateway | None) -> bool:
+        """
+        @return: whether it is the same one, whatever the login.
+        """
+        return other is not None and (self._scheme, self.place) == (other._scheme, other.place)
 
     def negotiation(self, target: Target) -> Negotiation:
         """
@@ -135,14 +143,14 @@ class WayOut:
     @ivar places: host and port of each place where it may be dialled.
     @ivar order: of the targets.
     @ivar gatewayOrder: of the gateway's addresses.
+    @ivar lookups: of names, those that are under way, by name; of who looks them up.
     """
-
-    order: Order
-    gatewayOrder: Order
 
     def __init__(self, places: Sequence[tuple[str, int]], gateway: Gateway | None = None) -> None:
         self.places = places
-        self.gateway = gateway
+        self.lookups: dict[str, Any] = {}
+        self._gateway = gateway
+        self.order, self.gatewayOrder = Order(), Order()
 
     @property
     def gateway(self) -> Gateway | None:
@@ -153,5 +161,7 @@ class WayOut:
 
     @gateway.setter
     def gateway(self, gateway: Gateway | None) -> None:
-        self._gateway = gateway
-        self.order, self.gatewayOrder = Order(), Order()
+        former, self._gateway = self._gateway, gateway
+        isSame = former is None if gateway is None else gateway.isLike(former)
+        if not isSame:  # else a reload would forget which address is good
+            self.order, self.gatewayOrder = Order(), Order()

@@ -57,10 +57,19 @@ class Resolver:
             self.answer()
         return resolution
 
-    def answer(self) -> None:
+    @property
+    def asked(self) -> int:
+        """
+        How often it was.
+        """
+        return len(self._receivers)
+
+    def answer(self, number: int = -1) -> None:
         """
         Tell what is known.
+
+        @param number: to whom; else to the last who asked.
         """
         for address in self.addresses:
-            self._receivers[-1].addressResolved(address)
-        self._receivers[-1].resolutionComplete()
+            self._receivers[number].addressResolved(address)
+        self._receivers[number].resolutionComplete()

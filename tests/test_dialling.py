@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 
+from twisted.internet.address import IPv4Address
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import limits, waylimits
@@ -188,6 +189,7 @@ class PatienceTests(SynchronousTestCase):
         self.loop = NamingLoop()
         self.port = socket.create_server((HOST, 0), backlog=20)
         self.addCleanup(self.port.close)
+        self.port.settimeout(20)
         gateway = Through("http", *self.port.getsockname())
         self.way = WayOut([(NAME, 41000)], gateway)
         self.place = f"{HOST}:{self.port.getsockname()[1]}"
@@ -278,6 +280,34 @@ class PatienceTests(SynchronousTestCase):
             self.successResultOf(dialled)[1].close()
             far.close()
         self.assertEqual(len(resolver._receivers), 1)
+
+    def test_brokenAddress(self) -> None:
+        """
+        Of a gateway with several addresses, one that answers and connects nobody, by word or by
+        silence, comes last the next time.
+        """
+        number = self.port.getsockname()[1]
+        broken = socket.create_server(("127.0.0.2", number), backlog=20)
+        self.addCleanup(broken.close)
+        broken.settimeout(20)
+        resolver = Resolver(IPv4Address("TCP", "127.0.0.2", 0), IPv4Address("TCP", HOST, 0))
+        self.patch(self.loop, "nameResolver", resolver)
+        for answer in (b"HTTP/1.1 503 x\r\n\r\n", b""):
+            self.way = WayOut([(NAME, 41000)], Through("http", "squid.example.org", number))
+            for listener, isGood in ((broken, False), (self.port, True)):
+                dialled = dialTCP(self.loop, self.way)
+                self.loop.settle()
+                resolver.answer()
+                self.loop.settle()
+                far, _ = listener.accept()
+                far.sendall(CONNECTED if isGood else answer)
+                self.loop.settle()
+                if isGood:
+                    self.successResultOf(dialled)[1].close()
+                else:
+                    self.loop.spend(0 if answer else limits.DIAL_TIMEOUT)
+                    self.failureResultOf(dialled, ChannelLost)
+                far.close()
 
     def test_places(self) -> None:
         """

@@ -118,6 +118,34 @@ class FileSinkTests(SynchronousTestCase):
         self.put(2)
         self.assertEqual(self.numbers(), [1, 2])
 
+    def test_link(self) -> None:
+        """
+        A link stays, and the file that it leads to is renamed, in its own directory.
+        """
+        other = Path(self.mktemp())
+        other.mkdir()
+        self.path.unlink()
+        self.path.symlink_to(other.resolve() / "real")
+        self.put(*range(5))
+        self.assertEqual(self.names(), ["log"])
+        self.assertTrue(self.path.is_symlink())
+        self.directory = other
+        self.assertEqual(self.names(), ["real", "real.1", "real.2"])
+        self.assertEqual((self.numbers("real.1"), self.numbers("real")), ([2, 3], [4]))
+
+    def test_linkToLink(self) -> None:
+        """
+        C{/dev/stdout} is a link to a link, C{/proc/self/fd/1}: no such name is ever taken away,
+        and what it leads to just grows.
+        """
+        descriptor = os.open(self.directory / "out", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self.addCleanup(os.close, descriptor)
+        self.path.unlink()
+        self.path.symlink_to(f"/proc/self/fd/{descriptor}")
+        self.most = 0
+        self.put(*range(20))
+        self.assertEqual((self.names(), self.numbers("out")), (["log", "out"], list(range(20))))
+
     def test_noDirectory(self) -> None:
         """
         One that cannot be opened at first is an error.
@@ -158,7 +186,7 @@ class OutputSinkTests(SynchronousTestCase):
         """
         if sink._socket is not None:
             sink._socket.close()
-        for fd in fds:
+        for fd in {*fds, sink._fd} if os.isatty(sink._fd) else fds:
             os.close(fd)
 
     def test_stuck(self) -> None:
@@ -183,6 +211,39 @@ class OutputSinkTests(SynchronousTestCase):
             self.assertEqual([int(line[-9:]) for line in whole], list(range(len(whole))))
             self.assertGreaterEqual(len(whole), len(lines) - 4)
             self.close(sink, reader, writer)
+
+    def test_terminal(self) -> None:
+        """
+        A terminal that nobody reads, whose room runs out in the middle of a write, makes nobody
+        wait; and whoever else has it finds it as blocking as it was.
+        """
+        reader, writer = os.openpty()
+        os.set_blocking(reader, False)
+        sink = OutputSink(writer)
+        self.assertFalse(os.get_blocking(sink._fd))  # else what follows would wait for ever
+        with self.assertRaises(BlockingIOError):
+            for number in range(100000):
+                sink.put(b"%0999d\n" % number)
+        self.assertTrue(os.get_blocking(writer))
+        self.allOf(reader)
+        sink.put(b"after\n")
+        self.assertTrue(self.allOf(reader).endswith(b"\r\nafter\r\n"))
+        self.close(sink, reader, writer)
+
+    def test_foreignTerminal(self) -> None:
+        """
+        One that may not be opened anew is written to as it is.
+        """
+        reader, writer = os.openpty()
+
+        def refuse(path: str, flags: int) -> int:
+            raise PermissionError(13, "Permission denied")
+
+        self.patch(os, "open", refuse)
+        sink = OutputSink(writer)
+        sink.put(b"one\n")
+        self.assertEqual(os.read(reader, 100), b"one\r\n")
+        self.close(sink, reader, writer)
 
     def test_gone(self) -> None:
         """

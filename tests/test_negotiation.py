@@ -109,16 +109,25 @@ class ConnectTests(NegotiationTestCase):
         ):
             answer = b"HTTP/1.1 " + status + b"\r\nContent-Length: 5\r\n\r\nhello"
             self.assertRefused(self.make, answer, words)
-        wrong = b"HTTP/1.1 407 Auth\r\nProxy-Authenticate: Basic realm=x\r\n\r\n"
-        self.assertRefused(
-            partial(self.make, LOGIN), wrong, "does not take the user and password of RVG"
-        )
+        for offered in (
+            b"Basic realm=x",
+            b"Negotiate,\tbasic",
+            b'NTLM, Basic realm="a, b", Digest',
+        ):
+            wrong = b"HTTP/1.1 407 Auth\r\nProxy-Authenticate: " + offered + b"\r\n\r\n"
+            self.assertRefused(
+                partial(self.make, LOGIN), wrong, "does not take the user and password of RVG"
+            )
         others = (
             b"HTTP/1.1 407 Auth\r\nProxy-authenticate: NTLM\r\nProxy-Authenticate: Digest\r\n\r\n"
         )
         self.assertRefused(
             partial(self.make, LOGIN), others, "authentication by NTLM, Digest (407 Auth)"
         )
+        other = b"HTTP/1.1 407 No\r\nProxy-Authenticate: Negotiate, Basically x\r\nA: Basic\r\n\r\n"
+        self.assertRefused(self.make, other, "authentication by Negotiate (407 No)")
+        none = b"HTTP/1.1 407 No\r\nProxy-Authenticate:  \r\n\r\n"
+        self.assertRefused(self.make, none, "it wants a user and a password")
 
     def test_rubbish(self) -> None:
         """

@@ -16,6 +16,7 @@ from twisted.logger import capturedLogs
 from rvgahp import pageport, pageweb, watchlimits
 from rvgahp.errors import ConfigurationError, NotAuthorized
 from rvgahp.pageport import PagePort, userOf
+from rvgahp.pagetext import FIRST, pageText
 from rvgahp.pageweb import HEADERS
 from rvgahp.peercred import LocalUser
 from tests.pagestage import SettingsOfPage, Stage
@@ -355,6 +356,28 @@ class ViewerTests(PortTestCase):
         self.assertEqual(found[2][2], "eve asks too often; try again later\n")
         self.user = LocalUser(0, "root", 0)
         self.assertEqual([self.ask("/page.svg")[0] for _ in range(3)], [200] * 3)
+
+    def test_onePage(self) -> None:
+        """
+        However often the page is asked for it is made once from one look, with some rows and with
+        all; each who sees something else has his own, and so has the next look.
+        """
+        made: list[int] = []
+
+        def counted(*arguments: Any) -> bytes:
+            made.append(arguments[-1])
+            return pageText(*arguments)
+
+        self.patch(pageweb, "pageText", counted)
+        pages = [self.ask(path)[2] for path in ("/", "/?all") * 3]
+        self.assertEqual(made, [FIRST, 0])
+        self.user = LocalUser(54321, "alice", 0)
+        self.assertNotIn(self.ask()[2], pages)
+        self.assertEqual(len(made), 3)
+        assert self.port._feed is not None
+        self.port._feed._pause = 0.0
+        self.stage.parts["sessions"][0]["gahp"] = "another_gahp"
+        self.assertIn("another_gahp", self.ask()[2])
 
 
 class StreamTests(PortTestCase):

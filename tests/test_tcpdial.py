@@ -10,7 +10,7 @@ import socket
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp import limits, waylimits
@@ -46,12 +46,15 @@ class DialTests(SynchronousTestCase):
             self.closed: int = closed.getsockname()[1]
         self.before = descriptorCount()
 
-    def dial(self, host: str, port: int) -> Deferred[socket.socket]:
+    def dial(self, *place: Any) -> Deferred[socket.socket]:
         """
         Begin to dial.
+
+        @param place: host and port, if not the former.
         """
-        way = WayOut([(host, port)])
-        return dialTCP(self.loop, way).addCallback(lambda found: found[1])
+        if place:
+            self.way = WayOut([place])
+        return dialTCP(self.loop, self.way).addCallback(lambda found: found[1])
 
     def resolve(self, *addresses: IPv4Address | IPv6Address) -> Resolver:
         """
@@ -171,6 +174,53 @@ class DialTests(SynchronousTestCase):
             dialled,
             "proxy.example.org port 41000 could not be reached: the name does not resolve",
         )
+
+    def test_oneLookup(self) -> None:
+        """
+        While a name is looked up no dial looks it up again, neither one of now nor one of later,
+        when nobody waits for the answer any more; all who wait get it.
+        """
+        resolver = self.resolve()
+        self.way = WayOut([("proxy.example.org", self.number)])
+        late = [self.dial() for _ in range(20)]
+        self.loop.spend(waylimits.LOOKUP_TIMEOUT + 0.01)
+        for one in late:
+            self.assertFails(
+                one,
+                f"proxy.example.org port {self.number} could not be reached: the resolver gave no"
+                " answer within 5 s",
+            )
+        given, dialled = self.dial(), self.dial()
+        given.cancel()
+        self.failureResultOf(given, CancelledError)
+        self.assertEqual(resolver.asked, 1)
+        resolver.addresses = (IPv4Address("TCP", "127.0.0.1", self.number),)
+        resolver.answer()
+        self.assertDialled(dialled)
+        self.assertEqual(self.way.lookups, {})
+
+    def test_lostLookup(self) -> None:
+        """
+        One that never ends does not stop others of the same name for ever, and says nothing when
+        it ends after all.
+        """
+        resolver = self.resolve()
+        self.way = WayOut([("proxy.example.org", self.number)])
+        self.failing(self.dial())
+        self.loop.spend(waylimits.LOOKUP_LOST)
+        resolver.addresses = (IPv4Address("TCP", "127.0.0.1", self.number),)
+        dialled = self.dial()
+        self.assertEqual(resolver.asked, 2)
+        resolver.answer(0)
+        self.assertNoResult(dialled)
+        resolver.answer()
+        self.assertDialled(dialled)
+
+    def failing(self, dialled: Deferred[socket.socket]) -> None:
+        """
+        Nobody minds that it fails.
+        """
+        dialled.addErrback(lambda failure: failure.trap(ChannelLost))
 
     def full(self) -> tuple[str, int]:
         """

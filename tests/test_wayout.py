@@ -79,9 +79,30 @@ class WayTests(SynchronousTestCase):
         With another gateway nothing is known of what lies behind it.
         """
         way = WayOut([("h", 1)])
-        way.order.accepted(A)
-        way.gateway = Gateway("http", "squid", 3128)
-        self.assertEqual(way.order.best, [])
+        for other in (
+            Gateway("http", "squid", 3128),
+            Gateway("http", "squid", 3129),
+            Gateway("socks5", "squid", 3129),
+            Gateway("socks5h", "squid", 3129),
+            None,
+        ):
+            way.order.accepted(A)
+            way.gatewayOrder.accepted(A)
+            way.gateway = other
+            self.assertIs(way.gateway, other)
+            self.assertEqual((way.order.best, way.gatewayOrder.best), ([], []))
+
+    def test_reread(self) -> None:
+        """
+        With the same one, read again with its login, it is still known which address is good.
+        """
+        for login in (None, (b"alice", b"secret")):
+            way = WayOut([("h", 1)], Gateway("http", "squid", 3128) if login else None)
+            way.order.accepted(A)
+            way.gatewayOrder.accepted(A)
+            way.gateway = other = Gateway("http", "squid", 3128, login) if login else None
+            self.assertIs(way.gateway, other)
+            self.assertEqual((way.order.best, way.gatewayOrder.best), ([A], [A]))
 
     def test_place(self) -> None:
         """

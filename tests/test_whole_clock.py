@@ -33,7 +33,7 @@ from tests.programs import SOAK, runProgram
 from tests.relay import Relay
 
 #: GAHPs that run meanwhile.
-SESSIONS = 100 if SOAK else 12
+SESSIONS = 100 if SOAK else 5
 
 #: How often the clock goes to and fro.
 ROUNDS = 10 if SOAK else 1
