@@ -127,10 +127,12 @@ def _socketOf(config: str) -> str:
     from rvgahp.settings import load
     from rvgahp.statussocket import defaultPath, statusPath
 
+    path = defaultPath(os.path.abspath(config))
+    if os.path.exists(config) and os.stat(config).st_uid not in (0, os.geteuid()):
+        return path  # it is not read: the commands that it includes would run as us
     try:
         return statusPath(load("ce", os.path.abspath(config)))
     except ConfigurationError:
-        path = defaultPath(config)
         if not os.path.exists(path):
             raise
         return path  # the CE says what is wrong, and its log has it, too

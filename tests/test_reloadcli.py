@@ -5,6 +5,7 @@ comes of it.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from argparse import Namespace
@@ -15,7 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from rvgahp.errors import RvgahpError
-from rvgahp.reloadcli import _askCE
+from rvgahp.reloadcli import _askCE, _socketOf
 from tests.programs import program, runProgram
 
 
@@ -102,6 +103,24 @@ class CETests(SynchronousTestCase):
 
             asked = Deferred.fromCoroutine(_askCE(Namespace(), ask, None))
             self.assertIn(words, str(self.failureResultOf(asked, RvgahpError).value))
+
+    def test_foreign(self) -> None:
+        """
+        Another account's configuration is not read, for what it includes would run as us; its CE
+        is looked for beside it.
+        """
+        directory = Path(self.mktemp()).absolute()
+        directory.mkdir()
+        config, socket = directory / "config", str(directory / "rvgahp-ce.status")
+        named = f"RVGAHP_BROKER_HOST = h\nRVGAHP_STATUS_SOCKET = {directory}/named\n"
+        config.write_text(f"{named}include command : touch {directory}/ran\n")
+        if not os.geteuid():
+            os.chown(config, 54321, -1)  # what is root's is trusted by all
+        owner = config.stat().st_uid
+        for uid, path in ((owner + 1, socket), (owner, f"{directory}/named")):
+            self.patch(os, "geteuid", lambda uid=uid: uid)
+            self.assertEqual(_socketOf(str(config)), path)
+            self.assertEqual((directory / "ran").exists(), uid == owner)
 
     def test_absent(self) -> None:
         """

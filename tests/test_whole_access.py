@@ -65,7 +65,7 @@ class AccessTests(PlaygroundTestCase):
     def test_trace(self) -> None:
         """
         The trace is refused in the same words as the client, also for a site that is not there,
-        and its last step tells no more.
+        and its last step tells no more; the remedy names the rule that is in the way.
         """
         for gahp, site in (("secret", SITE), ("cat", "hidden")):
             run = self.playground.run(gahp, site=site)
@@ -76,7 +76,7 @@ class AccessTests(PlaygroundTestCase):
             trace = runProgram([program("rvgahp"), *words])
             self.assertEqual(trace.status, 1, trace)
             self.assertIn(json.dumps(sentence)[1:-1], trace.output.decode())
-            self.assertIn("access file", trace.output.decode())
+            self.assertIn(f"remove the DENY rule at {self.path}:", trace.output.decode())
 
     def test_closedCE(self) -> None:
         """
