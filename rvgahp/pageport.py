@@ -194,6 +194,9 @@ class PagePort:
             raise ConfigurationError(
                 f"Cannot listen on {host} port {number}, {_SETTING}: {reason}."
             ) from None
+        # Each connection has it from the port.
+        size = watchlimits.PAGE_SEND_BYTES
+        self._port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
         self._feed.start()
         self.address = f"http://{host}:{self._port.getHost().port}/"
         return True

@@ -65,6 +65,10 @@ PAGE_STREAMS = 128
 PAGE_INTERVAL = 2.0
 PAGE_SHARE = 20
 
+#: Bytes that the kernel holds for who does not read the page, of which it takes the double: by
+#: itself it would hold megabytes, which is a minute of events that are old when they are read.
+PAGE_SEND_BYTES = 128 * 1024
+
 #: Seconds that a stream may wait for its reader to take what he was sent.
 PAGE_BLOCKED = 60.0
 

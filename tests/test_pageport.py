@@ -405,7 +405,7 @@ class StreamTests(PortTestCase):
     def test_deaf(self) -> None:
         """
         For one who does not read there is never more than one event beside what is on its way,
-        however long; in the end he is dropped.
+        which is not much either, however long; in the end he is dropped.
         """
         self.stage = Stage(300, 300)
         self.patch(self.port._feed, "_document", self.stage.document)
@@ -420,6 +420,8 @@ class StreamTests(PortTestCase):
         self.until(lambda: self.port._feed and self.port._feed.streams)
         most = 0
         (one,) = self.port._door.protocols
+        kernels = one.transport.socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        self.assertLessEqual(kernels, 2 * watchlimits.PAGE_SEND_BYTES)
 
         def isDropped() -> bool:
             nonlocal most
